@@ -1,0 +1,55 @@
+"""Finds plug-ins: one file in the folder of their kind, or an entry point of a third party."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from typing import Any
+
+from search_spaces.errors import UnknownNameError
+
+
+def names(package: str, group: str) -> list[str]:
+    """Names of what is there, sorted; loads our own files of that folder, not third parties'.
+
+    Args:
+        package: Dotted name of the folder, each module of which is one plug-in if it has ``build``.
+        group: Entry-point group, ``"metanas.rules"``.
+    """
+    return sorted({*_own(package), *(point.name for point in entry_points(group=group))})
+
+
+def load(package: str, group: str, name: str) -> Any:
+    """The module (or third party's object) of that name; it has a ``build`` of its kind.
+
+    Raises:
+        UnknownNameError: If nothing has that name; the known ones are listed.
+    """
+    own = _own(package)
+    if name in own:
+        return own[name]
+    for point in entry_points(group=group, name=name):
+        return point.load()
+    kind = group.rsplit(".", 1)[-1]
+    known = names(package, group)
+    near = get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UnknownNameError(f"no {_singular(kind)} called {name!r}{hint} (known: {', '.join(known)})")
+
+
+def summary(plugin: Any) -> str:
+    """The first line of a plug-in's docstring."""
+    return str(plugin.__doc__ or "").strip().partition("\n")[0]
+
+
+def _own(package: str) -> dict[str, Any]:
+    folder = importlib.import_module(package)
+    found = (info.name for info in pkgutil.iter_modules(folder.__path__) if not info.name.startswith("_"))
+    modules = {name: importlib.import_module(f"{package}.{name}") for name in found}
+    return {name: module for name, module in modules.items() if hasattr(module, "build")}
+
+
+def _singular(kind: str) -> str:
+    return "family" if kind == "families" else kind.removesuffix("s")
