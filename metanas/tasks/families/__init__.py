@@ -1,0 +1,1 @@
+"""One file a task family, each with ``build(source) -> Family``."""

@@ -1,0 +1,1 @@
+"""One file a family of networks, each with ``choices(signature)`` and ``build(choices, signature)``."""
