@@ -1,0 +1,55 @@
+"""What an architecture builds: a network as pure functions of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from search_spaces.task import Tensors
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "tanh": torch.tanh,
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+}
+
+
+class Network(Protocol):
+    """Examples to features; the rule puts its own head on top.
+
+    Attributes:
+        size: D, features of one example.
+        norm: Name of its norm, see ``norms.py``.
+    """
+
+    size: int
+    norm: str
+
+    def init(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Initial parameters by name, ``layer.kind``; parameters of one layer share ``layer``."""
+        ...
+
+    def statistics(self) -> dict[str, Tensor]:
+        """Initial running statistics; empty unless ``norm`` is ``"running"``."""
+        ...
+
+    def apply(
+        self, params: Tensors, x: Tensor, mask: Tensor | None, statistics: Tensors
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Features of the examples.
+
+        Args:
+            params: As ``init`` gave them.
+            x: ``(N, *x)``.
+            mask: ``(N,)``, rows that count in the statistics of the batch; None: all.
+            statistics: To normalise with; if empty, those of ``x`` are used.
+
+        Returns:
+            ``(N, D)``, and the statistics that were used (empty for norms that have none).
+        """
+        ...

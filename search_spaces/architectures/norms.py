@@ -1,0 +1,90 @@
+"""Normalisation as pure functions: what the statistics are taken over is the caller's choice.
+
+``running``: training normalises with the batch and keeps running means, scoring uses those.
+``support``: statistics of the support set, for support and query alike: never transductive.
+``group``, ``layer``: within one example. ``none``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from search_spaces.task import Tensors
+
+NORMS = ("running", "support", "group", "layer", "none")
+_EPSILON = 1e-5
+_GROUPS = 8
+
+
+def init(norm: str, name: str, channels: int) -> dict[str, Tensor]:
+    """Scale 1 and shift 0 of one layer's norm; a shift alone where there is no norm."""
+    shift = {f"{name}.bias": torch.zeros(channels)}
+    return shift if norm == "none" else shift | {f"{name}.scale": torch.ones(channels)}
+
+
+def statistics(norm: str, name: str, channels: int) -> dict[str, Tensor]:
+    """Running mean 0 and variance 1 of one layer, if its norm keeps them."""
+    if norm != "running":
+        return {}
+    return {f"{name}.mean": torch.zeros(channels), f"{name}.var": torch.ones(channels)}
+
+
+def normalise(
+    norm: str, params: Tensors, name: str, x: Tensor, mask: Tensor | None, given: Tensors
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Normalises, scales and shifts one layer.
+
+    Args:
+        norm: One of ``NORMS``.
+        params: Hold ``name.scale`` and ``name.bias``, ``(C,)``.
+        name: Of the layer.
+        x: ``(N, C)`` or ``(N, C, H, W)``.
+        mask: ``(N,)``, rows that count; None: all.
+        given: Statistics to use; if empty, those of ``x``.
+
+    Returns:
+        The same shape as ``x``, and the statistics used, ``name.mean`` and ``name.var``, ``(C,)``.
+    """
+    bias = _columns(params[f"{name}.bias"], x)
+    if norm == "none":
+        return x + bias, {}
+    scale = params[f"{name}.scale"]
+    if norm in ("group", "layer"):
+        return _within(x, 1 if norm == "layer" else _groups(x.shape[1])) * _columns(scale, x) + bias, {}
+    if given:
+        mean, var = given[f"{name}.mean"], given[f"{name}.var"]
+    else:
+        mean, var = _moments(x, mask)
+    factor = scale * torch.rsqrt(var + _EPSILON)
+    # one multiplication and one addition over the large tensor
+    out = x * _columns(factor, x) + (bias - _columns(mean * factor, x))
+    return out, {f"{name}.mean": mean, f"{name}.var": var}
+
+
+def _moments(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    axes = [0, *range(2, x.ndim)]
+    if mask is None:
+        var, mean = torch.var_mean(x, axes, correction=0)
+        return mean, var
+    weight = mask.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+    count = weight.sum().clamp(min=1.0) * (x[0, 0].numel())
+    # where, not a product: what stands behind the mask may be NaN
+    kept = torch.where(weight > 0, x, 0.0)
+    mean = kept.sum(axes) / count
+    var = (torch.where(weight > 0, x - _columns(mean, x), 0.0) ** 2).sum(axes) / count
+    return mean, var
+
+
+def _within(x: Tensor, groups: int) -> Tensor:
+    grouped = x.reshape(x.shape[0], groups, -1)
+    var, mean = torch.var_mean(grouped, -1, correction=0, keepdim=True)
+    return ((grouped - mean) * torch.rsqrt(var + _EPSILON)).reshape(x.shape)
+
+
+def _groups(channels: int) -> int:
+    return next(groups for groups in range(min(_GROUPS, channels), 0, -1) if channels % groups == 0)
+
+
+def _columns(values: Tensor, x: Tensor) -> Tensor:
+    return values.reshape(1, -1, *[1] * (x.ndim - 2))

@@ -1,0 +1,145 @@
+"""The named joint spaces, one recipe each, and what a candidate of them builds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from search_spaces import outer, plugins
+from search_spaces.candidate import Candidate, Value
+from search_spaces.choices import Categorical, Choice, prefixed
+from search_spaces.errors import SpaceError, UnknownNameError
+from search_spaces.signature import Signature
+from search_spaces.space import Forbidden, Space
+
+if TYPE_CHECKING:
+    from search_spaces.rules.interface import Rule
+
+ARCHITECTURES = ("search_spaces.architectures", "metanas.architectures")
+RULES = ("search_spaces.rules", "metanas.rules")
+
+Recipe = Callable[[Signature], tuple[list[str], list[str]]]
+
+
+def everything(signature: Signature) -> tuple[list[str], list[str]]:
+    """Every architecture with every rule that suits the tasks."""
+    return _suiting(ARCHITECTURES, signature), _suiting(RULES, signature)
+
+
+def gradient_only(signature: Signature) -> tuple[list[str], list[str]]:
+    """Every architecture, learning by gradient steps."""
+    return _suiting(ARCHITECTURES, signature), ["gradient"]
+
+
+def closed_form_only(signature: Signature) -> tuple[list[str], list[str]]:
+    """Every architecture, with every rule but gradient steps: nothing to tune at adapt time."""
+    return _suiting(ARCHITECTURES, signature), [r for r in _suiting(RULES, signature) if r != "gradient"]
+
+
+SPACES: dict[str, Recipe] = {
+    "default": everything,
+    "gradient": gradient_only,
+    "closed-form": closed_form_only,
+}
+
+
+def space(
+    name: str,
+    signature: Signature,
+    *,
+    train_ways: int | None = None,
+    examples: int | None = None,
+    augmentations: Sequence[str] = ("none",),
+) -> Space:
+    """The joint space of that name for a family's tasks.
+
+    Args:
+        name: Of a recipe in ``SPACES``.
+        signature: Of the tasks that are scored.
+        train_ways: Training classes there are; None: any number.
+        examples: Of the smallest class; None: any number.
+        augmentations: Of the family.
+
+    Raises:
+        UnknownNameError: If there is no such recipe.
+    """
+    if name not in SPACES:
+        raise UnknownNameError(f"no space called {name!r} (known: {', '.join(SPACES)})")
+    architectures, rules = SPACES[name](signature)
+    settings = outer.choices(signature, train_ways, examples, augmentations)
+    choices = (
+        _part("architecture", ARCHITECTURES, architectures, signature),
+        _part("rule", RULES, rules, signature),
+        *prefixed("outer", settings),
+    )
+    return Space(name, choices, _forbidden(choices, signature))
+
+
+def build(candidate: Candidate, signature: Signature) -> Rule:
+    """The rule of a candidate over its network: everything that adapts and predicts.
+
+    Raises:
+        SpaceError: If the candidate lacks a choice of its parts.
+        RuleError: If its parts do not suit the tasks.
+    """
+    try:
+        kind, name = str(candidate["architecture"]), str(candidate["rule"])
+        architecture, rule = plugins.load(*ARCHITECTURES, kind), plugins.load(*RULES, name)
+        network = architecture.build(candidate.part(f"architecture.{kind}"), signature)
+        built: Rule = rule.build(candidate.part(f"rule.{name}"), network, signature)
+        return built
+    except KeyError as error:
+        raise SpaceError(f"candidate lacks {error.args[0]!r}: {candidate}") from None
+
+
+def settings(candidate: Candidate, signature: Signature) -> outer.Outer:
+    """The outer settings of a candidate.
+
+    Raises:
+        SpaceError: If one is missing.
+    """
+    try:
+        return outer.build(candidate.part("outer"), signature)
+    except KeyError as error:
+        raise SpaceError(f"candidate lacks outer.{error.args[0]}: {candidate}") from None
+
+
+def shape_of(candidate: Candidate) -> Candidate:
+    """What decides the shape of a candidate's computation: candidates equal in it run as one batch.
+
+    Reals only set values, and a schedule only learning rates: both are inputs of the computation.
+    """
+    values: dict[str, Value] = {
+        name: value
+        for name, value in candidate.items()
+        if not isinstance(value, float) and name != "outer.schedule"
+    }
+    return Candidate(values)
+
+
+def _suiting(kind: tuple[str, str], signature: Signature) -> list[str]:
+    found = ((name, plugins.load(*kind, name)) for name in plugins.names(*kind))
+    return [name for name, part in found if part.suits(signature)]
+
+
+def _part(root: str, kind: tuple[str, str], names: list[str], signature: Signature) -> Choice:
+    parts: dict[str, Any] = {name: plugins.load(*kind, name) for name in names}
+    branches: dict[Value, tuple[Choice, ...]] = {
+        name: prefixed(f"{root}.{name}", part.choices(signature)) for name, part in parts.items()
+    }
+    return Categorical(root, tuple(names), branches)
+
+
+def _forbidden(choices: tuple[Choice, ...], signature: Signature) -> tuple[Forbidden, ...]:
+    """Pairs across parts, and within them, that cannot work."""
+    flat = Space("all", choices).flat
+    found = []
+    head, scope, ways = "rule.gradient.head", "rule.gradient.scope", flat.get("outer.ways")
+    if head in flat:
+        why = "a shared head that is not adapted gives every class the same score"
+        found.append(Forbidden({head: ("shared",), scope: ("body",)}, why))
+    others = [v for v in ways.values if v != signature.outputs] if isinstance(ways, Categorical) else []
+    if head in flat and others:
+        why = "a head of one learned row a class cannot train on another number of classes"
+        found.append(Forbidden({head: ("rows",), "outer.ways": tuple(others)}, why))
+    return tuple(found)
