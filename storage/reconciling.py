@@ -1,0 +1,109 @@
+"""Our rows and Optuna's trials, brought to agree after a process was killed between writing the two."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from storage import owner, studies, trials
+from storage.database import failure
+from storage.models import now
+from storage.store import Store
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+
+def reconcile(store: Store, study: optuna.Study) -> list[int]:
+    """Mends what a killed process left half done; done whenever a study is opened.
+
+    Our row is written first, so it says what became of a trial. A trial that Optuna still has
+    running is told what our finished row says; where the process that ran it is gone, our row
+    becomes ``"failed"`` with the reason ``"interrupted"`` and Optuna is told that it failed. So
+    does a running row of ours that Optuna does not know. What a living process is at is left
+    alone. Every trial mended is logged.
+
+    A trial that was asked for and killed before it was started has no row of ours, and gets
+    none: its candidate was never known. Only Optuna is told, and the log.
+
+    Args:
+        store: Of ours; has a study of the same name.
+        study: Optuna's, from ``store.optuna``.
+
+    Returns:
+        Numbers of the trials mended, ascending.
+
+    Raises:
+        StoreError: If the database cannot be read or written, or our study is missing.
+    """
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        # Ours first: a trial started while we look is then one that Optuna has.
+        with store.session() as session:
+            ours = trials.running(session, study.study_name)
+        theirs = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+        open_there = [number for number, trial in theirs.items() if not trial.state.is_finished()]
+        return [n for n in sorted({*ours, *open_there}) if _mend(store, study, n, theirs.get(n))]
+    except StorageInternalError as error:
+        raise failure(store.shown, error.__cause__) from error
+
+
+def _mend(store: Store, study: optuna.Study, number: int, theirs: FrozenTrial | None) -> bool:
+    name = study.study_name
+    with store.session() as session:
+        ours = trials.standing(session, name, number)
+    waits = theirs is not None and theirs.state.name == "RUNNING"
+    if ours is None:
+        mended = waits and _abandoned(store, name, theirs) and _tell(study, number, "failed", None)
+        why = "it was never started here, and Optuna had it running"
+    elif ours.state == "running":
+        mended = _interrupt(store, name, number, ours, known=theirs is not None)
+        if mended and waits:
+            _tell(study, number, "failed", None)
+        why = f"{trials.INTERRUPTED}: process {ours.owner} is gone" if theirs else "Optuna has no such trial"
+    else:
+        mended = waits and not _about_to_tell(ours) and _tell(study, number, ours.state, ours.value)
+        why = f"it is {ours.state} here, and Optuna had it running"
+    if mended:
+        store.log(name, "reconciled", why, number)
+    return mended
+
+
+def _interrupt(store: Store, study: str, number: int, ours: trials.Standing, *, known: bool) -> bool:
+    if known and owner.alive(ours.owner, ours.touched, now()):
+        return False
+    with store.session(writes=True) as session:
+        return trials.interrupt(session, study, number, ours.touched)
+
+
+def _about_to_tell(ours: trials.Standing) -> bool:
+    # Between its two writes a living process must not be overtaken: Optuna takes one answer only.
+    return ours.owner != owner.me() and owner.alive(ours.owner, ours.touched, now())
+
+
+def _abandoned(store: Store, study: str, theirs: FrozenTrial | None) -> bool:
+    """Whether nobody will start a trial that was asked for: Optuna does not say who asked."""
+    with store.session() as session:
+        if not studies.others_at_work(session, study):
+            return True
+    begun = theirs.datetime_start if theirs is not None else None
+    # Optuna's times are local and without a zone.
+    return begun is None or now() - begun.astimezone(UTC) > owner.SILENCE
+
+
+def _tell(study: optuna.Study, number: int, state: str, value: float | None) -> bool:
+    """Tells Optuna how a trial ended; False if somebody else just did."""
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.trial import TrialState
+
+    told = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}.get(state, TrialState.FAIL)
+    if told is TrialState.COMPLETE and (value is None or math.isnan(value)):
+        told = TrialState.FAIL  # Optuna takes no NaN
+    try:
+        study.tell(number, value if told is TrialState.COMPLETE else None, told, skip_if_finished=True)
+    except UpdateFinishedTrialError:
+        return False
+    return True

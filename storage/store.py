@@ -1,0 +1,216 @@
+"""The store: one database that remembers every study, trial, artifact and event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session
+
+from search_spaces.errors import StoreError
+from search_spaces.record import Record
+from storage import artifacts, database, studies, trials
+from storage.schema import migrate
+from storage.studies import Event, StudySummary
+
+if TYPE_CHECKING:
+    import optuna
+
+
+class Store:
+    """What is remembered, at one database URL, beside Optuna's own tables.
+
+    Every method is one transaction: what it writes is there whole, or not at all. Several
+    processes may use one store at once. All methods raise :class:`StoreError`, with one line that
+    says what to do, if the database cannot be read or written; so do those that name a study or a
+    trial that is not there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, Store.open(f"{folder}/runs.db") as store:
+        ...     store.save_study("pumps", {"trials": 20})
+        ...     store.settings("pumps")
+        {'trials': 20}
+
+    Attributes:
+        url: Of the database, with its password if it has one.
+        shown: The same without the password, for messages.
+    """
+
+    def __init__(self, url: URL, engine: Engine) -> None:
+        self.url = url.render_as_string(hide_password=False)
+        self.shown = database.shown(url)
+        self._url = url
+        self._engine = engine
+        self._optuna: optuna.storages.RDBStorage | None = None
+        self._joined: set[str] = set()
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = True) -> Store:
+        """Opens a store; its tables are made, or brought up to this version, as needed.
+
+        Args:
+            url: ``sqlite:///runs.db``, ``postgresql://user@host/database``, or the path of an
+                SQLite file.
+            create: Whether to make a store where there is none.
+
+        Raises:
+            StoreError: If it cannot be opened, read and written, or a newer metanas wrote it.
+        """
+        where = database.parse(url)
+        with database.explained(database.shown(where)):
+            database.check_place(where, create)
+            engine = database.connect(where)
+            try:
+                migrate(engine, create)
+            except BaseException:
+                engine.dispose()
+                raise
+        return cls(where, engine)
+
+    @property
+    def optuna(self) -> optuna.storages.RDBStorage:
+        """Optuna's storage in this database; made when first asked for."""
+        if self._optuna is None:
+            from storage.optuna_storage import open_optuna
+
+            self._optuna = open_optuna(self._url)
+        return self._optuna
+
+    @contextmanager
+    def session(self, *, writes: bool = False) -> Iterator[Session]:
+        """One transaction, for this package only; undone if an error leaves it."""
+        engine = database.writing(self._engine) if writes else self._engine
+        with (
+            database.explained(self.shown),
+            Session(engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def save_study(self, name: str, settings: Mapping[str, Any]) -> None:
+        """Makes a study; nothing happens if it is there with equal settings.
+
+        Args:
+            name: 1 to 512 printable characters.
+            settings: Plain values: text, numbers, lists, mappings.
+
+        Raises:
+            StoreError: If it is there with other settings; says which.
+        """
+        with self.session(writes=True) as session:
+            studies.save(session, name, settings)
+        self._joined.add(name)
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """The settings of a study."""
+        with self.session() as session:
+            return studies.find(session, name).settings
+
+    def studies(self) -> list[StudySummary]:
+        """All studies, oldest first."""
+        with self.session() as session:
+            return studies.summaries(session)
+
+    def start(self, record: Record) -> None:
+        """Notes, before it is trained, that this process runs a trial; its state is ``"running"``."""
+        with self.session(writes=True) as session:
+            trials.start(session, record)
+
+    def touch(self, study: str, number: int) -> None:
+        """Gives a sign of life of a running trial, at least once in an hour; else it counts as dead."""
+        with self.session(writes=True) as session:
+            trials.touch(session, study, number)
+
+    def finish(self, record: Record) -> None:
+        """Writes what became of a started trial; its weights, if any, were put before.
+
+        Raises:
+            StoreError: If it was not started, or has ended already.
+        """
+        with self.session(writes=True) as session:
+            trials.finish(session, record)
+
+    def record(self, study: str, number: int) -> Record:
+        """What is known of a trial."""
+        with self.session() as session:
+            found = trials.read(session, study, number)
+            if not found:
+                raise trials.missing(study, number)
+            return found[0]
+
+    def records(self, study: str) -> list[Record]:
+        """What is known of all trials of a study, by number."""
+        with self.session() as session:
+            return trials.read(session, study)
+
+    def put(self, data: bytes, kind: str) -> str:
+        """Keeps bytes, once, and returns their SHA-256 in hexadecimal digits.
+
+        Args:
+            data: Below 1 GB.
+            kind: What they are, in a word: ``"weights"``; the first word given stays.
+        """
+        with self.session(writes=True) as session:
+            return artifacts.put(session, data, kind)
+
+    def get(self, sha: str) -> bytes:
+        """The bytes of that SHA-256.
+
+        Raises:
+            StoreError: If they are absent, or were altered.
+        """
+        with self.session() as session:
+            return artifacts.get(session, sha)
+
+    def log(self, study: str, what: str, why: str = "", trial: int | None = None) -> None:
+        """Adds a line to the log of a study: what happened, why, and to which trial."""
+        with self.session(writes=True) as session:
+            studies.log(session, study, what, why, trial)
+
+    def events(self, study: str) -> list[Event]:
+        """The log of a study, oldest first."""
+        with self.session() as session:
+            return studies.events(session, study)
+
+    def look(self, study: str) -> int:
+        """Counts one look at the study's test tasks; returns how many there were, this one included."""
+        with self.session(writes=True) as session:
+            return studies.look(session, study)
+
+    def save_result(self, study: str, result: Mapping[str, Any]) -> None:
+        """Adds what a search found, in plain values, as it ended."""
+        with self.session(writes=True) as session:
+            studies.save_result(session, study, result)
+
+    def results(self, study: str) -> list[dict[str, Any]]:
+        """What the searches of a study found, oldest first."""
+        with self.session() as session:
+            return studies.results(session, study)
+
+    def close(self) -> None:
+        """Closes all connections, Optuna's too. Never fails; a second time does nothing."""
+        # If we cannot say that we leave, our process will show it when it ends.
+        with suppress(StoreError):
+            if self._joined:
+                with self.session(writes=True) as session:
+                    studies.leave(session, self._joined)
+        self._joined = set()
+        if self._optuna is not None:
+            from storage.optuna_storage import close_optuna
+
+            close_optuna(self._optuna)
+            self._optuna = None
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
