@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,6 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -55,6 +55,16 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else json.loads(value)
+
+
+class Whole(TypeDecorator[int]):
+    """A whole number of 64 bits, NumPy's too: sqlite3 would take those for bytes."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        return None if value is None else operator.index(value)
 
 
 class Number(TypeDecorator[float]):
@@ -138,7 +148,7 @@ class Artifact(Base):
 
     sha: Mapped[str] = mapped_column(String(64), primary_key=True)
     kind: Mapped[str] = mapped_column(String(64))
-    size: Mapped[int] = mapped_column(BigInteger)
+    size: Mapped[int] = mapped_column(Whole)
     created: Mapped[datetime] = mapped_column(default=now)
     data: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
 
@@ -159,14 +169,14 @@ class Trial(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     study_id: Mapped[int] = mapped_column(ForeignKey("metanas_study.id"))
-    number: Mapped[int] = mapped_column(Integer)
+    number: Mapped[int] = mapped_column(Whole)
     state: Mapped[str] = mapped_column(String(16))
     candidate_id: Mapped[str] = mapped_column(ForeignKey("metanas_candidate.id"), index=True)
     owner: Mapped[str] = mapped_column(String(255))
     touched: Mapped[datetime]
-    rung: Mapped[int] = mapped_column(BigInteger)
-    seed: Mapped[int] = mapped_column(BigInteger)
-    parent: Mapped[int | None] = mapped_column(Integer)
+    rung: Mapped[int] = mapped_column(Whole)
+    seed: Mapped[int] = mapped_column(Whole)
+    parent: Mapped[int | None] = mapped_column(Whole)
     weights: Mapped[str | None] = mapped_column(ForeignKey("metanas_artifact.sha"))
     reason: Mapped[str] = mapped_column(Text)
     costs: Mapped[dict[str, Any]]
@@ -188,7 +198,7 @@ class Scorecard(Base):
     metric: Mapped[str] = mapped_column(String(64))
     value: Mapped[float] = mapped_column(Number, nullable=True)
     ci95: Mapped[float] = mapped_column(Number, nullable=True)
-    tasks: Mapped[int] = mapped_column(BigInteger)
+    tasks: Mapped[int] = mapped_column(Whole)
     transductive: Mapped[bool | None]
 
 
@@ -202,7 +212,7 @@ class Event(Base):
     at: Mapped[datetime] = mapped_column(default=now)
     what: Mapped[str] = mapped_column(Text)
     why: Mapped[str] = mapped_column(Text)
-    trial: Mapped[int | None] = mapped_column(Integer)
+    trial: Mapped[int | None] = mapped_column(Whole)
 
 
 class Result(Base):

@@ -172,9 +172,7 @@ def _fill(session: Session, row: Trial, record: Record) -> None:
     insert_once(session, models.Candidate, id=record.candidate.id, text=record.candidate.to_json())
     row.state, row.reason, row.touched = record.state, writable(record.reason), now()
     row.candidate_id, row.weights = record.candidate.id, record.weights
-    # int(), for sqlite3 takes NumPy's integers for bytes.
-    row.rung, row.seed = int(record.rung), int(record.seed)
-    row.parent = None if record.parent is None else int(record.parent)
+    row.rung, row.seed, row.parent = record.rung, record.seed, record.parent
     row.costs = plain(asdict(record.costs), "the costs of a trial")
     row.versions = plain(record.versions, "the versions of a trial")
     row.curve, row.valid_curve = _points(record.curve), _points(record.valid_curve)
@@ -183,8 +181,7 @@ def _fill(session: Session, row: Trial, record: Record) -> None:
 
 def _scorecard(score: values.Score) -> Scorecard:
     seen = score.transductive
-    changes = {"tasks": int(score.tasks), "transductive": None if seen is None else bool(seen)}
-    return Scorecard(**asdict(score) | changes)
+    return Scorecard(**asdict(score) | {"transductive": None if seen is None else bool(seen)})
 
 
 def _points(curve: Sequence[tuple[int, float]]) -> list[Any]:
