@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 venv=.venv
 stamp=$venv/.metanas-setup            # what the finished set-up was made from
-unfinished=$venv/.metanas-unfinished  # there while one is under way: it was cut short if found later
+unfinished=$venv/.metanas-unfinished  # the process that is at it; cut short if it is found dead
 log=$venv/.metanas-setup.log
 need_mb=${METANAS_MIN_MB:-2500}       # the CPU set takes 1.8 GB, and pip unpacks beside it
 
@@ -54,6 +54,9 @@ is_done() {
 }
 
 [ -z "${PYTHON:-}" ] || find_python
+if [ -s "$unfinished" ] && kill -0 "$(cat "$unfinished")" 2>/dev/null; then
+    die "another make is setting up .venv (process $(cat "$unfinished")): wait for it to end, then make setup again"
+fi
 sound=no
 if is_sound; then
     sound=yes
@@ -92,7 +95,11 @@ show() {
                 size=${item#* } item=${item%% *} item=${item##*/}
                 case $size in "("*[MG]B")") item="${item%%-*} $size" ;; *) item=${item%%-*} ;; esac
                 ;;
-            "Installing collected packages"*) item="and now installing it all (a minute or so)" ;;
+            "Installing collected packages"*)
+                if [ $column -gt 0 ]; then printf '\n' && column=0; fi
+                say "installing them (a minute or so)"
+                continue
+                ;;
             *) continue ;;
         esac
         [ $column -gt 0 ] || printf '   '
@@ -120,7 +127,9 @@ pip_failed() {
 
 pip_install() {
     { status=0; $venv/bin/python -m pip install "$@" || status=$?; echo $status >"$log.status"; } 2>&1 | show
-    [ "$(cat "$log.status")" = 0 ] && return
+    status=$(cat "$log.status")
+    rm -f "$log.status"
+    [ "$status" != 0 ] || return 0
     # Nothing was touched yet: what was there before is still sound.
     grep -q '^Installing collected packages' "$log" || rm -f "$unfinished"
     pip_failed
@@ -131,16 +140,20 @@ if [ $sound = no ]; then
     [ ! -e "$unfinished" ] || say "the last set-up was cut short: starting it afresh"
     rm -rf $venv
     mkdir $venv
-    : >"$unfinished"
+    echo $$ >"$unfinished"
     say "making .venv with $python (Python $(version_of "$python" | tr ' ' .))"
-    "$python" -m venv $venv || die "$python could not make .venv: see above"
+    "$python" -m venv $venv >"$log" 2>&1 || die "$python could not make .venv (details: $log)"
 fi
 old_torch=$(stamped torch || true)
-: >"$unfinished"
+echo $$ >"$unfinished"
 : >"$log"
 rm -f "$stamp"
 
-say "fetching about 0.4 GB, or 3 GB where torch comes with CUDA (Linux's default; TORCH_INDEX=<url> chooses):"
+if [ $sound = yes ]; then
+    say "bringing .venv up to date"
+else
+    say "fetching about 0.4 GB, or 3 GB where torch comes with CUDA (Linux's default; TORCH_INDEX=<url> chooses):"
+fi
 if [ -n "${TORCH_INDEX:-}" ]; then
     # Without its dependencies: such an index seldom has them at the versions that constraints.txt asks for.
     [ "$old_torch" = "$torch_from" ] && again= || again=--force-reinstall
@@ -151,5 +164,5 @@ else
     pip_install --editable '.[dev,dashboard]'
 fi
 printf 'files %s\ntorch %s\nroot %s\n' "$files" "$old_torch" "$PWD" >"$stamp"
-rm -f "$unfinished" "$log.status"
+rm -f "$unfinished"
 say "done in $(($(date +%s) - began)) s: .venv/bin/metanas is ready"
