@@ -111,16 +111,20 @@ show() {
 }
 
 pip_failed() {
+    unreachable='connection broken|Max retries|ConnectionError|Connection refused|Temporary failure'
+    unreachable="$unreachable|SSLError|ProxyError|timed out|40[137] (Client )?Error|50[0-9] Server Error"
+    missing=$(sed -n -e 's/.*No matching distribution found for \([^ ;]*\).*/\1/p' \
+        -e 's/.*The user requested (constraint) \([^ ;]*\).*/\1/p' "$log" | tail -n 1)
     if grep -qiE 'no space left|errno 28|disk quota' "$log" || [ "$(free_mb)" -lt 50 ]; then
         die "no room: the disk of $PWD, of \$TMPDIR or of pip's cache is full: make room (a CUDA build of torch" \
             "takes about 8 GB, TORCH_INDEX can choose a CPU build), then make setup again"
-    elif grep -qE 'connection broken|Max retries|ConnectionError|Connection refused|Temporary failure|SSLError|ProxyError|timed out|40[137] Client|40[137] Error|50[0-9] Server' "$log"; then
+    elif grep -qE "$unreachable" "$log"; then
         die "pip cannot reach its package index: check the network, HTTPS_PROXY, PIP_INDEX_URL and TORCH_INDEX," \
             "then make setup again (details: $log)"
-    elif missing=$(sed -n 's/.*No matching distribution found for \([^ ;]*\).*/\1/p' "$log" | tail -n 1) && [ -n "$missing" ]; then
-        die "pip finds no $missing for Python $(version_of $venv/bin/python | tr ' ' .) on $(uname -sm): it is there for" \
-            "Python 3.11 to 3.14 on Linux and on Apple silicon with macOS 14; choose one with make setup PYTHON=..." \
-            "(or another TORCH_INDEX, if you gave one)"
+    elif [ -n "$missing" ]; then
+        die "pip finds no $missing for Python $(version_of $venv/bin/python | tr ' ' .) on $(uname -sm): there is one for" \
+            "Python 3.11 to 3.14, on Linux and on Apple silicon with macOS 14: make setup PYTHON=..., or another" \
+            "TORCH_INDEX if you gave one (details: $log)"
     fi
     die "pip failed: $(grep -iE '^ *error' "$log" | tail -n 1 | cut -c 1-200) (details: $log)"
 }
