@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import NullPool, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 
@@ -23,8 +23,14 @@ def open_optuna(url: URL) -> RDBStorage:
     Raises:
         StoreError: If the database cannot be reached, or its tables are of another Optuna.
     """
-    with explained(shown(url)):
-        storage = _make(url)
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        with explained(shown(url)):
+            _prepare(url)
+            storage = _storage(url)
+    except StorageInternalError as error:
+        raise failure(shown(url), error.__cause__) from error
     if is_sqlite(url):
         event.listen(storage.engine, "connect", enforce_keys)
         storage.engine.dispose()  # the connections it made so far
@@ -37,27 +43,29 @@ def close_optuna(storage: RDBStorage) -> None:
     storage.engine.dispose()
 
 
-def _make(url: URL) -> RDBStorage:
+def _prepare(url: URL) -> None:
+    """Makes the tables and checks their version, without a pool: one that fails cannot be closed."""
     from optuna.exceptions import StorageInternalError
-    from optuna.storages import RDBStorage
 
-    text = url.render_as_string(hide_password=False)
-    escaped = text.replace("{", "{{").replace("}", "}}")  # Optuna fills in {SCHEMA_VERSION}
-    for _ in range(_TRIES):
+    for tries_left in reversed(range(_TRIES)):
         try:
-            return RDBStorage(escaped, engine_kwargs={"connect_args": connect_args(url)})
-        except DatabaseError as error:
-            last: Exception = error
-        except StorageInternalError as error:
-            last = error
+            return close_optuna(_storage(url, poolclass=NullPool))
+        except (DatabaseError, StorageInternalError) as error:
+            if not (tries_left and _overtaken(error)):
+                raise
         except RuntimeError as error:
             raise StoreError(f"Optuna's tables in {shown(url)} are not for this Optuna: {error}") from error
-        if not _overtaken(last):
-            break
-    raise failure(shown(url), last.__cause__ if isinstance(last, StorageInternalError) else last) from last
 
 
 def _overtaken(error: Exception) -> bool:
     """Whether another process made a table after Optuna had seen that it was not there."""
     text = f"{error} {error.__cause__}".lower()
     return "already exists" in text or "unique" in text
+
+
+def _storage(url: URL, **options: Any) -> RDBStorage:
+    from optuna.storages import RDBStorage
+
+    text = url.render_as_string(hide_password=False)
+    text = text.replace("{", "{{").replace("}", "}}")  # Optuna fills in {SCHEMA_VERSION}
+    return RDBStorage(text, engine_kwargs={"connect_args": connect_args(url), **options})
