@@ -1,0 +1,213 @@
+"""Which classes are for training, which for choosing and which for the final test."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from metanas.tasks.class_folders import group_of
+from metanas.tasks.family import Split
+from search_spaces.errors import DataError
+
+Assignment = dict[str, Split]
+
+SHARE = 0.15  # of the units, for valid and for test each
+ENOUGH = 5  # classes that valid and test should have, so that 5-way tasks can be drawn from them
+FEW_GROUPS = 3  # fewer groups than this cannot be shared out, so classes are
+_WORDS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "valid",
+    "valid": "valid",
+    "validation": "valid",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class Division:
+    """How the classes of a folder were shared out.
+
+    Attributes:
+        splits: Class name → its split. Classes that belong to none are missing.
+        unit: What was kept whole: ``"group"``, ``"class"``, ``"file"`` (as a list says) or
+            ``"folder"`` (as top folders called train, valid, test say).
+        notes: For the user.
+    """
+
+    splits: Assignment
+    unit: str
+    notes: tuple[str, ...] = ()
+
+
+def divide(names: Sequence[str], wanted: Sequence[Split], listed: Path | None, where: str) -> Division:
+    """Shares classes out among splits.
+
+    An official list comes first, then top folders called ``train``, ``valid`` and ``test``, then
+    :func:`by_hash`. Where a list has no validation class, they are taken from its training ones.
+
+    Args:
+        names: Of all classes.
+        wanted: Splits to fill: with or without ``"test"``, which may have its own data.
+        listed: File with the official list.
+        where: What to call the data in messages.
+
+    Raises:
+        DataError: If the list cannot be used or there are too few classes.
+    """
+    given = read_list(listed, names) if listed else by_folder(names)
+    if given is None:
+        unit = "group" if _has_groups(names) else "class"
+        return Division(by_hash(names, wanted, where), unit)
+    for split in set(given.values()) - set(wanted):
+        raise DataError(f"{listed or where} has {split} classes, and so has --test-data: give one of them")
+    train = [name for name, split in given.items() if split == "train"]
+    if "valid" in wanted and "valid" not in given.values():
+        given |= by_hash(train, ("train", "valid"), f"the training part of {where}")
+    for split in wanted:
+        if split not in given.values():
+            raise DataError(f"{listed or where} has no {split} classes: add some")
+    left = len(names) - len(given)
+    notes = (f"{where}: left out {left} classes that {listed} does not name",) if left else ()
+    return Division(given, "file" if listed else "folder", notes)
+
+
+def by_hash(names: Sequence[str], wanted: Sequence[Split], where: str) -> Assignment:
+    """Shares units out by the hash of their names, so that no random state has a say.
+
+    A unit is a group, or a class where there are fewer than three groups. Test and valid take
+    units in the order of their hashes until each has 15 % of them and, where the number of
+    classes allows, five classes; train has the rest, and always the unit of most classes.
+
+    Raises:
+        DataError: If there are fewer classes than splits.
+    """
+    if len(names) < len(wanted):
+        raise DataError(
+            f"{where} has {len(names)} classes: at least {len(wanted)} are needed, "
+            f"one each for {', '.join(wanted)}, and many more to learn from"
+        )
+    units = _units(names)
+    order = sorted(units, key=lambda unit: (hashlib.sha256(unit.encode()).digest(), unit))
+    order.append(order.pop(order.index(max(order, key=lambda unit: len(units[unit])))))
+    result: Assignment = {}
+    enough = min(ENOUGH, len(names) // len(wanted))
+    few = max(1, int(SHARE * len(units) + 0.5))
+    others = [split for split in wanted if split != "train"]
+    while others:
+        split, taken = others.pop(), 0
+        members: list[str] = []
+        # One unit is left for each split still to come, train among them.
+        while len(order) > len(others) + 1 and (taken < few or len(members) < enough):
+            members += units[order.pop(0)]
+            taken += 1
+        result |= dict.fromkeys(members, split)
+    return result | dict.fromkeys([name for unit in order for name in units[unit]], "train")
+
+
+def by_folder(names: Sequence[str]) -> Assignment | None:
+    """The split that each class's top folder names, if all top folders are called after splits.
+
+    Raises:
+        DataError: If a class is in two splits.
+    """
+    tops = {name.partition("/")[0] for name in names}
+    if len(tops) < 2 or not {top.lower() for top in tops} <= set(_WORDS) or not all("/" in n for n in names):
+        return None
+    result: Assignment = {}
+    seen: dict[str, Split] = {}
+    for name in names:
+        top, _, rest = name.partition("/")
+        split = result[name] = _WORDS[top.lower()]
+        if seen.setdefault(rest, split) != split:
+            raise DataError(
+                f"class {rest!r} is in both the {seen[rest]} and the {split} folder: test classes have to "
+                "be unseen; give one folder with all classes, or rename those that differ"
+            )
+    return result
+
+
+def read_list(path: Path, names: Sequence[str]) -> Assignment:
+    """Reads an official split list.
+
+    Args:
+        path: A CSV file with the columns ``class,split``, or a JSON file like
+            ``{"train": ["Greek", "Latin/character01"], "valid": […], "test": […]}``. A name is a
+            class's or a group's.
+        names: Of all classes.
+
+    Raises:
+        DataError: If the file cannot be read, names what is not there, or puts a class into two splits.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        pairs = _from_json(text) if path.suffix.lower() == ".json" else _from_csv(text)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, RecursionError, csv.Error) as error:
+        raise DataError(f"{path} is not a split list (CSV 'class,split', or JSON): {error}") from None
+    members = _members(names)
+    unknown = [name for name, _ in pairs if name not in members]
+    if unknown:
+        raise DataError(f"{path} names {_some(unknown)}, which the data has not (it has {_some(names)})")
+    result: Assignment = {}
+    for listed, split in pairs:
+        for name in members[listed]:
+            if result.setdefault(name, split) != split:
+                raise DataError(f"{path} puts {name!r} into both {result[name]} and {split}: choose one")
+    return result
+
+
+def _members(names: Iterable[str]) -> Mapping[str, list[str]]:
+    """Name of a class or of any level above it → classes."""
+    members: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        parts = name.split("/")
+        for end in range(1, len(parts) + 1):
+            members["/".join(parts[:end])].append(name)
+    return members
+
+
+def _from_json(text: str) -> list[tuple[str, Split]]:
+    values: Any = json.loads(text)
+    if not isinstance(values, dict) or not all(isinstance(value, list) for value in values.values()):
+        raise ValueError('it should look like {"train": ["a", "b"], "valid": ["c"], "test": ["d"]}')
+    return [(str(name), _split(word)) for word, value in values.items() for name in value]
+
+
+def _from_csv(text: str) -> list[tuple[str, Split]]:
+    rows = csv.DictReader(text.splitlines(), skipinitialspace=True, strict=True)
+    if not {"class", "split"} <= set(rows.fieldnames or ()):
+        raise ValueError("its first line should be 'class,split'")
+    return [((row["class"] or "").strip(), _split(row["split"] or "")) for row in rows]
+
+
+def _split(word: str) -> Split:
+    try:
+        return _WORDS[word.strip().lower()]
+    except KeyError:
+        raise ValueError(f"{word!r} is no split (known: {', '.join(get_args(Split))})") from None
+
+
+def _has_groups(names: Iterable[str]) -> bool:
+    return len({group_of(name) for name in names} - {""}) >= FEW_GROUPS
+
+
+def _units(names: Sequence[str]) -> dict[str, list[str]]:
+    units: dict[str, list[str]] = defaultdict(list)
+    grouped = _has_groups(names)
+    for name in names:
+        units[(grouped and group_of(name)) or name].append(name)
+    return units
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
