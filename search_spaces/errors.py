@@ -51,3 +51,7 @@ class EvaluationError(MetanasError):
     """Our failure: nothing could be trained or scored."""
 
     exit_code = 1
+
+
+class NoRoomError(EvaluationError):
+    """Not even one task fits into memory."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -71,10 +70,10 @@ class Conv:
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:
         params: dict[str, Tensor] = {}
         channels = (self.input_shape[0], *[self.width] * (self.depth - 1))
-        for i, fan in enumerate(channels):
-            shape = (self.width, fan, self.kernel, self.kernel)
-            weight = torch.randn(shape, generator=generator) * math.sqrt(2 / (fan * self.kernel**2))
-            params |= {f"layer{i}.weight": weight} | norms.init(self.norm, f"layer{i}", self.width)
+        for i, planes in enumerate(channels):
+            shape, fan_in = (self.width, planes, self.kernel, self.kernel), planes * self.kernel**2
+            params[f"layer{i}.weight"] = norms.uniform(shape, fan_in, generator)
+            params |= norms.init(self.norm, f"layer{i}", self.width, fan_in, generator)
         return params
 
     def statistics(self) -> dict[str, Tensor]:

@@ -56,8 +56,8 @@ class Mlp:
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:
         params: dict[str, Tensor] = {}
         for i, (fan_in, width) in enumerate(zip((self.inputs, *self.widths), self.widths, strict=False)):
-            weight = torch.randn(width, fan_in, generator=generator) * math.sqrt(2 / fan_in)
-            params |= {f"layer{i}.weight": weight} | norms.init(self.norm, f"layer{i}", width)
+            params[f"layer{i}.weight"] = norms.uniform((width, fan_in), fan_in, generator)
+            params |= norms.init(self.norm, f"layer{i}", width, fan_in, generator)
         return params
 
     def statistics(self) -> dict[str, Tensor]:

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,10 +19,18 @@ _EPSILON = 1e-5
 _GROUPS = 8
 
 
-def init(norm: str, name: str, channels: int) -> dict[str, Tensor]:
-    """Scale 1 and shift 0 of one layer's norm; a shift alone where there is no norm."""
-    shift = {f"{name}.bias": torch.zeros(channels)}
+def init(norm: str, name: str, channels: int, fan_in: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Scale 1 and a small random shift of one layer's norm; a shift alone where there is no norm.
+
+    The shifts differ, else all units of a layer on few inputs would bend at the same place.
+    """
+    shift = {f"{name}.bias": uniform((channels,), fan_in, generator)}
     return shift if norm == "none" else shift | {f"{name}.scale": torch.ones(channels)}
+
+
+def uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
+    """U(-1/√fan_in, 1/√fan_in), as torch starts its own layers: gradient steps of 0.01 stay stable."""
+    return (2 * torch.rand(shape, generator=generator) - 1) / math.sqrt(fan_in)
 
 
 def statistics(norm: str, name: str, channels: int) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from search_spaces import Categorical, Choice, Integer, Real, Signature, Value
 from search_spaces.architectures.interface import Network
+from search_spaces.architectures.norms import uniform
 from search_spaces.rules.interface import Rule, sub, under
 from search_spaces.rules.losses import clean, task_loss
 from search_spaces.task import Task, Tensors
@@ -72,7 +73,7 @@ class Gradient(Rule):
 
     def init(self, generator: torch.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         rows = 1 if self.head == "shared" else self.signature.outputs
-        weight = torch.randn(rows, self.network.size, generator=generator) / math.sqrt(self.network.size)
+        weight = uniform((rows, self.network.size), self.network.size, generator)
         meta = under("network", self.network.init(generator))
         meta |= {"head.weight": weight, "head.bias": torch.zeros(rows)}
         layers = {_layer(name) for name in self._split(meta)[0]}

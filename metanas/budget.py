@@ -1,0 +1,58 @@
+"""A budget: so many seconds, so many trials, or whichever is spent first."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from search_spaces.errors import BudgetError
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# when, as parts of the budget, each phase should be over; the rest is for scoring, pictures and files
+SEARCH, FINISH, BASELINES = 0.42, 0.70, 0.90
+
+
+def parse(text: str) -> float:
+    """``90s``, ``10m``, ``1.5h`` or ``1d`` to seconds.
+
+    Raises:
+        BudgetError: If it is nothing of the kind, or not positive.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", text)
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
+    if seconds <= 0 or not math.isfinite(seconds):
+        raise BudgetError(f"--budget should be a time such as 90s, 10m or 2h, not {text!r}")
+    return seconds
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may spend; it counts from the moment it is made.
+
+    Attributes:
+        seconds: In all, final scoring included; None: no limit.
+        trials: New trials of this run; None: no limit.
+        clock: Seconds on a monotonic clock.
+    """
+
+    seconds: float | None = None
+    trials: int | None = None
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.trials is not None and self.trials < 1:
+            raise BudgetError(f"--trials should be at least 1, not {self.trials}")
+        object.__setattr__(self, "started", self.clock())
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the start."""
+        return self.clock() - self.started
+
+    def left(self, until: float = 1.0) -> float:
+        """Seconds to the time by which that part of the budget should be spent; never below 0."""
+        return math.inf if self.seconds is None else max(0.0, until * self.seconds - self.spent)

@@ -1,0 +1,9 @@
+"""Tasks × candidates as one batch: execution, devices, memory."""
+
+from metanas.engine.devices import resolve_device
+from metanas.engine.engine import Engine
+from metanas.engine.execution import EXECUTIONS
+from metanas.engine.layout import Layout
+from metanas.engine.program import Program
+
+__all__ = ["EXECUTIONS", "Engine", "Layout", "Program", "resolve_device"]

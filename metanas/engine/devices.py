@@ -1,0 +1,49 @@
+"""Devices: which one is used, how long work on it took, how much memory it took."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+import torch
+
+from search_spaces.errors import DeviceError
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:n`` to a device that is there.
+
+    Raises:
+        DeviceError: If it is not, or the name is none of these.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdigit())):
+        raise DeviceError(f"--device should be auto, cpu, cuda or cuda:n, not {name!r}")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"{name} is not there: torch sees {torch.cuda.device_count()} CUDA devices; try --device cpu")
+    return torch.device(name)
+
+
+def clock(device: torch.device) -> float:
+    """Seconds on a monotonic clock, once the device has finished what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: of the device since the start (CUDA), else the peak resident size of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that memory ran out, on whatever device."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -1,0 +1,150 @@
+"""The engine: outer gradients and scores of a program, in whatever way is fastest and fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metanas.engine.devices import is_out_of_memory
+from metanas.engine.execution import EXECUTIONS, Fastest, Replay, not_worth_trying
+from metanas.engine.program import Program, Step, at, count, sequential, vmapped
+from search_spaces.errors import DeviceError, NoRoomError
+from search_spaces.task import Episodes
+
+_SCORE_ELEMENTS = 4_000_000  # input numbers of one scoring chunk: 16 MB, activations about 50 times that
+
+
+class Engine:
+    """Runs the programs of one shape on one device.
+
+    Args:
+        program: What is run.
+        device: Where.
+        execution: One of ``EXECUTIONS``; ``auto`` measures and chooses.
+
+    Raises:
+        DeviceError: If ``execution`` is none of them.
+    """
+
+    def __init__(self, program: Program, device: torch.device, execution: str = "auto") -> None:
+        if execution not in EXECUTIONS:
+            raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {execution!r}")
+        self.program = program
+        self.device = device
+        self.chunk: int | None = None  # tasks at once in training; None: all
+        self._execution = execution
+        self._steps: dict[tuple[int, int], Fastest] = {}
+        self._scores: dict[str, Fastest] = {}
+
+    @property
+    def chosen(self) -> str:
+        """The way of running that training settled on last."""
+        return list(self._steps.values())[-1].chosen if self._steps else self._execution
+
+    def gradients(
+        self, meta: Tensor, buffers: Tensor, episodes: Episodes, keys: Tensor, progress: Tensor, calls_left: int = 1
+    ) -> Step:
+        """Outer gradients of C candidates over T tasks each, in chunks that fit.
+
+        Args:
+            meta: ``(C, P)``.
+            buffers: ``(C, B)``.
+            episodes: Tensors ``(C, T, …)``.
+            keys: ``(C, T)`` int64.
+            progress: ``()`` in [0, 1].
+            calls_left: Steps to come: what a slow start may cost.
+
+        Returns:
+            Gradients ``(C, P)``, losses ``(C,)``, observed buffers ``(C, B)``.
+
+        Raises:
+            NoRoomError: If not even one task fits in memory.
+        """
+        tasks = keys.shape[1]
+        while True:
+            chunk = min(self.chunk or tasks, tasks)
+            try:
+                parts = []
+                for start in range(0, tasks, chunk):
+                    piece = slice(start, start + chunk)
+                    here = _tasks(episodes, piece), keys[:, piece]
+                    step = self._step(len(meta), here[1].shape[1])
+                    parts.append((here[1].shape[1], step(meta, buffers, *here, progress, calls_left=calls_left)))
+                return _average(parts)
+            except Exception as error:
+                self._make_room(error, chunk, len(meta))
+
+    def predictions(self, meta: Tensor, buffers: Tensor, episodes: Episodes) -> Tensor:
+        """Predictions ``(T, Q, O)`` of one candidate on tasks ``(T, …)``, in chunks that fit.
+
+        Raises:
+            NoRoomError: If not even one task fits in memory.
+        """
+        total = count(episodes)
+        size = max(1, (episodes["support_x"][0].numel() + episodes["query_x"][0].numel()))
+        chunk = max(1, min(total, _SCORE_ELEMENTS // size))
+        run = self._score("predictions")
+        while True:
+            try:
+                pieces = [at(episodes, slice(start, start + chunk)) for start in range(0, total, chunk)]
+                with torch.no_grad():
+                    return torch.cat([run(meta, buffers, piece, calls_left=len(pieces)) for piece in pieces])
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if chunk == 1:
+                    raise NoRoomError("out of memory: one task does not fit") from error
+                chunk = _halve(chunk, self.device)
+
+    def _step(self, candidates: int, tasks: int) -> Fastest:
+        key = (candidates, tasks)
+        if key not in self._steps:
+            batched = vmapped(self.program)
+            ways = {"vmap": batched, "sequential": sequential(self.program), "replay": Replay(batched)}
+            self._steps[key] = Fastest(self._allowed(ways), self.device, not_worth_trying(candidates * tasks))
+        return self._steps[key]
+
+    def _score(self, name: str) -> Fastest:
+        if name not in self._scores:
+            one = self.program.adapt_predict
+            batched = torch.func.vmap(one, in_dims=(None, None, 0))
+
+            def by_task(meta: Tensor, buffers: Tensor, episodes: Episodes) -> Tensor:
+                return torch.stack([one(meta, buffers, at(episodes, t)) for t in range(count(episodes))])
+
+            ways = {"vmap": batched, "sequential": by_task}
+            # scoring is never traced: it runs a few times only
+            kept = self._allowed(ways) or {"vmap": batched}
+            self._scores[name] = Fastest(kept, self.device, lambda way, seen, left: left < 4)
+        return self._scores[name]
+
+    def _allowed(self, ways: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+        return {name: run for name, run in ways.items() if self._execution in ("auto", name)}
+
+    def _make_room(self, error: Exception, chunk: int, candidates: int) -> None:
+        if not is_out_of_memory(error):
+            raise error
+        if chunk == 1:
+            raise NoRoomError("out of memory: one task does not fit") from error
+        self.chunk = _halve(chunk, self.device)
+
+
+def _halve(chunk: int, device: torch.device) -> int:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return (chunk + 1) // 2
+
+
+def _tasks(episodes: Episodes, piece: slice) -> Episodes:
+    return {name: tensor[:, piece] for name, tensor in episodes.items()}  # type: ignore[return-value, index]
+
+
+def _average(parts: list[tuple[int, Step]]) -> Step:
+    if len(parts) == 1:
+        return parts[0][1]
+    total = sum(weight for weight, _ in parts)
+    sums = [sum(weight * step[i] for weight, step in parts) / total for i in range(3)]
+    return sums[0], sums[1], sums[2]  # type: ignore[return-value]

@@ -1,0 +1,241 @@
+"""The evaluator: takes candidates from where they are to a rung, and scores them."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from metanas.engine import Engine, Program
+from metanas.engine.devices import clock, peak_memory
+from metanas.engine.program import at
+from metanas.scoring import is_transductive, summarise, task_scores
+from metanas.seeds import derive, generator
+from metanas.tasks.family import Family, Split
+from metanas.training import Checkpoint, Rate, Trained, as_dtype, train
+from search_spaces import Candidate, Costs, Score, Signature, catalogue
+from search_spaces.errors import MetanasError, NoRoomError
+from search_spaces.outer import Outer
+from search_spaces.task import Episodes
+
+_ENGINES = 16  # shapes whose traced computations are kept
+_LATENCY_RUNS = 3
+
+Ended = Literal["scored", "timeout", "diverged", "out of memory", "error"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How tasks are scored.
+
+    Attributes:
+        ways: Classes a task; outputs for regression.
+        shots: Labelled examples, a class or a task.
+        queries: Scored examples, a class or a task.
+    """
+
+    ways: int
+    shots: int
+    queries: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A candidate to take further; without a checkpoint it starts from ``seed``."""
+
+    candidate: Candidate
+    seed: int
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: What was asked.
+        ended: How it ended; a score is there only for ``"scored"``.
+        reason: The same in words.
+        checkpoint: Where the candidate is now; None if it cannot go on.
+        score: On the validation tasks.
+        seconds: That it took, its share of a batch's.
+        ms: Milliseconds a meta-step, its share of a batch's.
+    """
+
+    job: Job
+    ended: Ended
+    reason: str = ""
+    checkpoint: Checkpoint | None = None
+    score: Score | None = None
+    seconds: float = 0.0
+    ms: float = 0.0
+
+
+class Evaluator:
+    """Meta-trains and scores candidates of one family, all on the same validation tasks.
+
+    Args:
+        family: Whose tasks; on the device already.
+        signature: Of its tasks at ``setting``.
+        setting: How tasks are scored.
+        device: Where.
+        execution: How the engine runs, see :class:`Engine`.
+        seed: Of the validation and test tasks.
+        valid_tasks: Number of validation tasks.
+        dtype: Precision.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        signature: Signature,
+        setting: Setting,
+        device: torch.device,
+        *,
+        execution: str = "auto",
+        seed: int = 0,
+        valid_tasks: int = 300,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.family, self.signature, self.setting, self.device = family, signature, setting, device
+        self._execution, self._seed, self._dtype = execution, seed, dtype
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        queries = setting.queries if signature.kind == "regression" else min(setting.queries, 5)
+        self.valid = self.tasks(valid_tasks, "valid", queries)
+
+    def tasks(self, n_tasks: int, split: Split, queries: int | None = None, look: int = 0) -> Episodes:
+        """Fixed tasks of a split, the same at every call; another ``look`` gives fresh ones."""
+        random = generator(self.device, self._seed, split, look)
+        s = self.setting
+        drawn = self.family.sample(
+            n_tasks, split, random, shots=s.shots, ways=s.ways, queries=queries or s.queries
+        )
+        return as_dtype(drawn, self._dtype)
+
+    def evaluate(
+        self, jobs: Sequence[Job], until: int, rate: Rate, seconds: Callable[[], float], *, patient: bool = False
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Takes every job to a rung, those of one shape as one batch, and scores it.
+
+        Whatever goes wrong with a candidate is its outcome; nothing is raised for it.
+
+        Args:
+            jobs: What to take further.
+            until: Rung, in meta-steps.
+            rate: Learning rates by outer settings and meta-step.
+            seconds: That a job may take, asked when its turn comes.
+            patient: Whether to use all of that, and score what it came to.
+
+        Yields:
+            The index of a job and its outcome, as soon as it is known.
+        """
+        for group in self._groups(jobs):
+            allowed = seconds() * len(group)
+            yield from zip(group, self._evaluate([jobs[i] for i in group], until, rate, allowed, patient), strict=True)
+
+    def engine(self, candidate: Candidate) -> Engine:
+        """The engine of the candidate's shape; candidates of one shape share its traced computations."""
+        shape = catalogue.shape_of(candidate).id
+        if shape not in self._engines:
+            program = Program.of(catalogue.build(candidate, self.signature))
+            self._engines[shape] = Engine(program, self.device, self._execution)
+            while len(self._engines) > _ENGINES:
+                self._engines.popitem(last=False)
+        self._engines.move_to_end(shape)
+        return self._engines[shape]
+
+    def task_scores(self, candidate: Candidate, checkpoint: Checkpoint, episodes: Episodes) -> Tensor:
+        """The metric of each task ``(T,)`` with the averaged weights."""
+        prediction = self.engine(candidate).predictions(checkpoint.average, checkpoint.buffers, episodes)
+        return task_scores(self.signature, prediction, episodes)
+
+    def score(self, candidate: Candidate, checkpoint: Checkpoint) -> Score:
+        """On the study's validation tasks."""
+        values = self.task_scores(candidate, checkpoint, self.valid).double().cpu().numpy()
+        return summarise(self.signature, values, "valid")
+
+    def transductive(self, candidate: Candidate, checkpoint: Checkpoint) -> bool:
+        """Whether predictions depend on the other queries: measured."""
+        return is_transductive(self.engine(candidate), checkpoint.average, checkpoint.buffers, self.valid)
+
+    def costs(self, candidate: Candidate, checkpoint: Checkpoint, seconds: float) -> Costs:
+        """What the candidate has cost so far, and what its learner costs on one task."""
+        program = self.engine(candidate).program
+        task = at(self.valid, 0)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            program.adapt_predict(checkpoint.average, checkpoint.buffers, task)
+        times = sorted(self._latency(program, checkpoint, task) for _ in range(_LATENCY_RUNS))
+        madds = counter.get_total_flops() // 2
+        return Costs(seconds, peak_memory(self.device), program.meta.size, madds, times[len(times) // 2])
+
+    def _latency(self, program: Program, checkpoint: Checkpoint, task: Episodes) -> float:
+        start = clock(self.device)
+        one: Episodes = {**task, "query_x": task["query_x"][:1]}
+        with torch.no_grad():
+            program.adapt_predict(checkpoint.average, checkpoint.buffers, one)
+        return (clock(self.device) - start) * 1e3
+
+    def _groups(self, jobs: Sequence[Job]) -> list[list[int]]:
+        found: dict[tuple[str, int, int], list[int]] = {}
+        # per-candidate convolution weights become grouped convolutions, which lose on a CPU
+        alone = self.device.type == "cpu" and len(self.signature.input_shape) > 1
+        for i, job in enumerate(jobs):
+            step = job.checkpoint.step if job.checkpoint else 0
+            found.setdefault((catalogue.shape_of(job.candidate).id, step, i if alone else 0), []).append(i)
+        return list(found.values())
+
+    def _evaluate(self, jobs: list[Job], until: int, rate: Rate, seconds: float, patient: bool) -> list[Outcome]:
+        start = clock(self.device)
+        try:
+            outcomes = self._train_and_score(jobs, until, rate, seconds, patient)
+        except Exception as error:
+            ended: Ended = "out of memory" if isinstance(error, NoRoomError) else "error"
+            outcomes = [Outcome(job, ended, _one_line(error)) for job in jobs]
+        share = (clock(self.device) - start) / len(jobs)
+        return [replace(outcome, seconds=share) for outcome in outcomes]
+
+    def _train_and_score(self, jobs: list[Job], until: int, rate: Rate, seconds: float, patient: bool) -> list[Outcome]:
+        engine = self.engine(jobs[0].candidate)
+        checkpoints = [job.checkpoint or self._start(engine, job.seed) for job in jobs]
+        outers = [self._outer(job.candidate) for job in jobs]
+        done = self._train(engine, outers, checkpoints, until, rate, seconds, patient)
+        if not done.complete and not patient:
+            reason = f"needs about {done.needs:.0f} s to meta-step {until}, may take {seconds:.0f} s"
+            return [Outcome(job, "timeout", reason, ms=done.ms) for job in jobs]
+        pairs = zip(jobs, done.checkpoints, strict=True)
+        return [self._scored(job, checkpoint, done.ms / len(jobs)) for job, checkpoint in pairs]
+
+    def _train(
+        self, engine: Engine, outers: list[Outer], checkpoints: list[Checkpoint], until: int, rate: Rate, seconds: float, patient: bool
+    ) -> Trained:
+        """Trains; where not even one task at a time fits, with ever smaller meta-batches."""
+        while True:
+            try:
+                return train(engine, self.family, outers, checkpoints, until, rate, seconds, patient=patient)
+            except NoRoomError:
+                if outers[0].tasks == 1:
+                    raise
+                outers = [replace(outer, tasks=outer.tasks // 2) for outer in outers]
+
+    def _scored(self, job: Job, checkpoint: Checkpoint, ms: float) -> Outcome:
+        score = self.score(job.candidate, checkpoint)
+        if not math.isfinite(score.value):
+            return Outcome(job, "diverged", f"no finite score at meta-step {checkpoint.step}", ms=ms)
+        return Outcome(job, "scored", "", checkpoint, score, ms=ms)
+
+    def _start(self, engine: Engine, seed: int) -> Checkpoint:
+        return Checkpoint.start(engine.program, derive(seed, "init"), self.device, self._dtype)
+
+    def _outer(self, candidate: Candidate) -> Outer:
+        return catalogue.settings(candidate, self.signature)
+
+
+def _one_line(error: Exception) -> str:
+    name = "" if isinstance(error, MetanasError) else f"{type(error).__name__}: "
+    return name + (str(error).strip().splitlines() or [""])[0][:300]

@@ -1,0 +1,280 @@
+"""The one search loop: asks for candidates, takes them up the rungs, remembers and tells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import optuna
+from optuna.trial import Trial, TrialState
+
+from metanas.budget import SEARCH, Budget
+from metanas.evaluator import Evaluator, Job, Outcome
+from metanas.learner.weights import pack
+from metanas.seeds import derive
+from metanas.training import Checkpoint, scheduled
+from metanas.words import in_words
+from search_spaces import Candidate, Record, Score, Space, State
+from search_spaces.errors import EvaluationError, IllegalCandidateError
+
+_BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
+_ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
+# of the budget that one trial may take to a rung, first rung and later ones
+_FIRST_SHARE, _LATER_SHARE = 0.05, 0.15
+_MIN_SHARE = 1.0  # second
+
+
+class Memory(Protocol):
+    """The part of a store that a search needs."""
+
+    def start(self, record: Record) -> None: ...
+    def touch(self, study: str, number: int) -> None: ...
+    def finish(self, record: Record) -> None: ...
+    def records(self, study: str) -> list[Record]: ...
+    def put(self, data: bytes, kind: str) -> str: ...
+    def get(self, sha: str) -> bytes: ...
+    def log(self, study: str, what: str, why: str = "", trial: int | None = None) -> None: ...
+    def look(self, study: str) -> int: ...
+    def save_result(self, study: str, result: Mapping[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a search is at, for whoever watches.
+
+    Attributes:
+        doing: In words.
+        ended: The trial that just ended, if one did.
+        best: The best trial of the study so far.
+        counts: Trials of the study by state.
+    """
+
+    doing: str
+    ended: Record | None
+    best: Record | None
+    counts: Mapping[State, int]
+
+
+Listener = Callable[[Moment], None]
+
+
+@dataclass
+class _Live:
+    """A trial that is running."""
+
+    trial: Trial
+    record: Record
+    checkpoint: Checkpoint | None = None
+    best: Checkpoint | None = None
+
+
+class Search:
+    """One study being searched.
+
+    Args:
+        name: Of the study.
+        space: What is proposed from.
+        study: Optuna's study, with its sampler (the controller) and pruner; reconciled with ``memory``.
+        memory: Keeps every result.
+        evaluator: Trains and scores.
+        rungs: In meta-steps, rising.
+        seed: Of every trial.
+        listen: Told of everything that happens.
+        versions: Of the packages at work, for the records.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        space: Space,
+        study: optuna.Study,
+        memory: Memory,
+        evaluator: Evaluator,
+        rungs: tuple[int, ...],
+        seed: int,
+        listen: Listener = lambda moment: None,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name, self.space, self.study, self.memory = name, space, study, memory
+        self.evaluator, self.rungs, self.seed = evaluator, rungs, seed
+        self._listen, self._versions = listen, dict(versions or {})
+        self.records: list[Record] = memory.records(name)
+        self.running: list[_Live] = []
+        self.ms: dict[str, float] = {}  # milliseconds a meta-step, of candidates by id
+
+    @property
+    def best(self) -> Record | None:
+        """The trial with the best validation score."""
+        return best_of(self.records)
+
+    def run(self, budget: Budget) -> None:
+        """Searches until the budget's part for searching is spent.
+
+        Raises:
+            EvaluationError: If nothing of the study could be scored.
+        """
+        begun, seconds = 0, 0.0
+        with self.saving():
+            while (size := self._batch_size(budget, begun, seconds)) > 0:
+                start = budget.spent
+                self._climb([self.begin() for _ in range(size)], budget)
+                begun, seconds = begun + size, seconds + budget.spent - start
+        if self.best is None:
+            raise EvaluationError(f"none of {len(self.records)} trials could be scored; {self._commonest_reason()}")
+
+    def begin(self, fixed: Candidate | None = None, parent: int | None = None) -> _Live:
+        """Starts a trial: the controller's proposal, or a fixed candidate that goes on from a parent."""
+        if fixed is not None:
+            self.study.enqueue_trial(dict(fixed), user_attrs={"parent": parent})
+        trial, candidate = self._ask()
+        seed = derive(self.seed, "trial", trial.number)
+        record = Record(self.name, trial.number, candidate, seed=seed, parent=parent, versions=self._versions)
+        for key, value in in_words(candidate).items():
+            trial.set_user_attr(key, value)
+        self.memory.start(record)
+        live = _Live(trial, record)
+        self.running.append(live)
+        return live
+
+    def advance(self, live: _Live, outcome: Outcome) -> None:
+        """Takes in what became of a trial at a rung; ends it if it cannot go on."""
+        costs = replace(live.record.costs, seconds=live.record.costs.seconds + outcome.seconds)
+        live.record = replace(live.record, costs=costs)
+        if outcome.checkpoint is None or outcome.score is None:
+            scored = live.record.score is not None
+            self.end(live, "pruned" if scored else "failed", f"{outcome.ended}: {outcome.reason}")
+            return
+        step, score = outcome.checkpoint.step, outcome.score
+        self.ms[live.record.candidate.id] = outcome.ms
+        curve = (*live.record.valid_curve, (step, score.value))
+        live.checkpoint = outcome.checkpoint
+        live.record = replace(live.record, valid_curve=curve, curve=outcome.checkpoint.curve)
+        if live.record.score is None or better(score, live.record.score):
+            live.record, live.best = replace(live.record, score=score, rung=step), outcome.checkpoint
+        self.memory.touch(self.name, live.record.number)
+        live.trial.report(score.value, step)
+
+    def end(self, live: _Live, state: State, reason: str) -> Record:
+        """Writes our row, then tells Optuna: a crash between the two is mended at the next start."""
+        record = replace(live.record, state=state, reason=reason)
+        if live.best is not None:
+            candidate, best = record.candidate, live.best
+            program = self.evaluator.engine(candidate).program
+            weights = self.memory.put(pack(program, best.average, best.buffers), "weights")
+            costs = self.evaluator.costs(candidate, best, record.costs.seconds)
+            record = replace(record, weights=weights, costs=costs)
+        self.memory.finish(record)
+        self.running.remove(live)
+        self.records.append(record)
+        told = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}[state]
+        value = record.score.value if state == "complete" and record.score else None
+        self.study.tell(live.trial, value, told)
+        self.tell(f"trial {record.number} {state}", record)
+        return record
+
+    def tell(self, doing: str, ended: Record | None = None) -> None:
+        """Tells whoever watches."""
+        states: tuple[State, ...] = ("complete", "pruned", "failed")
+        counts = {state: sum(record.state == state for record in self.records) for state in states}
+        self._listen(Moment(doing, ended, self.best, counts))
+
+    def saving(self) -> _Saving:
+        """A context in which an interruption ends what is running with what it has."""
+        return _Saving(self)
+
+    def close(self, why: str) -> None:
+        """Ends every running trial with what it has."""
+        for live in list(self.running):
+            self.end(live, "pruned" if live.record.score else "failed", why)
+
+    def _ask(self) -> tuple[Trial, Candidate]:
+        for _ in range(_ILLEGAL):
+            trial = self.study.ask()
+            try:
+                return trial, self.space.suggest(trial)
+            except IllegalCandidateError as error:
+                trial.set_user_attr("illegal", str(error))
+                self.study.tell(trial, state=TrialState.FAIL)
+        raise EvaluationError(f"{_ILLEGAL} proposals in a row were illegal: the space leaves no room")
+
+    def _batch_size(self, budget: Budget, begun: int, seconds: float) -> int:
+        size = _BATCH if budget.trials is None else min(_BATCH, budget.trials - begun)
+        left = budget.left(SEARCH)
+        if math.isinf(left):
+            return size
+        # at least one trial whatever the budget, so that there is something to hand back
+        if begun == 0:
+            return min(size, 3 if budget.seconds is not None and budget.seconds < 30 else _BATCH)
+        return min(size, int(left / (seconds / begun)))
+
+    def _climb(self, lives: list[_Live], budget: Budget) -> None:
+        for rung in self.rungs:
+            lives = self._to_rung(lives, rung, budget)
+        for live in lives:
+            self.end(live, "complete", f"rung {len(self.rungs)} of {len(self.rungs)}")
+
+    def _to_rung(self, lives: list[_Live], rung: int, budget: Budget) -> list[_Live]:
+        """Trains to the rung; those that the pruner lets go on."""
+        at = f"rung {self.rungs.index(rung) + 1} of {len(self.rungs)}"
+        jobs = [Job(live.record.candidate, live.record.seed, live.checkpoint) for live in lives]
+        rate = scheduled(self.rungs[-1])
+        self.tell(f"{at}, {_trials(lives)}")
+        for index, outcome in self.evaluator.evaluate(jobs, rung, rate, lambda: self._share(rung, budget)):
+            self.advance(lives[index], outcome)
+            self.tell(f"{at}, {_trials(lives)}")
+        reached = [live for live in lives if live in self.running]
+        if rung == self.rungs[-1]:
+            return reached
+        # best first: Optuna's successive halving compares a trial with those that came before it
+        sign = -1 if self.evaluator.signature.higher_is_better else 1
+        reached.sort(key=lambda live: sign * live.record.valid_curve[-1][1])
+        going = []
+        for live in reached:
+            if live.trial.should_prune():
+                self.end(live, "pruned", at)
+            else:
+                going.append(live)
+        return going
+
+    def _share(self, rung: int, budget: Budget) -> float:
+        """Seconds that a trial may take to a rung."""
+        if budget.seconds is None:
+            return math.inf
+        share = _FIRST_SHARE if rung == self.rungs[0] else _LATER_SHARE
+        return max(_MIN_SHARE, min(share * budget.seconds, budget.left(SEARCH) + _FIRST_SHARE * budget.seconds))
+
+    def _commonest_reason(self) -> str:
+        reasons = [record.reason for record in self.records if record.state == "failed"]
+        return f"most often: {max(set(reasons), key=reasons.count)}" if reasons else "the budget was too small"
+
+
+class _Saving:
+    def __init__(self, search: Search) -> None:
+        self._search = search
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None:
+            self._search.close("interrupted" if kind is KeyboardInterrupt else f"stopped by {kind.__name__}")
+
+
+def better(a: Score, b: Score) -> bool:
+    """Whether the first score is better than the second."""
+    return a.value > b.value if a.metric == "accuracy" else a.value < b.value
+
+
+def best_of(records: Iterable[Record]) -> Record | None:
+    """The record with the best validation score, whatever its rung; None if none has one."""
+    found: Record | None = None
+    for record in records:
+        if record.score and record.weights and (found is None or not found.score or better(record.score, found.score)):
+            found = record
+    return found
+
+
+def _trials(lives: list[_Live]) -> str:
+    numbers = sorted(live.record.number for live in lives)
+    return f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

@@ -1,0 +1,237 @@
+"""The one outer loop: meta-training of candidates of one shape, from where they are to a rung."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from metanas.engine import Engine
+from metanas.engine.devices import clock
+from metanas.engine.optimizer import Moving, update
+from metanas.engine.program import Program, at
+from metanas.seeds import generator
+from metanas.tasks.family import Family
+from search_spaces.outer import Outer
+from search_spaces.task import Episodes
+
+_BLOCK_BYTES = 32_000_000
+_BLOCK_STEPS = 32
+_WARM_UP = 20  # meta-steps over which the learning rate rises
+_FLOOR = 0.1  # of the learning rate, at the end of a cosine
+_CURVE_POINTS = 50  # a rung's losses are kept as that many means
+_CHECK_EVERY = 10  # meta-steps between looks at the clock: on a GPU each look waits for it
+_CANCEL_AFTER = 30  # meta-steps after which it is known how long the rest takes
+
+Rate = Callable[[Outer, int], float]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A candidate on its way: all that going on needs.
+
+    Attributes:
+        meta: ``(P,)`` meta-parameters.
+        first: ``(P,)`` first moments of the optimizer.
+        second: ``(P,)`` second moments.
+        average: ``(P,)`` averaged meta-parameters: what is scored and exported.
+        buffers: ``(B,)``.
+        seed: Of everything random in it.
+        step: Meta-steps behind it.
+        curve: ``(meta-step, training loss)``, thinned.
+    """
+
+    meta: Tensor
+    first: Tensor
+    second: Tensor
+    average: Tensor
+    buffers: Tensor
+    seed: int
+    step: int = 0
+    curve: tuple[tuple[int, float], ...] = ()
+
+    @classmethod
+    def start(cls, program: Program, seed: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Checkpoint:
+        """Before the first meta-step."""
+        return cls.resume(*program.init(seed), seed, device, dtype)
+
+    @classmethod
+    def resume(
+        cls, meta: Tensor, buffers: Tensor, seed: int, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> Checkpoint:
+        """From stored weights; the optimizer starts anew."""
+        moving = Moving.start(meta.to(device, dtype), buffers.to(device, dtype))
+        return cls(*moving, seed=seed)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a stretch of meta-training came to.
+
+    Attributes:
+        checkpoints: One a candidate, in order.
+        complete: Whether the rung was reached; else the time was up before it.
+        ms: Milliseconds a meta-step, all candidates together.
+        needs: Seconds that the stretch would have taken in all.
+    """
+
+    checkpoints: list[Checkpoint]
+    complete: bool
+    ms: float
+    needs: float
+
+
+def scheduled(horizon: int) -> Rate:
+    """Learning rates of a trial whose last rung is ``horizon``: a short rise, then as its schedule says."""
+
+    def rate(outer: Outer, step: int) -> float:
+        rise = min(1.0, (step + 1) / _WARM_UP)
+        if outer.schedule == "constant":
+            return outer.learning_rate * rise
+        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, step / horizon)))
+        return outer.learning_rate * rise * (_FLOOR + (1 - _FLOOR) * falling)
+
+    return rate
+
+
+def annealed(steps: int) -> Rate:
+    """Learning rates of a last stretch: a short rise, then straight down to nothing."""
+
+    def rate(outer: Outer, step: int) -> float:
+        return outer.learning_rate * min(1.0, (step + 1) / _WARM_UP) * max(0.0, 1 - step / steps)
+
+    return rate
+
+
+def train(
+    engine: Engine,
+    family: Family,
+    outers: Sequence[Outer],
+    checkpoints: Sequence[Checkpoint],
+    until: int,
+    rate: Rate,
+    seconds: float = math.inf,
+    *,
+    patient: bool = False,
+) -> Trained:
+    """Meta-trains candidates of one shape together.
+
+    Args:
+        engine: Of their shape.
+        family: Whose training tasks they see; each its own, drawn from its own seed.
+        outers: Their outer settings; equal in all but rates, schedule and weight decay.
+        checkpoints: Where they are: at the same meta-step.
+        until: Meta-step to stop at.
+        rate: Their learning rates.
+        seconds: That it may take; stops early, once it is known that it would take longer.
+        patient: Whether to use all of ``seconds`` even so, and stop only then.
+
+    Returns:
+        The candidates where they are now.
+    """
+    now = Moving(*(torch.stack(rows) for rows in zip(*(_moving(c) for c in checkpoints), strict=True)))
+    first, step = checkpoints[0].step, checkpoints[0].step
+    decays = _column([outer.weight_decay for outer in outers], now.meta)
+    losses: list[Tensor] = []
+    begin, complete, needs = clock(engine.device), True, 0.0
+    for step, (episodes, keys) in zip(range(first, until), _episodes(engine, family, outers[0], checkpoints, now), strict=False):
+        progress = torch.tensor(step / until, dtype=now.meta.dtype, device=engine.device)
+        grads, loss, observed = engine.gradients(now.meta, now.buffers, episodes, keys, progress, until - step)
+        rates = _column([rate(outer, step) for outer in outers], now.meta)
+        now = update(now, grads, observed, rates, decays, step)
+        losses.append(loss)
+        if math.isfinite(seconds) and (done := step + 1 - first) % _CHECK_EVERY == 0:
+            elapsed = clock(engine.device) - begin
+            needs = elapsed * (until - first) / done
+            hopeless = not patient and done >= min(_CANCEL_AFTER, (until - first) // 2) and needs > 1.5 * seconds
+            if hopeless or elapsed > seconds:
+                complete = False
+                break
+    reached = step + 1 if until > first else first
+    complete = complete or reached == until
+    elapsed = clock(engine.device) - begin
+    ms = elapsed * 1e3 / max(1, reached - first)
+    return Trained(_unstack(now, checkpoints, reached, losses), complete, ms, max(needs, elapsed))
+
+
+def _episodes(
+    engine: Engine, family: Family, outer: Outer, checkpoints: Sequence[Checkpoint], now: Moving
+) -> Iterator[tuple[Episodes, Tensor]]:
+    """Episodes ``(C, tasks, …)`` and keys ``(C, tasks)`` of every meta-step from where they are.
+
+    They are drawn in blocks of several meta-steps, each from a seed of its own: any meta-step can
+    be come back to, and a candidate's tasks do not depend on what it is batched with.
+    """
+    size, step = _block_size(engine, outer), checkpoints[0].step
+    while True:
+        block, start = divmod(step, size)
+        drawn = [_block(engine, family, outer, c.seed, block, size, now.meta.dtype) for c in checkpoints]
+        for i in range(start, size):
+            rows = slice(i * outer.tasks, (i + 1) * outer.tasks)
+            yield _stack([at(episodes, rows) for episodes, _ in drawn]), torch.stack([keys[rows] for _, keys in drawn])
+        step = (block + 1) * size
+
+
+def _block(
+    engine: Engine, family: Family, outer: Outer, seed: int, block: int, size: int, dtype: torch.dtype
+) -> tuple[Episodes, Tensor]:
+    random = generator(engine.device, seed, "train", block)
+    drawn = family.sample(
+        outer.tasks * size,
+        "train",
+        random,
+        shots=outer.shots,
+        ways=outer.ways,
+        queries=outer.queries,
+        augmentation=outer.augmentation,
+    )
+    keys = torch.randint(2**62, (outer.tasks * size,), generator=random, device=engine.device)
+    return as_dtype(drawn, dtype), keys
+
+
+def as_dtype(episodes: Episodes, dtype: torch.dtype) -> Episodes:
+    """Examples and targets in that precision; masks as they are."""
+    cast = {k: v.to(dtype) if v.is_floating_point() else v for k, v in episodes.items()}  # type: ignore[attr-defined]
+    return cast  # type: ignore[return-value]
+
+
+def _block_size(engine: Engine, outer: Outer) -> int:
+    signature = engine.program.rule.signature
+    shots = outer.shots if isinstance(outer.shots, int) else outer.shots[1]
+    examples = outer.tasks * outer.ways * (shots + outer.queries)
+    return max(1, min(_BLOCK_STEPS, _BLOCK_BYTES // (4 * examples * math.prod(signature.input_shape))))
+
+
+def _stack(episodes: list[Episodes]) -> Episodes:
+    return {name: torch.stack([e[name] for e in episodes]) for name in episodes[0]}  # type: ignore[return-value, literal-required]
+
+
+def _moving(checkpoint: Checkpoint) -> Moving:
+    c = checkpoint
+    return Moving(c.meta, c.first, c.second, c.average, c.buffers)
+
+
+def _column(values: list[float], like: Tensor) -> Tensor:
+    return torch.tensor(values, dtype=like.dtype).to(like.device)[:, None]
+
+
+def _unstack(now: Moving, before: Sequence[Checkpoint], step: int, losses: list[Tensor]) -> list[Checkpoint]:
+    every = torch.stack(losses).T.tolist() if losses else [[] for _ in before]
+    return [
+        replace(
+            old,
+            **{name: tensor[i] for name, tensor in now._asdict().items()},
+            step=step,
+            curve=old.curve + _thinned(old.step, every[i]),
+        )
+        for i, old in enumerate(before)
+    ]
+
+
+def _thinned(start: int, losses: list[float]) -> tuple[tuple[int, float], ...]:
+    width = max(1, math.ceil(len(losses) / _CURVE_POINTS))
+    groups = [losses[i : i + width] for i in range(0, len(losses), width)]
+    return tuple((start + min((i + 1) * width, len(losses)), sum(g) / len(g)) for i, g in enumerate(groups))

@@ -1,0 +1,30 @@
+"""A candidate in words that a person reads."""
+
+from __future__ import annotations
+
+from search_spaces import Candidate, Value
+
+
+def in_words(candidate: Candidate) -> dict[str, str]:
+    """The architecture and the rule of a candidate, a short line each.
+
+    Example:
+        >>> in_words(Candidate({"architecture": "mlp", "rule": "ridge", "rule.ridge.strength": 0.01}))
+        {'architecture': 'mlp', 'rule': 'ridge (strength 0.01)'}
+    """
+    return {root: _part(candidate, root) for root in ("architecture", "rule") if root in candidate}
+
+
+def _part(candidate: Candidate, root: str) -> str:
+    name = str(candidate[root])
+    settings = candidate.part(f"{root}.{name}")
+    widths = [str(settings.pop(key)) for key in sorted(settings) if key.startswith("width_")]
+    words = [f"widths {'-'.join(widths)}"] if widths else []
+    words += [f"{key.replace('_', ' ')} {_value(value)}" for key, value in settings.items() if key != "depth" or not widths]
+    return f"{name} ({', '.join(words)})" if words else name
+
+
+def _value(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
