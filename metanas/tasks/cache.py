@@ -37,7 +37,8 @@ def load(folder: Path | None, key: str) -> dict[str, npt.NDArray[Any]] | None:
     if folder is None:
         return None
     try:
-        with np.load(folder / f"{key}.npz", allow_pickle=False) as file:
+        # Opened here: np.load leaves a file open that turns out to be broken.
+        with (folder / f"{key}.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error):
         return None

@@ -21,6 +21,7 @@ from search_spaces.errors import DataError
 VERSION = 1  # of the cached form; to be raised whenever pictures.to_pixels gives other pixels
 MAX_SIZE = 1024
 MAX_BYTES = 16 * 2**30
+_THREADS = 8  # at most; each may hold an image of MAX_IMAGE_PIXELS
 _CHUNK = 32  # images; small, so that Ctrl-C and a broken image end the work soon
 
 
@@ -94,7 +95,7 @@ def decode_all(archive: Archive, files: Sequence[str], size: int, progress: Prog
         return [decode(archive.read(name), f"{name} in {archive.path}", size) for name in names]
 
     images: list[Pixels] = []
-    pool = ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(max_workers=min(_THREADS, os.cpu_count() or 1))
     try:
         with strict_pillow():
             for part in pool.map(work, [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]):
