@@ -215,13 +215,14 @@ def draw(family: Family, split: Split, *, seed: int = 0, tasks: int = TASKS, **c
 @contextmanager
 def refused(what: str) -> Iterator[None]:
     """Expects a :class:`MetanasError` whose message is one line."""
+    message = None
     try:
         yield
     except MetanasError as error:
-        assert str(error), f"{what} was refused without a word"
-        assert "\n" not in str(error), f"the message should be one line: {error}"
-    else:
-        raise AssertionError(f"{what} should raise a MetanasError")
+        message = str(error)
+    assert message is not None, f"{what} should raise a MetanasError"
+    assert message, f"{what} was refused without a word"
+    assert "\n" not in message, f"the message should be one line: {message}"
 
 
 def _has_shape(tensor: Tensor, shape: tuple[int, ...], name: str) -> None:
