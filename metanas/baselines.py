@@ -1,0 +1,183 @@
+"""What a user would have done without us: simple methods a task, and hand-set meta-learners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, NearestCentroid
+from sklearn.preprocessing import PolynomialFeatures
+
+from metanas.engine.program import at, count
+from metanas.evaluator import Evaluator, Job
+from metanas.legs import in_legs
+from metanas.seeds import derive
+from metanas.verdict import Rival
+from search_spaces import Candidate, Signature
+from search_spaces.task import Episodes
+
+_TUNING_TASKS = 100  # validation tasks that settings are chosen on
+
+# (setting, support_x (S, D), support_y (S, O), query_x (Q, D)) → predictions (Q, O)
+Predict = Callable[[Any, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Simple:
+    """A method that learns each task on its own, from the support set alone.
+
+    Attributes:
+        name: Of it.
+        settings: Of which the best on validation tasks is used.
+        predict: Fits and predicts one task.
+    """
+
+    name: str
+    settings: tuple[Any, ...]
+    predict: Predict
+
+
+def simple(evaluator: Evaluator) -> list[Simple]:
+    """The simple methods that suit the tasks."""
+    if evaluator.signature.kind == "classification":
+        return [
+            Simple("nearest centroid", ("euclidean",), _centroid),
+            Simple("logistic regression", (0.01, 1.0, 100.0), _logistic),
+            Simple("k-nearest neighbours", (1, 3), _neighbour_classes),
+        ]
+    seen = evaluator.tasks(_TUNING_TASKS, "train")["support_y"].double().mean((0, 1)).cpu().numpy()
+    constant = Simple("training mean", (seen,), lambda mean, x, y, q: np.tile(mean, (len(q), 1)))
+    degrees = tuple((d, a) for d in (1, 2, 3) for a in (0.01, 0.1, 1.0, 10.0))
+    return [
+        constant,
+        Simple("task mean", (None,), lambda _, x, y, q: np.tile(y.mean(0), (len(q), 1))),
+        Simple("ridge per task", degrees, _ridge),
+        Simple("k-nearest neighbours", tuple((k, w) for k in (1, 2, 3, 5) for w in ("uniform", "distance")), _neighbours),
+    ]
+
+
+def run_simple(evaluator: Evaluator, method: Simple, test: Episodes) -> Rival:
+    """Tunes a method on validation tasks, then runs it on the test tasks."""
+    valid = at(evaluator.valid, slice(0, _TUNING_TASKS))
+    sign = 1 if evaluator.signature.higher_is_better else -1
+    tried = [(float(_scores(evaluator.signature, method, setting, valid).mean()), setting) for setting in method.settings]
+    value, best = max(tried, key=lambda pair: sign * pair[0])
+    return Rival(method.name, value, _scores(evaluator.signature, method, best, test))
+
+
+def hand_set(signature: Signature, augmentations: Sequence[str]) -> dict[str, Candidate]:
+    """Meta-learners with the settings of their papers, as somebody who searches nothing would take them.
+
+    References:
+        Finn, Abbeel, Levine, *MAML*, 2017, https://arxiv.org/abs/1703.03400
+        Snell, Swersky, Zemel, *Prototypical Networks*, 2017, https://arxiv.org/abs/1703.05175
+    """
+    # both papers count turned characters as classes of their own
+    turned = {"outer.augmentation": "rotations" if "rotations" in augmentations else "none"}
+    if signature.kind == "regression":
+        return {"MAML": Candidate(_network(signature, "none", 40) | _maml(signature) | turned)}
+    return {
+        "MAML": Candidate(_network(signature, "support", 32) | _maml(signature) | turned),
+        "Prototypical networks": Candidate(_network(signature, "running", 64) | _prototypes(signature) | turned),
+    }
+
+
+def run_hand_set(
+    evaluator: Evaluator, name: str, candidate: Candidate, test: Episodes, steps: int, left: Callable[[], float], seed: int
+) -> Rival | None:
+    """Meta-trains a hand-set candidate with a budget of its own; the best of its legs by validation.
+
+    Returns:
+        None where it could not be scored at all.
+    """
+    sign = 1 if evaluator.signature.higher_is_better else -1
+    outcomes = [leg.outcome for leg in in_legs(evaluator, Job(candidate, derive(seed, name)), steps, left)]
+    scored = [o for o in outcomes if o.score is not None and o.checkpoint is not None]
+    if not scored:
+        return None
+    best = max(scored, key=lambda o: sign * o.score.value)  # type: ignore[union-attr]
+    assert best.score is not None and best.checkpoint is not None
+    return Rival(name, best.score.value, evaluator.task_scores(candidate, best.checkpoint, test).double().cpu().numpy())
+
+
+def _network(signature: Signature, norm: str, width: int) -> dict[str, Any]:
+    if len(signature.input_shape) == 3:
+        conv = {"depth": 4, "width": width, "kernel": 3, "activation": "relu", "norm": norm, "residual": False}
+        settings = {f"architecture.conv.{name}": value for name, value in conv.items()}
+        return {"architecture": "conv", "architecture.conv.downsample": "pool"} | settings
+    mlp = {"depth": 2, "width_1": width, "width_2": width, "activation": "relu", "norm": norm}
+    return {"architecture": "mlp"} | {f"architecture.mlp.{name}": value for name, value in mlp.items()}
+
+
+def _maml(signature: Signature) -> dict[str, Any]:
+    regression = signature.kind == "regression"
+    gradient = {"steps": 5 if regression else 1, "order": 2, "step_size": "fixed", "scope": "all"}
+    rule = {f"rule.gradient.{name}": value for name, value in gradient.items()}
+    rule |= {"rule": "gradient", "rule.gradient.rate": 0.01 if regression else 0.4}
+    if regression:
+        return rule | _outer(tasks=25, queries=10, shots="double")
+    return rule | {"rule.gradient.head": "rows"} | _outer(ways=signature.outputs, classes=16 * signature.outputs, queries=5)
+
+
+def _prototypes(signature: Signature) -> dict[str, Any]:
+    rule = {"rule": "prototype", "rule.prototype.distance": "euclid"}
+    return rule | _outer(ways=4 * signature.outputs, classes=8 * signature.outputs, queries=5)
+
+
+def _outer(shots: str = "same", **values: Any) -> dict[str, Any]:
+    fixed = {"learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "shots": shots}
+    return {f"outer.{name}": value for name, value in (fixed | values).items()}
+
+
+def _scores(signature: Signature, method: Simple, setting: Any, episodes: Episodes) -> np.ndarray:
+    return np.array([_score(signature, method, setting, task) for task in _tasks(episodes)])
+
+
+def _score(signature: Signature, method: Simple, setting: Any, task: tuple[np.ndarray, ...]) -> float:
+    sx, sy, qx, qy = task
+    prediction = method.predict(setting, sx, sy, qx)
+    if signature.kind == "regression":
+        return float(((prediction - qy) ** 2).mean())
+    return float((prediction.argmax(-1) == qy.argmax(-1)).mean())
+
+
+def _tasks(episodes: Episodes) -> Iterator[tuple[np.ndarray, ...]]:
+    """Each task's support and query as flat arrays, masked rows left out."""
+    arrays = {name: tensor.cpu().numpy() for name, tensor in episodes.items()}  # type: ignore[attr-defined]
+    for t in range(count(episodes)):
+        support = arrays["support_mask"][t] if "support_mask" in arrays else slice(None)
+        query = arrays["query_mask"][t] if "query_mask" in arrays else slice(None)
+        rows = (("support_x", support), ("support_y", support), ("query_x", query), ("query_y", query))
+        sx, sy, qx, qy = (arrays[name][t][keep].astype(np.float64) for name, keep in rows)
+        yield sx.reshape(len(sx), -1), sy, qx.reshape(len(qx), -1), qy
+
+
+def _ridge(setting: tuple[int, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    degree, strength = setting
+    powers = PolynomialFeatures(degree, include_bias=False)
+    return np.asarray(Ridge(alpha=strength).fit(powers.fit_transform(x), y).predict(powers.transform(q))).reshape(len(q), -1)
+
+
+def _neighbours(setting: tuple[int, str], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    k, weights = setting
+    model = KNeighborsRegressor(min(k, len(x)), weights=weights)
+    return np.asarray(model.fit(x, y).predict(q)).reshape(len(q), -1)
+
+
+def _centroid(metric: str, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return _one_hot(NearestCentroid(metric=metric).fit(x, y.argmax(-1)).predict(q), y)
+
+
+def _logistic(strength: float, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return _one_hot(LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(x, y.argmax(-1)).predict(q), y)
+
+
+def _neighbour_classes(k: int, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return _one_hot(KNeighborsClassifier(min(k, len(x))).fit(x, y.argmax(-1)).predict(q), y)
+
+
+def _one_hot(classes: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.eye(y.shape[-1])[classes.astype(int)]

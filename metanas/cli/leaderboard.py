@@ -1,0 +1,27 @@
+"""``metanas leaderboard``: the best trials of a study."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from metanas.cli.live import trial_json
+from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.summary import leaderboard, ranked
+from storage import Store
+
+
+@click.command(context_settings=HELP)
+@click.argument("study")
+@store_option
+@click.option("--rows", type=click.IntRange(1), default=20, show_default=True, help="How many trials.")
+@json_option
+def command(study: str, store: str, rows: int, as_json: bool) -> None:
+    """The best trials of STUDY, by their score on validation tasks."""
+    with Store.open(store, create=False) as memory:
+        memory.settings(study)  # an unknown study is an error, not an empty table
+        records = memory.records(study)
+    if as_json:
+        print_json([trial_json(record) for record in ranked(records)[:rows]])
+    else:
+        Console().print(leaderboard(records, rows))

@@ -1,0 +1,164 @@
+"""What a search shows while it runs: a live panel on a terminal, plain lines elsewhere, JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from metanas.budget import Budget
+from metanas.search import Moment
+from metanas.words import in_words
+from search_spaces import Record, Score
+
+
+class View(Protocol):
+    """Told of everything that happens in a search."""
+
+    def moment(self, moment: Moment) -> None: ...
+    def progress(self, what: str, done: int, total: int) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+
+def view_for(as_json: bool, budget: Budget) -> View:
+    """The view that suits whoever reads: a machine, a person at a terminal, or a log."""
+    if as_json:
+        return JsonLines()
+    return Panels(budget) if sys.stderr.isatty() else Lines(budget)
+
+
+class JsonLines:
+    """One object a line on stdout, for every trial that ends."""
+
+    def moment(self, moment: Moment) -> None:
+        if moment.ended is not None:
+            print(json.dumps({"event": "trial", **trial_json(moment.ended)}), flush=True)
+
+    def progress(self, what: str, done: int, total: int) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None: ...
+
+
+class Lines:
+    """A line on stderr for every trial that ends and every new phase; for logs."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._phase = ""
+
+    def moment(self, moment: Moment) -> None:
+        if moment.ended is not None:
+            self._say(record_words(moment.ended))
+        elif (phase := moment.doing.partition(":")[0]) != self._phase and "rung" not in phase:
+            self._phase = phase
+            self._say(moment.doing)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        if done == total:
+            self._say(f"{what}: {total:,}")
+
+    def _say(self, text: str) -> None:
+        print(f"{self._budget.spent:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None: ...
+
+
+class Panels:
+    """A panel that is redrawn: trials by state, the best in words, what is running, budget left."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._moment: Moment | None = None
+        self._reading: tuple[str, int, int] | None = None
+        self._live = Live(console=Console(stderr=True), get_renderable=self._draw, refresh_per_second=4, transient=True)
+
+    def moment(self, moment: Moment) -> None:
+        self._moment, self._reading = moment, None
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self._reading = (what, done, total)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._live.stop()
+
+    def _draw(self) -> Panel:
+        rows: list[Any] = []
+        if self._reading:
+            what, done, total = self._reading
+            rows += [Text(f"{what}: {done:,} of {total:,}"), ProgressBar(max(total, 1), done)]
+        if self._moment:
+            rows += self._search_rows(self._moment)
+        rows += self._budget_rows()
+        return Panel(Group(*rows), title="metanas search", title_align="left")
+
+    def _search_rows(self, moment: Moment) -> list[Text]:
+        done = ", ".join(f"{count} {state}" for state, count in moment.counts.items())
+        rows = [Text(f"trials  {done}"), Text(f"now     {moment.doing}")]
+        if moment.best and moment.best.score:
+            words = in_words(moment.best.candidate)
+            rows.append(Text(f"best    trial {moment.best.number}: {score_words(moment.best.score)} (validation)", style="bold"))
+            rows += [Text(f"        {text}", style="dim") for text in words.values()]
+        return rows
+
+    def _budget_rows(self) -> list[Any]:
+        budget = self._budget
+        if budget.seconds is None:
+            return [Text(f"time    {budget.spent:.0f} s so far, {budget.trials} trials asked for")]
+        left = budget.left()
+        return [Text(f"budget  {left:.0f} s left"), ProgressBar(budget.seconds, min(budget.spent, budget.seconds))]
+
+
+def score_words(score: Score) -> str:
+    """A score with its interval, accuracies in per cent."""
+    if score.metric == "accuracy":
+        return f"accuracy {100 * score.value:.2f} % ± {100 * score.ci95:.2f}"
+    return f"mean squared error {score.value:.4g} ± {score.ci95:.2g}"
+
+
+def record_words(record: Record) -> str:
+    """A trial in one line."""
+    score = f"{score_words(record.score)} after {record.rung:,} meta-steps" if record.score else "no score"
+    return f"trial {record.number} {record.state} ({record.reason}): {score}; {'; '.join(in_words(record.candidate).values())}"
+
+
+def score_json(score: Score | None) -> dict[str, Any] | None:
+    """A score as plain data."""
+    return None if score is None else {"metric": score.metric, "value": score.value, "ci95": score.ci95}
+
+
+def trial_json(record: Record) -> dict[str, Any]:
+    """A trial as plain data."""
+    return {
+        "trial": record.number,
+        "state": record.state,
+        "reason": record.reason,
+        "rung": record.rung,
+        "valid": score_json(record.score),
+        "candidate": dict(record.candidate),
+        **in_words(record.candidate),
+        "seconds": record.costs.seconds,
+        "multiply_adds": record.costs.multiply_adds,
+        "parameters": record.costs.parameters,
+        "adapt_ms": record.costs.adapt_ms,
+        "peak_memory": record.costs.peak_memory,
+        "seed": record.seed,
+        "parent": record.parent,
+    }

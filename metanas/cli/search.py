@@ -1,0 +1,146 @@
+"""``metanas search``: the main job, from a family of tasks to a learner file."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from metanas.budget import Budget, parse
+from metanas.cli.live import View, score_json, view_for
+from metanas.cli.summary import print_summary
+from metanas.cli.wiring import Request, check_writable, open_search, output_path, quiet_optuna
+from metanas.finish import Winner, finish
+from metanas.judging import Judgement, judge
+from metanas.saving import save_learner, save_picture
+from metanas.search import Search
+from metanas.tasks.family import Source
+from metanas.words import in_words
+from search_spaces.errors import BudgetError
+from storage import Store
+
+STORE = "sqlite:///metanas.db"
+_DEFAULT_BUDGET = "10m"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("family")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--study", help="Name of the study; one that is there goes on. [default: the family's name]")
+@click.option("--store", default=STORE, show_default=True, envvar="METANAS_STORE", help="Database URL, or an SQLite file.")
+@click.option("--budget", "budget_text", help="Time for everything, final scoring included: 90s, 10m, 2h. [default: 10m]")
+@click.option("--trials", type=int, help="New trials of this run; repeats exactly, given the seed.")
+@click.option("--seed", type=int, help="Of everything random. [default: the study's, else 0]")
+@click.option("--controller", default="tpe", show_default=True, help="What proposes; see metanas controller list.")
+@click.option("--space", default="default", show_default=True, help="What is proposed from; see metanas space list.")
+@click.option("--ways", type=int, help="Classes a task (classification). [default: 5]")
+@click.option("--shots", type=int, help="Labelled examples, a class or a task. [default: 1 a class, 5 a task]")
+@click.option("--queries", type=int, help="Scored examples, a class or a task. [default: 15 a class, 50 a task]")
+@click.option("--test-data", type=click.Path(path_type=Path), help="Images whose classes are all test classes.")
+@click.option("--splits", type=click.Path(path_type=Path), help="File that says which class is in which split.")
+@click.option("--image-size", type=click.IntRange(4, 512), default=28, show_default=True, help="Pixels a side.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:n.")
+@click.option("--execution", default="auto", show_default=True, help="auto, sequential, vmap or replay.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout; the last is the result.")
+def command(
+    family: str,
+    path: Path | None,
+    study: str | None,
+    store: str,
+    budget_text: str | None,
+    trials: int | None,
+    test_data: Path | None,
+    splits: Path | None,
+    image_size: int,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Search for the best learner of a FAMILY of tasks, over architecture and learning rule together.
+
+    FAMILY is one of `metanas family list`; `images` takes a PATH: a zip or a folder of class
+    folders. Ends by writing STUDY.metanas (the learner), STUDY.png (what happened) and a verdict:
+    whether it beats what you would have done without a search. Ctrl-C keeps what is done.
+
+    \b
+      metanas search sinusoid --budget 2m
+      metanas search images photos.zip --ways 5 --shots 1 --budget 15m
+      metanas search sinusoid --trials 12 --seed 1 --controller random
+    """
+    # clock first: reading the data is part of the budget
+    budget = _budget(budget_text, trials)
+    name = study or family
+    quiet_optuna()
+    for ending in (".metanas", ".png"):
+        check_writable(output_path(name, ending))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with view_for(as_json, budget) as view:
+        source = Source(path, test_data, splits, image_size, progress=view.progress)
+        request = Request(family=family, source=source, study=name, store=store, **options)
+        search, memory = open_search(request, view.moment)
+        with memory:
+            _run(search, memory, budget, view, as_json)
+
+
+def _budget(text: str | None, trials: int | None) -> Budget:
+    if trials is not None and trials < 1:
+        raise BudgetError(f"--trials should be at least 1, not {trials}")
+    return Budget(parse(text or _DEFAULT_BUDGET) if text or trials is None else None, trials)
+
+
+def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool) -> None:
+    try:
+        search.run(budget)
+        winner = finish(search, budget)
+        judgement = judge(search, winner, budget)
+    except KeyboardInterrupt:
+        view.__exit__(None, None, None)
+        scored = sum(record.score is not None for record in search.records)
+        again = f"metanas {' '.join(sys.argv[1:])}"
+        click.echo(f"stopped; {scored} scored trials of study {search.name} are kept. To go on: {again}", err=True)
+        raise
+    search.tell("writing the learner and the picture")
+    saved = _save(search, winner, judgement)
+    result = result_json(search, winner, judgement, budget.spent, saved | {"store": store.shown})
+    store.save_result(search.name, result)
+    view.__exit__(None, None, None)
+    if as_json:
+        print(json.dumps(result), flush=True)
+    else:
+        print_summary(search, winner, judgement, result)
+
+
+def _save(search: Search, winner: Winner, judgement: Judgement) -> dict[str, str]:
+    learner, picture = output_path(search.name, ".metanas"), output_path(search.name, ".png")
+    save_learner(learner, search, winner, judgement)
+    save_picture(picture, search, winner, judgement)
+    return {"learner": str(learner), "picture": str(picture)}
+
+
+def result_json(
+    search: Search, winner: Winner, judgement: Judgement, seconds: float, saved: dict[str, str]
+) -> dict[str, Any]:
+    """The result of a search as plain data: the last line of ``--json``, and what the store keeps."""
+    record, verdict, test = winner.record, judgement.verdict, judgement.test
+    states = ("complete", "pruned", "failed")
+    best = {"trial": record.number, "candidate": dict(record.candidate), **in_words(record.candidate)}
+    return {
+        "study": search.name,
+        "trials": {state: sum(r.state == state for r in search.records) for state in states},
+        "seconds": seconds,
+        "best": best | {"valid": score_json(record.score)},
+        "test": {**(score_json(test) or {}), "tasks": test.tasks, "transductive": test.transductive},
+        "baselines": [{"name": n, "value": s.value, "ci95": s.ci95} for n, s in judgement.baselines.items()],
+        "verdict": {
+            "outcome": verdict.outcome,
+            "against": verdict.against,
+            "difference": verdict.difference,
+            "ci95": verdict.ci95,
+            "sentence": verdict.sentence,
+        },
+        "looks": judgement.looks,
+        "saved": saved,
+    }

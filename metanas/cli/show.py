@@ -1,0 +1,64 @@
+"""``metanas show``: a study's verdict, or one trial, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from metanas.cli.live import record_words, score_words, trial_json
+from metanas.cli.options import HELP, json_option, print_json, store_option
+from search_spaces import Record
+from storage import Store
+
+
+@click.command(context_settings=HELP)
+@click.argument("study")
+@click.argument("trial", required=False, type=int)
+@store_option
+@json_option
+def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
+    """What STUDY came to; or all that is known of one TRIAL of it."""
+    with Store.open(store, create=False) as memory:
+        settings = memory.settings(study)
+        if trial is not None:
+            record = memory.record(study, trial)
+            print_json(trial_json(record) | {"curve": record.curve, "valid_curve": record.valid_curve}) if as_json else _trial(record)
+            return
+        results, records = memory.results(study), memory.records(study)
+    if as_json:
+        print_json({"study": study, "settings": settings, "results": results, "trials": len(records)})
+    else:
+        _study(study, settings, results, records)
+
+
+def _trial(record: Record) -> None:
+    click.echo(record_words(record))
+    click.echo("\nCandidate")
+    for name, value in record.candidate.items():
+        click.echo(f"  {name}: {value}")
+    click.echo("\nCosts")
+    for name, cost in vars(record.costs).items():
+        click.echo(f"  {name.replace('_', ' ')}: {'not measured' if cost is None else f'{cost:,.4g}'}")
+    click.echo(f"\nSeed {record.seed}" + (f", went on from trial {record.parent}" if record.parent is not None else ""))
+    for step, value in record.valid_curve:
+        click.echo(f"  meta-step {step:,}: {value:.5g}")
+
+
+def _study(name: str, settings: dict[str, Any], results: list[dict[str, Any]], records: list[Record]) -> None:
+    family = settings["family"]["name"]
+    click.echo(f"Study {name}: family {family}, {settings['shots']} shots, seed {settings['seed']}, {len(records)} trials")
+    if not results:
+        click.echo(f"No run has ended with a verdict yet. To go on: metanas search {family} … --study {name}")
+        return
+    last = results[-1]
+    best = next((r for r in records if r.number == last["best"]["trial"]), None)
+    click.echo(f"Winner: trial {last['best']['trial']}, {last['best']['architecture']} with {last['best']['rule']}")
+    if best and best.score:
+        click.echo(f"Validation: {score_words(best.score)}")
+    test = last["test"]
+    click.echo(f"Test: {test['metric']} {test['value']:.4g} ± {test['ci95']:.2g} on {test['tasks']:,} fresh tasks")
+    for baseline in last["baselines"]:
+        click.echo(f"  {baseline['name']}: {baseline['value']:.4g} ± {baseline['ci95']:.2g}")
+    click.echo(f"Verdict: {last['verdict']['sentence']}")
+    click.echo(f"Saved: {', '.join(last['saved'].values())}")

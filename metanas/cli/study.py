@@ -1,0 +1,40 @@
+"""``metanas study``: the studies of a store."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from metanas.cli.options import HELP, json_option, print_json, store_option
+from storage import Store, StudySummary
+
+
+@click.group(context_settings=HELP)
+def command() -> None:
+    """Studies of a store."""
+
+
+@command.command("list", context_settings=HELP)
+@store_option
+@json_option
+def list_command(store: str, as_json: bool) -> None:
+    """Every study of the store, with its trials by state."""
+    with Store.open(store, create=False) as memory:
+        studies = memory.studies()
+    if as_json:
+        print_json([_plain(study) for study in studies])
+        return
+    table = Table(pad_edge=False)
+    for column in ("study", "family", "complete", "pruned", "failed", "running", "made"):
+        table.add_column(column)
+    for study in studies:
+        plain = _plain(study)
+        table.add_row(*(str(plain[key]) for key in ("study", "family", "complete", "pruned", "failed", "running")), f"{study.created:%Y-%m-%d %H:%M}")
+    Console().print(table)
+
+
+def _plain(study: StudySummary) -> dict[str, object]:
+    counts = {state: getattr(study, state) for state in ("complete", "pruned", "failed", "running")}
+    family = study.settings.get("family", {}).get("name", "")
+    return {"study": study.name, "family": family, **counts, "created": study.created.isoformat()}

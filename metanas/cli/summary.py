@@ -1,0 +1,69 @@
+"""What a search prints at its end: leaderboard, verdict, what was saved, what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from metanas.cli.live import score_words
+from metanas.finish import Winner
+from metanas.judging import Judgement
+from metanas.search import Search
+from metanas.words import in_words
+from search_spaces import Record
+
+_ROWS = 8
+
+
+def ranked(records: Sequence[Record]) -> list[Record]:
+    """Scored trials, best validation score first."""
+    scored = [record for record in records if record.score is not None]
+    return sorted(scored, key=lambda r: -r.score.value if r.score.metric == "accuracy" else r.score.value)  # type: ignore[union-attr]
+
+
+def leaderboard(records: Sequence[Record], rows: int = _ROWS) -> Table:
+    """The best trials as a table."""
+    table = Table(title="Leaderboard (validation tasks)", title_justify="left", pad_edge=False)
+    for column in ("trial", "score", "meta-steps", "architecture", "rule", "parameters"):
+        table.add_column(column, justify="right" if column in ("trial", "meta-steps", "parameters") else "left")
+    for record in ranked(records)[:rows]:
+        words = in_words(record.candidate)
+        size = f"{record.costs.parameters:,}" if record.costs.parameters is not None else "–"
+        score = score_words(record.score) if record.score else "–"
+        table.add_row(str(record.number), score, f"{record.rung:,}", words["architecture"], words["rule"], size)
+    return table
+
+
+def print_summary(search: Search, winner: Winner, judgement: Judgement, result: dict[str, Any]) -> None:
+    """Everything a person wants to know at the end."""
+    console = Console(soft_wrap=False)
+    console.print(leaderboard(search.records))
+    console.print()
+    words = in_words(winner.record.candidate)
+    console.print(f"Winner: trial {winner.record.number}, {words['architecture']} with {words['rule']}", highlight=False)
+    kind = "transductive" if judgement.test.transductive else "not transductive"
+    console.print(f"Test:   {score_words(judgement.test)} on {judgement.test.tasks:,} fresh tasks ({kind})", highlight=False)
+    for name, score in judgement.baselines.items():
+        console.print(f"        {name}: {score_words(score)}", style="dim", highlight=False)
+    console.print()
+    console.print(f"Verdict: {judgement.verdict.sentence}", style="bold", highlight=False)
+    console.print()
+    saved = result["saved"]
+    console.print(f"Saved {saved['learner']} (the learner), {saved['picture']} (what happened), {saved['store']} (every result).", highlight=False)
+    console.print("Next:", highlight=False)
+    for line in _next(search, saved):
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
+
+
+def _next(search: Search, saved: dict[str, str]) -> list[str]:
+    images = len(search.evaluator.signature.input_shape) == 3
+    support, query = ("SUPPORT_FOLDER", "QUERY_FOLDER") if images else ("support.csv", "query.csv")
+    return [
+        f"metanas adapt {saved['learner']} --support {support} --query {query}",
+        f"metanas leaderboard {search.name}",
+        f"metanas show {search.name}",
+        "metanas dashboard",
+    ]

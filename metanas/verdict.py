@@ -1,0 +1,99 @@
+"""The verdict: whether the winner beat what a user would have done without us, in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from metanas.scoring import half_width
+from search_spaces import Signature
+
+Ruling = Literal["better", "no difference", "worse", "too few tasks"]
+FEWEST = 30  # tasks, below which an interval says too little
+
+_METRIC = {"mse": "mean squared error", "accuracy": "accuracy"}
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A baseline that was run on the same tasks.
+
+    Attributes:
+        name: Of it.
+        valid: Its score on the validation tasks, by which the verdict's rival is chosen.
+        test: Its score on each test task ``(T,)``.
+    """
+
+    name: str
+    valid: float
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the test tasks say.
+
+    Attributes:
+        outcome: In a word or two.
+        against: The baseline that was best on the validation tasks.
+        difference: Mean over tasks; > 0 where ours is better.
+        ci95: Half width of its 95 % interval, paired by task.
+        sentence: The same for a person.
+    """
+
+    outcome: Ruling
+    against: str
+    difference: float
+    ci95: float
+    sentence: str
+
+
+def strongest(signature: Signature, rivals: Sequence[Rival]) -> Rival:
+    """The rival that is best on the validation tasks: the test tasks choose nothing."""
+    sign = 1 if signature.higher_is_better else -1
+    return max(rivals, key=lambda rival: sign * rival.valid)
+
+
+def decide(signature: Signature, ours: np.ndarray, rivals: Sequence[Rival], looks: int = 1) -> Verdict:
+    """Compares with the strongest rival, task by task.
+
+    Args:
+        signature: Of the tasks.
+        ours: Score on each test task ``(T,)``.
+        rivals: On the same tasks.
+        looks: How often this study has looked at its test tasks, this time included.
+    """
+    rival = strongest(signature, rivals)
+    gains = (ours - rival.test) * (1 if signature.higher_is_better else -1)
+    difference, ci95 = float(gains.mean()), half_width(gains)
+    outcome: Ruling = "no difference"
+    if len(gains) < FEWEST:
+        outcome = "too few tasks"
+    elif abs(difference) > ci95:
+        outcome = "better" if difference > 0 else "worse"
+    sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks)
+    return Verdict(outcome, rival.name, difference, ci95, sentence)
+
+
+def _sentence(
+    signature: Signature, outcome: Ruling, rival: Rival, ours: np.ndarray, difference: float, ci95: float, looks: int
+) -> str:
+    opening = {
+        "better": f"Better than {rival.name}, the strongest baseline",
+        "worse": f"Worse than {rival.name}: use that instead, or search longer",
+        "no difference": f"No difference from {rival.name} can be shown",
+        "too few tasks": f"Too few tasks ({len(ours)}) to say whether it beats {rival.name}",
+    }[outcome]
+    a, b, by = (_figure(signature, value) for value in (float(ours.mean()), float(rival.test.mean()), difference))
+    again = f"; look {looks} at this study's test tasks" if looks > 1 else ""
+    return (
+        f"{opening}: {_METRIC[signature.metric]} {a} against {b} on {len(ours):,} fresh tasks, "
+        f"a gain of {by} ± {_figure(signature, ci95)} (95 % interval, paired by task{again})."
+    )
+
+
+def _figure(signature: Signature, value: float) -> str:
+    return f"{100 * value:.1f} %" if signature.kind == "classification" else f"{value:.3g}"
