@@ -46,6 +46,8 @@ def parse(text: str) -> URL:
         # A path as it is: no % or ? in it means anything.
         path = URL.create("sqlite", database=str(Path(text).expanduser()))
         url = make_url(text) if "://" in text else path
+        if make_url(url.render_as_string(hide_password=False)) != url:  # Optuna would open another file
+            raise ValueError("SQLAlchemy before 2.1 cannot write this path as a URL")
     except (ArgumentError, ValueError, RuntimeError) as error:  # the last for ~nobody
         raise StoreError(f"{text!r} is not the URL of a store; {_EXAMPLES}") from error
     if url.drivername in ("postgresql", "postgres"):
@@ -111,7 +113,6 @@ def connect(url: URL) -> Engine:
         package = _DRIVERS.get(str(error.name), str(error.name))
         raise StoreError(f"{shown(url)} needs a driver: pip install {package}") from error
     if is_sqlite(url):
-        event.listen(engine, "connect", _begin_ourselves)
         event.listen(engine, "connect", enforce_keys)
         event.listen(engine, "begin", _begin)
     return engine
@@ -169,12 +170,8 @@ def _in_memory(url: URL) -> bool:
     return not url.database or ":memory:" in url.database or url.query.get("mode") == "memory"
 
 
-def _begin_ourselves(connection: Any, _record: object) -> None:
-    # sqlite3 begins a transaction too late, at the first change, and not at all for CREATE TABLE.
-    connection.isolation_level = None
-
-
 def _begin(connection: Connection) -> None:
+    # sqlite3 itself begins too late, at the first change, and not at all for CREATE TABLE.
     statement = connection.get_execution_options().get("metanas_begin", "BEGIN")
     if statement:
         connection.exec_driver_sql(statement)

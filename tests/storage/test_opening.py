@@ -46,7 +46,7 @@ def test_a_bare_path_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_odd_characters_of_a_path_are_only_characters(tmp_path: Path) -> None:
-    path = tmp_path / "my {runs} 100%20?#ü.db"
+    path = tmp_path / "my {runs} 100%20#ü.db"
     with Store.open(str(path)) as store:
         store.save_study("pumps", {})
         assert store.optuna.get_all_studies() == []  # Optuna's engine has found the same file
@@ -54,6 +54,17 @@ def test_odd_characters_of_a_path_are_only_characters(tmp_path: Path) -> None:
             assert again.settings("pumps") == {}
     assert path.is_file()
     assert {file.name for file in tmp_path.iterdir()} == {path.name}
+
+
+def test_a_question_mark_never_splits_a_store_in_two(tmp_path: Path) -> None:
+    path = tmp_path / "why?.db"
+    try:
+        with Store.open(str(path)) as store:
+            assert store.optuna.get_all_studies() == []
+    except StoreError:  # SQLAlchemy before 2.1
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert list(tmp_path.iterdir()) == [path]
 
 
 def test_without_create_nothing_is_made(tmp_path: Path) -> None:

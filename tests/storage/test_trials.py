@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -158,18 +159,20 @@ def test_an_unknown_trial_is_an_error(store: Store) -> None:
 
 
 def test_touching_moves_the_last_sign_of_life(store: Store, record: Make, sql: Callable[[str], Any]) -> None:
-    def touched() -> object:
-        return sql("SELECT touched FROM metanas_trial")
+    def touched() -> Any:
+        return sql("SELECT t.touched, w.touched FROM metanas_trial t, metanas_worker w")[0]
 
     store.start(record())
-    begun = touched()
+    seen = [touched()]
     store.touch("pumps", 0)
-    alive = touched()
-    assert alive > begun  # type: ignore[operator]
+    seen.append(touched())
     store.finish(record(state="failed"))
-    ended = touched()
+    seen.append(touched())
+    for before, after in pairwise(seen):
+        assert before[0] < after[0]  # the trial's
+        assert before[1] < after[1]  # the process's
     store.touch("pumps", 0)
-    assert touched() == ended
+    assert touched() == seen[-1]
 
 
 def test_records_are_sorted_and_take_few_queries(store: Store, record: Make) -> None:
