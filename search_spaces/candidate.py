@@ -72,7 +72,7 @@ class Candidate(Mapping[str, Value]):
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also of numbers and nesting beyond Python's limits
             raise SpaceError(f"a candidate is one JSON object; this is not JSON: {error}") from None
         if not isinstance(values, dict):
             raise SpaceError(f"a candidate is one JSON object, not a {type(values).__name__}")

@@ -38,7 +38,8 @@ class Categorical:
     ordered: bool = False
 
     def __post_init__(self) -> None:
-        if not self.values or len({_typed(value) for value in self.values}) < len(self.values):
+        # 1, 1.0 and True are equal, to Optuna too: only one of them can be a value
+        if not self.values or len(set(self.values)) < len(self.values):
             raise SpaceError(f"{self.name}: values should be distinct and at least one, got {self.values}")
         if strangers := [key for key in self.branches if key not in self.values]:
             raise SpaceError(f"{self.name}: branches for {strangers}, which are not among {self.values}")
@@ -82,6 +83,8 @@ class Integer:
 
     def __post_init__(self) -> None:
         _check_range(self)
+        if not (isinstance(self.low, int) and isinstance(self.high, int)):
+            raise SpaceError(f"{self.name}: the ends should be whole numbers, got {self}")
 
     def draw(self, rng: np.random.Generator) -> int:
         if not self.log:
@@ -119,6 +122,9 @@ class Real:
 
     def __post_init__(self) -> None:
         _check_range(self)
+        # a value that touches a whole end would else become a whole number, and so another candidate
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
 
     def draw(self, rng: np.random.Generator) -> float:
         return _decode(self, rng.random())
@@ -131,7 +137,7 @@ class Real:
         _check_number(self, value, float)
 
     def suggest(self, trial: Suggests) -> float:
-        return trial.suggest_float(self.name, self.low, self.high, log=self.log)
+        return float(trial.suggest_float(self.name, self.low, self.high, log=self.log))
 
     def encode(self, value: Value) -> list[float]:
         """In [0, 1], on the scale of the choice."""
@@ -157,7 +163,7 @@ def _renamed(prefix: str, choice: Choice) -> Choice:
 
 
 def _typed(value: Value) -> tuple[str, Value]:
-    return type(value).__name__, value  # 1, 1.0 and True are three values
+    return type(value).__name__, value  # a candidate that says True or 1.0 for 1 is another one
 
 
 def _check_range(choice: Integer | Real) -> None:
