@@ -51,7 +51,9 @@ class Evolution(CandidateSampler):
 
     def _parent(self, population: list[FrozenTrial], study: optuna.Study) -> Candidate:
         drawn = self.rng.choice(len(population), size=_SAMPLE, replace=False)
-        return candidate_of(max((population[int(i)] for i in drawn), key=lambda t: _fitness(t, study)), self.space)
+        return candidate_of(
+            max((population[int(i)] for i in drawn), key=lambda t: _fitness(t, study)), self.space
+        )
 
 
 def _fitness(trial: FrozenTrial, study: optuna.Study) -> tuple[int, float]:

@@ -39,7 +39,9 @@ class CandidateSampler(BaseSampler):
         # a trial that was enqueued with fixed parameters asks for nothing of ours
         self._proposed[trial.number] = self.propose(study)
 
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
         return {}
 
     def sample_relative(
@@ -50,7 +52,7 @@ class CandidateSampler(BaseSampler):
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        proposed = self._proposed.get(trial.number, {})
+        proposed: Mapping[str, Any] = self._proposed.get(trial.number, {})
         if param_name in proposed:
             return proposed[param_name]
         # a name that the space does not have: somebody else's study; drawn as Optuna would

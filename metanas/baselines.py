@@ -55,7 +55,11 @@ def simple(evaluator: Evaluator) -> list[Simple]:
         constant,
         Simple("task mean", (None,), lambda _, x, y, q: np.tile(y.mean(0), (len(q), 1))),
         Simple("ridge per task", degrees, _ridge),
-        Simple("k-nearest neighbours", tuple((k, w) for k in (1, 2, 3, 5) for w in ("uniform", "distance")), _neighbours),
+        Simple(
+            "k-nearest neighbours",
+            tuple((k, w) for k in (1, 2, 3, 5) for w in ("uniform", "distance")),
+            _neighbours,
+        ),
     ]
 
 
@@ -63,7 +67,10 @@ def run_simple(evaluator: Evaluator, method: Simple, test: Episodes) -> Rival:
     """Tunes a method on validation tasks, then runs it on the test tasks."""
     valid = at(evaluator.valid, slice(0, _TUNING_TASKS))
     sign = 1 if evaluator.signature.higher_is_better else -1
-    tried = [(float(_scores(evaluator.signature, method, setting, valid).mean()), setting) for setting in method.settings]
+    tried = [
+        (float(_scores(evaluator.signature, method, setting, valid).mean()), setting)
+        for setting in method.settings
+    ]
     value, best = max(tried, key=lambda pair: sign * pair[0])
     return Rival(method.name, value, _scores(evaluator.signature, method, best, test))
 
@@ -81,12 +88,20 @@ def hand_set(signature: Signature, augmentations: Sequence[str]) -> dict[str, Ca
         return {"MAML": Candidate(_network(signature, "none", 40) | _maml(signature) | turned)}
     return {
         "MAML": Candidate(_network(signature, "support", 32) | _maml(signature) | turned),
-        "Prototypical networks": Candidate(_network(signature, "running", 64) | _prototypes(signature) | turned),
+        "Prototypical networks": Candidate(
+            _network(signature, "running", 64) | _prototypes(signature) | turned
+        ),
     }
 
 
 def run_hand_set(
-    evaluator: Evaluator, name: str, candidate: Candidate, test: Episodes, steps: int, left: Callable[[], float], seed: int
+    evaluator: Evaluator,
+    name: str,
+    candidate: Candidate,
+    test: Episodes,
+    steps: int,
+    left: Callable[[], float],
+    seed: int,
 ) -> Rival | None:
     """Meta-trains a hand-set candidate with a budget of its own; the best of its legs by validation.
 
@@ -99,13 +114,23 @@ def run_hand_set(
     if not scored:
         return None
     best = max(scored, key=lambda o: sign * o.score.value)  # type: ignore[union-attr]
-    assert best.score is not None and best.checkpoint is not None
-    return Rival(name, best.score.value, evaluator.task_scores(candidate, best.checkpoint, test).double().cpu().numpy())
+    assert best.score is not None
+    assert best.checkpoint is not None
+    return Rival(
+        name, best.score.value, evaluator.task_scores(candidate, best.checkpoint, test).double().cpu().numpy()
+    )
 
 
 def _network(signature: Signature, norm: str, width: int) -> dict[str, Any]:
     if len(signature.input_shape) == 3:
-        conv = {"depth": 4, "width": width, "kernel": 3, "activation": "relu", "norm": norm, "residual": False}
+        conv = {
+            "depth": 4,
+            "width": width,
+            "kernel": 3,
+            "activation": "relu",
+            "norm": norm,
+            "residual": False,
+        }
         settings = {f"architecture.conv.{name}": value for name, value in conv.items()}
         return {"architecture": "conv", "architecture.conv.downsample": "pool"} | settings
     mlp = {"depth": 2, "width_1": width, "width_2": width, "activation": "relu", "norm": norm}
@@ -114,12 +139,17 @@ def _network(signature: Signature, norm: str, width: int) -> dict[str, Any]:
 
 def _maml(signature: Signature) -> dict[str, Any]:
     regression = signature.kind == "regression"
-    gradient = {"steps": 5 if regression else 1, "order": 2, "step_size": "fixed", "scope": "all"}
-    rule = {f"rule.gradient.{name}": value for name, value in gradient.items()}
+    steps = 5 if regression else 1
+    gradient: dict[str, Any] = {"steps": steps, "order": 2, "step_size": "fixed", "scope": "all"}
+    rule: dict[str, Any] = {f"rule.gradient.{name}": value for name, value in gradient.items()}
     rule |= {"rule": "gradient", "rule.gradient.rate": 0.01 if regression else 0.4}
     if regression:
         return rule | _outer(tasks=25, queries=10, shots="double")
-    return rule | {"rule.gradient.head": "rows"} | _outer(ways=signature.outputs, classes=16 * signature.outputs, queries=5)
+    return (
+        rule
+        | {"rule.gradient.head": "rows"}
+        | _outer(ways=signature.outputs, classes=16 * signature.outputs, queries=5)
+    )
 
 
 def _prototypes(signature: Signature) -> dict[str, Any]:
@@ -158,7 +188,9 @@ def _tasks(episodes: Episodes) -> Iterator[tuple[np.ndarray, ...]]:
 def _ridge(setting: tuple[int, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
     degree, strength = setting
     powers = PolynomialFeatures(degree, include_bias=False)
-    return np.asarray(Ridge(alpha=strength).fit(powers.fit_transform(x), y).predict(powers.transform(q))).reshape(len(q), -1)
+    return np.asarray(
+        Ridge(alpha=strength).fit(powers.fit_transform(x), y).predict(powers.transform(q))
+    ).reshape(len(q), -1)
 
 
 def _neighbours(setting: tuple[int, str], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -180,4 +212,5 @@ def _neighbour_classes(k: int, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> n
 
 
 def _one_hot(classes: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.eye(y.shape[-1])[classes.astype(int)]
+    rows: np.ndarray = np.eye(y.shape[-1])[classes.astype(int)]
+    return rows

@@ -119,7 +119,13 @@ class Evaluator:
         return as_dtype(drawn, self._dtype)
 
     def evaluate(
-        self, jobs: Sequence[Job], until: int, rate: Rate, seconds: Callable[[], float], *, patient: bool = False
+        self,
+        jobs: Sequence[Job],
+        until: int,
+        rate: Rate,
+        seconds: Callable[[], float],
+        *,
+        patient: bool = False,
     ) -> Iterator[tuple[int, Outcome]]:
         """Takes every job to a rung, those of one shape as one batch, and scores it.
 
@@ -137,7 +143,9 @@ class Evaluator:
         """
         for group in self._groups(jobs):
             allowed = seconds() * len(group)
-            yield from zip(group, self._evaluate([jobs[i] for i in group], until, rate, allowed, patient), strict=True)
+            yield from zip(
+                group, self._evaluate([jobs[i] for i in group], until, rate, allowed, patient), strict=True
+            )
 
     def engine(self, candidate: Candidate) -> Engine:
         """The engine of the candidate's shape; candidates of one shape share its traced computations."""
@@ -190,7 +198,9 @@ class Evaluator:
             found.setdefault((catalogue.shape_of(job.candidate).id, step, i if alone else 0), []).append(i)
         return list(found.values())
 
-    def _evaluate(self, jobs: list[Job], until: int, rate: Rate, seconds: float, patient: bool) -> list[Outcome]:
+    def _evaluate(
+        self, jobs: list[Job], until: int, rate: Rate, seconds: float, patient: bool
+    ) -> list[Outcome]:
         start = clock(self.device)
         try:
             outcomes = self._train_and_score(jobs, until, rate, seconds, patient)
@@ -200,7 +210,9 @@ class Evaluator:
         share = (clock(self.device) - start) / len(jobs)
         return [replace(outcome, seconds=share) for outcome in outcomes]
 
-    def _train_and_score(self, jobs: list[Job], until: int, rate: Rate, seconds: float, patient: bool) -> list[Outcome]:
+    def _train_and_score(
+        self, jobs: list[Job], until: int, rate: Rate, seconds: float, patient: bool
+    ) -> list[Outcome]:
         engine = self.engine(jobs[0].candidate)
         checkpoints = [job.checkpoint or self._start(engine, job.seed) for job in jobs]
         outers = [self._outer(job.candidate) for job in jobs]
@@ -212,7 +224,14 @@ class Evaluator:
         return [self._scored(job, checkpoint, done.ms / len(jobs)) for job, checkpoint in pairs]
 
     def _train(
-        self, engine: Engine, outers: list[Outer], checkpoints: list[Checkpoint], until: int, rate: Rate, seconds: float, patient: bool
+        self,
+        engine: Engine,
+        outers: list[Outer],
+        checkpoints: list[Checkpoint],
+        until: int,
+        rate: Rate,
+        seconds: float,
+        patient: bool,
     ) -> Trained:
         """Trains; where not even one task at a time fits, with ever smaller meta-batches."""
         while True:

@@ -59,7 +59,10 @@ def judge(search: Search, winner: Winner, budget: Budget) -> Judgement:
     verdict = decide(evaluator.signature, ours, rivals, looks)
     return Judgement(
         summarise(evaluator.signature, ours, "test", transductive),
-        {rival.name: summarise(evaluator.signature, rival.test, "test") for rival in _ranked(evaluator, rivals)},
+        {
+            rival.name: summarise(evaluator.signature, rival.test, "test")
+            for rival in _ranked(evaluator, rivals)
+        },
         verdict,
         looks,
         test,
@@ -78,9 +81,13 @@ def _rivals(search: Search, winner: Winner, test: Episodes, budget: Budget) -> l
         # what is left is shared equally among those to come
         share = budget.left(BASELINES) / (len(learners) - i)
         end = time.monotonic() + share
-        seconds = (lambda: math.inf) if math.isinf(share) else (lambda end=end: max(0.0, end - time.monotonic()))
+        seconds = (
+            (lambda: math.inf) if math.isinf(share) else (lambda end=end: max(0.0, end - time.monotonic()))
+        )
         steps = 2 * search.rungs[-1]
-        rival = run_hand_set(evaluator, name, candidate, test, steps, seconds, derive(search.seed, "baseline"))
+        rival = run_hand_set(
+            evaluator, name, candidate, test, steps, seconds, derive(search.seed, "baseline")
+        )
         rivals += [rival] if rival else []
     return rivals
 

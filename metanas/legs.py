@@ -47,7 +47,9 @@ def in_legs(
     at, leg, open_ended = 0, 0, math.isinf(left())
     while leg < _LEGS and left() > 0:
         pilot = ms is None and not open_ended
-        total = steps if open_ended else at + (10 * _PILOT if ms is None else int(_TRAINING * left() * 1e3 / ms))
+        total = (
+            steps if open_ended else at + (10 * _PILOT if ms is None else int(_TRAINING * left() * 1e3 / ms))
+        )
         until = min(total, at + _PILOT) if pilot else at + (total - at) // (_LEGS - leg)
         if until <= at:
             return

@@ -47,7 +47,9 @@ def half_width(values: np.ndarray) -> float:
     return float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
 
 
-def summarise(signature: Signature, values: np.ndarray, split: str, transductive: bool | None = None) -> Score:
+def summarise(
+    signature: Signature, values: np.ndarray, split: str, transductive: bool | None = None
+) -> Score:
     """The mean over tasks ``(T,)``, with its interval."""
     value, ci95 = float(np.mean(values)), half_width(values)
     return Score(signature.metric, value, ci95, len(values), split, transductive)

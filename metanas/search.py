@@ -122,7 +122,9 @@ class Search:
                 self._climb([self.begin() for _ in range(size)], budget)
                 begun, seconds = begun + size, seconds + budget.spent - start
         if self.best is None:
-            raise EvaluationError(f"none of {len(self.records)} trials could be scored; {self._commonest_reason()}")
+            raise EvaluationError(
+                f"none of {len(self.records)} trials could be scored; {self._commonest_reason()}"
+            )
 
     def begin(self, fixed: Candidate | None = None, parent: int | None = None) -> _Live:
         """Starts a trial: the controller's proposal, or a fixed candidate that goes on from a parent."""
@@ -168,7 +170,9 @@ class Search:
         self.memory.finish(record)
         self.running.remove(live)
         self.records.append(record)
-        told = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}[state]
+        told = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}[
+            state
+        ]
         value = record.score.value if state == "complete" and record.score else None
         self.study.tell(live.trial, value, told)
         self.tell(f"trial {record.number} {state}", record)
@@ -243,11 +247,15 @@ class Search:
         if budget.seconds is None:
             return math.inf
         share = _FIRST_SHARE if rung == self.rungs[0] else _LATER_SHARE
-        return max(_MIN_SHARE, min(share * budget.seconds, budget.left(SEARCH) + _FIRST_SHARE * budget.seconds))
+        return max(
+            _MIN_SHARE, min(share * budget.seconds, budget.left(SEARCH) + _FIRST_SHARE * budget.seconds)
+        )
 
     def _commonest_reason(self) -> str:
         reasons = [record.reason for record in self.records if record.state == "failed"]
-        return f"most often: {max(set(reasons), key=reasons.count)}" if reasons else "the budget was too small"
+        return (
+            f"most often: {max(set(reasons), key=reasons.count)}" if reasons else "the budget was too small"
+        )
 
 
 class _Saving:
@@ -270,7 +278,11 @@ def best_of(records: Iterable[Record]) -> Record | None:
     """The record with the best validation score, whatever its rung; None if none has one."""
     found: Record | None = None
     for record in records:
-        if record.score and record.weights and (found is None or not found.score or better(record.score, found.score)):
+        if (
+            record.score
+            and record.weights
+            and (found is None or not found.score or better(record.score, found.score))
+        ):
             found = record
     return found
 

@@ -54,13 +54,20 @@ class Checkpoint:
     curve: tuple[tuple[int, float], ...] = ()
 
     @classmethod
-    def start(cls, program: Program, seed: int, device: torch.device, dtype: torch.dtype = torch.float32) -> Checkpoint:
+    def start(
+        cls, program: Program, seed: int, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> Checkpoint:
         """Before the first meta-step."""
         return cls.resume(*program.init(seed), seed, device, dtype)
 
     @classmethod
     def resume(
-        cls, meta: Tensor, buffers: Tensor, seed: int, device: torch.device, dtype: torch.dtype = torch.float32
+        cls,
+        meta: Tensor,
+        buffers: Tensor,
+        seed: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
     ) -> Checkpoint:
         """From stored weights; the optimizer starts anew."""
         moving = Moving.start(meta.to(device, dtype), buffers.to(device, dtype))
@@ -137,16 +144,22 @@ def train(
     decays = _column([outer.weight_decay for outer in outers], now.meta)
     losses: list[Tensor] = []
     begin, complete, needs = clock(engine.device), True, 0.0
-    for step, (episodes, keys) in zip(range(first, until), _episodes(engine, family, outers[0], checkpoints, now), strict=False):
+    for step, (episodes, keys) in zip(
+        range(first, until), _episodes(engine, family, outers[0], checkpoints, now), strict=False
+    ):
         progress = torch.tensor(step / until, dtype=now.meta.dtype, device=engine.device)
-        grads, loss, observed = engine.gradients(now.meta, now.buffers, episodes, keys, progress, until - step)
+        grads, loss, observed = engine.gradients(
+            now.meta, now.buffers, episodes, keys, progress, until - step
+        )
         rates = _column([rate(outer, step) for outer in outers], now.meta)
         now = update(now, grads, observed, rates, decays, step)
         losses.append(loss)
         if math.isfinite(seconds) and (done := step + 1 - first) % _CHECK_EVERY == 0:
             elapsed = clock(engine.device) - begin
             needs = elapsed * (until - first) / done
-            hopeless = not patient and done >= min(_CANCEL_AFTER, (until - first) // 2) and needs > 1.5 * seconds
+            hopeless = (
+                not patient and done >= min(_CANCEL_AFTER, (until - first) // 2) and needs > 1.5 * seconds
+            )
             if hopeless or elapsed > seconds:
                 complete = False
                 break
@@ -171,7 +184,10 @@ def _episodes(
         drawn = [_block(engine, family, outer, c.seed, block, size, now.meta.dtype) for c in checkpoints]
         for i in range(start, size):
             rows = slice(i * outer.tasks, (i + 1) * outer.tasks)
-            yield _stack([at(episodes, rows) for episodes, _ in drawn]), torch.stack([keys[rows] for _, keys in drawn])
+            yield (
+                _stack([at(episodes, rows) for episodes, _ in drawn]),
+                torch.stack([keys[rows] for _, keys in drawn]),
+            )
         step = (block + 1) * size
 
 

@@ -79,7 +79,13 @@ def decide(signature: Signature, ours: np.ndarray, rivals: Sequence[Rival], look
 
 
 def _sentence(
-    signature: Signature, outcome: Ruling, rival: Rival, ours: np.ndarray, difference: float, ci95: float, looks: int
+    signature: Signature,
+    outcome: Ruling,
+    rival: Rival,
+    ours: np.ndarray,
+    difference: float,
+    ci95: float,
+    looks: int,
 ) -> str:
     opening = {
         "better": f"Better than {rival.name}, the strongest baseline",
@@ -87,7 +93,9 @@ def _sentence(
         "no difference": f"No difference from {rival.name} can be shown",
         "too few tasks": f"Too few tasks ({len(ours)}) to say whether it beats {rival.name}",
     }[outcome]
-    a, b, by = (_figure(signature, value) for value in (float(ours.mean()), float(rival.test.mean()), difference))
+    a, b, by = (
+        _figure(signature, value) for value in (float(ours.mean()), float(rival.test.mean()), difference)
+    )
     again = f"; look {looks} at this study's test tasks" if looks > 1 else ""
     return (
         f"{opening}: {_METRIC[signature.metric]} {a} against {b} on {len(ours):,} fresh tasks, "

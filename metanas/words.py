@@ -20,7 +20,11 @@ def _part(candidate: Candidate, root: str) -> str:
     settings = candidate.part(f"{root}.{name}")
     widths = [str(settings.pop(key)) for key in sorted(settings) if key.startswith("width_")]
     words = [f"widths {'-'.join(widths)}"] if widths else []
-    words += [f"{key.replace('_', ' ')} {_value(value)}" for key, value in settings.items() if key != "depth" or not widths]
+    words += [
+        f"{key.replace('_', ' ')} {_value(value)}"
+        for key, value in settings.items()
+        if key != "depth" or not widths
+    ]
     return f"{name} ({', '.join(words)})" if words else name
 
 

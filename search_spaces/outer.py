@@ -61,11 +61,13 @@ def choices(
 
 def _batch(signature: Signature, train_ways: int | None, examples: int | None) -> tuple[Choice, ...]:
     if signature.kind == "regression":
-        return Categorical("tasks", (8, 16, 32, 64), ordered=True), Categorical("queries", (10, 20), ordered=True)
+        return Categorical("tasks", (8, 16, 32, 64), ordered=True), Categorical(
+            "queries", (10, 20), ordered=True
+        )
     most = train_ways or _MULTIPLES[-1] * signature.outputs
     ways = tuple(m * signature.outputs for m in _MULTIPLES if m == 1 or m * signature.outputs <= most)
     queries = tuple(n for n in (5, 10) if _fits(2 * signature.shots + n, examples)) or (1,)
-    # classes, not tasks, a meta-batch: 40-way tasks in the same number as 5-way ones would cost 8 times as much
+    # classes, not tasks, a meta-batch: as many 40-way tasks as 5-way ones would cost 8 times as much
     classes = tuple(m * signature.outputs for m in (8, 16))
     return (
         Categorical("ways", ways, ordered=True),
@@ -79,7 +81,8 @@ def build(choices: Mapping[str, Value], signature: Signature) -> Outer:
     ways = int(choices.get("ways", signature.outputs))
     tasks = int(choices["tasks"]) if "tasks" in choices else max(1, int(choices["classes"]) // ways)
     own = signature.shots
-    shots = {"same": own, "double": 2 * own, "mixed": (own, 2 * own)}[str(choices["shots"])]
+    named: dict[str, int | tuple[int, int]] = {"same": own, "double": 2 * own, "mixed": (own, 2 * own)}
+    shots = named[str(choices["shots"])]
     rate, decay = float(choices["learning_rate"]), float(choices["weight_decay"])
     schedule, augmentation = str(choices["schedule"]), str(choices["augmentation"])
     return Outer(rate, schedule, decay, tasks, ways, shots, int(choices["queries"]), augmentation)

@@ -15,7 +15,6 @@ from search_spaces.choices import Categorical, Choice, Integer, Real, Suggests
 from search_spaces.errors import IllegalCandidateError, SpaceError
 
 _TRIES = 1000
-_KINDS = {"categorical": Categorical, "integer": Integer, "real": Real}
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,8 @@ class Space:
         for choice in _all(self.choices):
             if flat.setdefault(choice.name, choice) != choice:
                 raise SpaceError(f"space {self.name}: two different choices are called {choice.name}")
+        if twice := _active_twice(self.choices)[1]:
+            raise SpaceError(f"space {self.name}: two choices active together are called {sorted(twice)[0]}")
         if unknown := {name for rule in self.forbidden for name in rule.when} - flat.keys():
             raise SpaceError(f"space {self.name} forbids values of {sorted(unknown)}, which it does not have")
         object.__setattr__(self, "_flat", flat)
@@ -157,7 +158,9 @@ class Space:
 
     def to_json(self) -> str:
         """Canonical text; equal spaces have equal text."""
-        forbidden = [{"when": {k: list(v) for k, v in f.when.items()}, "reason": f.reason} for f in self.forbidden]
+        forbidden = [
+            {"when": {k: list(v) for k, v in f.when.items()}, "reason": f.reason} for f in self.forbidden
+        ]
         tree = [_to_dict(choice) for choice in self.choices]
         return json.dumps({"name": self.name, "choices": tree, "forbidden": forbidden}, sort_keys=True)
 
@@ -173,7 +176,7 @@ class Space:
             rules = ((dict(f["when"]), str(f["reason"])) for f in data["forbidden"])
             forbidden = tuple(Forbidden({k: tuple(v) for k, v in when.items()}, why) for when, why in rules)
             return cls(str(data["name"]), tuple(_from_dict(item) for item in data["choices"]), forbidden)
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise SpaceError(f"not a space: {error!r}") from None
 
 
@@ -191,6 +194,20 @@ def _all(choices: tuple[Choice, ...]) -> Iterator[Choice]:
         if isinstance(choice, Categorical):
             for below in choice.branches.values():
                 yield from _all(below)
+
+
+def _active_twice(choices: tuple[Choice, ...]) -> tuple[set[str], set[str]]:
+    """Names in these trees, and those of them that a walk can meet twice."""
+    met: set[str] = set()
+    twice: set[str] = set()
+    for choice in choices:
+        here: set[str] = set()
+        for below in choice.branches.values() if isinstance(choice, Categorical) else ():
+            names, again = _active_twice(below)
+            here, twice = here | names, twice | again
+        twice |= (here & {choice.name}) | (met & (here | {choice.name}))
+        met |= here | {choice.name}
+    return met, twice
 
 
 def _size(choices: tuple[Choice, ...]) -> float:
@@ -233,8 +250,12 @@ def _to_dict(choice: Choice) -> dict[str, Any]:
 
 
 def _from_dict(data: dict[str, Any]) -> Choice:
-    kind = _KINDS[data["kind"]]
-    if kind is Categorical:
+    kind, name = data["kind"], data["name"]
+    if kind == "categorical":
         branches = {value: tuple(_from_dict(item) for item in below) for value, below in data["branches"]}
-        return Categorical(data["name"], tuple(data["values"]), branches, data["ordered"])
-    return kind(data["name"], data["low"], data["high"], log=data["log"])  # type: ignore[return-value]
+        return Categorical(name, tuple(data["values"]), branches, data["ordered"])
+    if kind == "integer":
+        return Integer(name, data["low"], data["high"], log=data["log"])
+    if kind == "real":
+        return Real(name, data["low"], data["high"], log=data["log"])
+    raise SpaceError(f"{name}: no kind of choice is called {kind!r}")

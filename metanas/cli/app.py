@@ -49,7 +49,7 @@ class _Lazy(click.Group):
 @click.version_option(__version__, message="metanas %(version)s")
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 def metanas(debug: bool) -> None:
-    """Search for systems that learn new tasks from few examples.
+    r"""Search for systems that learn new tasks from few examples.
 
     metanas searches, for a family of small related tasks, over the network and the rule that
     trains it, and hands back a learner: one file that learns a new task from a handful of examples.
@@ -78,7 +78,11 @@ def main() -> None:
         sys.exit(1)  # whoever read our output has gone
     except Exception as error:
         text = (str(error).splitlines() or [""])[0]
-        _fail(f"our failure, please report it: {type(error).__name__}: {text} (metanas --debug shows where)", 1, debug)
+        _fail(
+            f"our failure, please report it: {type(error).__name__}: {text} (metanas --debug shows where)",
+            1,
+            debug,
+        )
 
 
 def _usage(error: click.ClickException) -> str:
@@ -89,6 +93,6 @@ def _usage(error: click.ClickException) -> str:
 
 def _fail(message: str, code: int, debug: bool) -> None:
     if debug:
-        raise  # noqa: PLE0704  # inside the except block of main
+        raise  # inside the except block of main
     click.echo(f"metanas: {' '.join(message.split())}", err=True)
     sys.exit(code)

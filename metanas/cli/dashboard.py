@@ -12,7 +12,9 @@ from storage import Store
 @click.command(context_settings=HELP)
 @store_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port to listen on.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port to listen on."
+)
 def command(store: str, host: str, port: int) -> None:
     """Open Optuna's dashboard on the store, until Ctrl-C."""
     try:

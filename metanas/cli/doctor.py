@@ -16,8 +16,25 @@ import click
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from search_spaces.errors import MetanasError
 
-_NEEDED = ("torch", "optuna", "numpy", "sqlalchemy", "alembic", "click", "rich", "safetensors", "pillow", "scikit-learn", "scipy", "matplotlib")
-_OPTIONAL = {"nni": "NNI's spaces and controllers", "optuna-dashboard": "metanas dashboard", "psycopg": "PostgreSQL stores"}
+_NEEDED = (
+    "torch",
+    "optuna",
+    "numpy",
+    "sqlalchemy",
+    "alembic",
+    "click",
+    "rich",
+    "safetensors",
+    "pillow",
+    "scikit-learn",
+    "scipy",
+    "matplotlib",
+)
+_OPTIONAL = {
+    "nni": "NNI's spaces and controllers",
+    "optuna-dashboard": "metanas dashboard",
+    "psycopg": "PostgreSQL stores",
+}
 _OWN = ("metanas", "search_spaces", "controllers", "storage")
 
 
@@ -52,8 +69,14 @@ def _python() -> Finding:
 
 
 def _packages() -> list[Finding]:
-    needed = [Finding(name, _version(name) or "missing: run make setup", _version(name) is not None) for name in _NEEDED]
-    extra = [Finding(name, _version(name) or f"not installed (for {use})", True if _version(name) else None) for name, use in _OPTIONAL.items()]
+    needed = [
+        Finding(name, _version(name) or "missing: run make setup", _version(name) is not None)
+        for name in _NEEDED
+    ]
+    extra = [
+        Finding(name, _version(name) or f"not installed (for {use})", True if _version(name) else None)
+        for name, use in _OPTIONAL.items()
+    ]
     return needed + extra
 
 
@@ -75,7 +98,9 @@ def _device() -> Finding:
 
     if not torch.cuda.is_available():
         return Finding("device", f"cpu, {torch.get_num_threads()} threads (no CUDA device)")
-    return Finding("device", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())))
+    return Finding(
+        "device", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    )
 
 
 def _store(url: str) -> Finding:

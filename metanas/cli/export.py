@@ -15,7 +15,9 @@ from storage import Store
 @click.command(context_settings=HELP)
 @click.argument("study")
 @click.option("--trial", type=int, help="Number of the trial. [default: the best by validation]")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: STUDY.metanas]")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: STUDY.metanas]"
+)
 @store_option
 @json_option
 def command(study: str, trial: int | None, output: Path | None, store: str, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live panel on a terminal, plain lines elsewhere, JSON lines for machines."""
+"""What a search shows while it runs: a live panel at a terminal, lines in a log, JSON for machines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class View(Protocol):
     def moment(self, moment: Moment) -> None: ...
     def progress(self, what: str, done: int, total: int) -> None: ...
     def __enter__(self) -> Self: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 def view_for(as_json: bool, budget: Budget) -> View:
@@ -84,7 +86,9 @@ class Panels:
         self._budget = budget
         self._moment: Moment | None = None
         self._reading: tuple[str, int, int] | None = None
-        self._live = Live(console=Console(stderr=True), get_renderable=self._draw, refresh_per_second=4, transient=True)
+        self._live = Live(
+            console=Console(stderr=True), get_renderable=self._draw, refresh_per_second=4, transient=True
+        )
 
     def moment(self, moment: Moment) -> None:
         self._moment, self._reading = moment, None
@@ -114,7 +118,12 @@ class Panels:
         rows = [Text(f"trials  {done}"), Text(f"now     {moment.doing}")]
         if moment.best and moment.best.score:
             words = in_words(moment.best.candidate)
-            rows.append(Text(f"best    trial {moment.best.number}: {score_words(moment.best.score)} (validation)", style="bold"))
+            rows.append(
+                Text(
+                    f"best    trial {moment.best.number}: {score_words(moment.best.score)} (validation)",
+                    style="bold",
+                )
+            )
             rows += [Text(f"        {text}", style="dim") for text in words.values()]
         return rows
 
@@ -123,7 +132,10 @@ class Panels:
         if budget.seconds is None:
             return [Text(f"time    {budget.spent:.0f} s so far, {budget.trials} trials asked for")]
         left = budget.left()
-        return [Text(f"budget  {left:.0f} s left"), ProgressBar(budget.seconds, min(budget.spent, budget.seconds))]
+        return [
+            Text(f"budget  {left:.0f} s left"),
+            ProgressBar(budget.seconds, min(budget.spent, budget.seconds)),
+        ]
 
 
 def score_words(score: Score) -> str:
@@ -136,7 +148,8 @@ def score_words(score: Score) -> str:
 def record_words(record: Record) -> str:
     """A trial in one line."""
     score = f"{score_words(record.score)} after {record.rung:,} meta-steps" if record.score else "no score"
-    return f"trial {record.number} {record.state} ({record.reason}): {score}; {'; '.join(in_words(record.candidate).values())}"
+    words = "; ".join(in_words(record.candidate).values())
+    return f"trial {record.number} {record.state} ({record.reason}): {score}; {words}"
 
 
 def score_json(score: Score | None) -> dict[str, Any] | None:

@@ -11,9 +11,15 @@ import click
 STORE = "sqlite:///metanas.db"
 
 store_option: Callable[..., Any] = click.option(
-    "--store", default=STORE, show_default=True, envvar="METANAS_STORE", help="Database URL, or an SQLite file."
+    "--store",
+    default=STORE,
+    show_default=True,
+    envvar="METANAS_STORE",
+    help="Database URL, or an SQLite file.",
 )
-json_option: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="Plain data on stdout, for machines.")
+json_option: Callable[..., Any] = click.option(
+    "--json", "as_json", is_flag=True, help="Plain data on stdout, for machines."
+)
 HELP = {"help_option_names": ["-h", "--help"]}
 
 

@@ -31,21 +31,47 @@ _DEFAULT_BUDGET = "10m"
 @click.argument("family")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--study", help="Name of the study; one that is there goes on. [default: the family's name]")
-@click.option("--store", default=STORE, show_default=True, envvar="METANAS_STORE", help="Database URL, or an SQLite file.")
-@click.option("--budget", "budget_text", help="Time for everything, final scoring included: 90s, 10m, 2h. [default: 10m]")
+@click.option(
+    "--store",
+    default=STORE,
+    show_default=True,
+    envvar="METANAS_STORE",
+    help="Database URL, or an SQLite file.",
+)
+@click.option(
+    "--budget",
+    "budget_text",
+    help="Time for everything, final scoring included: 90s, 10m, 2h. [default: 10m]",
+)
 @click.option("--trials", type=int, help="New trials of this run; repeats exactly, given the seed.")
 @click.option("--seed", type=int, help="Of everything random. [default: the study's, else 0]")
-@click.option("--controller", default="tpe", show_default=True, help="What proposes; see metanas controller list.")
-@click.option("--space", default="default", show_default=True, help="What is proposed from; see metanas space list.")
+@click.option(
+    "--controller", default="tpe", show_default=True, help="What proposes; see metanas controller list."
+)
+@click.option(
+    "--space", default="default", show_default=True, help="What is proposed from; see metanas space list."
+)
 @click.option("--ways", type=int, help="Classes a task (classification). [default: 5]")
-@click.option("--shots", type=int, help="Labelled examples, a class or a task. [default: 1 a class, 5 a task]")
-@click.option("--queries", type=int, help="Scored examples, a class or a task. [default: 15 a class, 50 a task]")
-@click.option("--test-data", type=click.Path(path_type=Path), help="Images whose classes are all test classes.")
-@click.option("--splits", type=click.Path(path_type=Path), help="File that says which class is in which split.")
-@click.option("--image-size", type=click.IntRange(4, 512), default=28, show_default=True, help="Pixels a side.")
+@click.option(
+    "--shots", type=int, help="Labelled examples, a class or a task. [default: 1 a class, 5 a task]"
+)
+@click.option(
+    "--queries", type=int, help="Scored examples, a class or a task. [default: 15 a class, 50 a task]"
+)
+@click.option(
+    "--test-data", type=click.Path(path_type=Path), help="Images whose classes are all test classes."
+)
+@click.option(
+    "--splits", type=click.Path(path_type=Path), help="File that says which class is in which split."
+)
+@click.option(
+    "--image-size", type=click.IntRange(4, 512), default=28, show_default=True, help="Pixels a side."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:n.")
 @click.option("--execution", default="auto", show_default=True, help="auto, sequential, vmap or replay.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout; the last is the result.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line on stdout; the last is the result."
+)
 def command(
     family: str,
     path: Path | None,
@@ -59,7 +85,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search for the best learner of a FAMILY of tasks, over architecture and learning rule together.
+    r"""Search for the best learner of a FAMILY of tasks, over architecture and learning rule together.
 
     FAMILY is one of `metanas family list`; `images` takes a PATH: a zip or a folder of class
     folders. Ends by writing STUDY.metanas (the learner), STUDY.png (what happened) and a verdict:
@@ -100,7 +126,9 @@ def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool
         view.__exit__(None, None, None)
         scored = sum(record.score is not None for record in search.records)
         again = f"metanas {' '.join(sys.argv[1:])}"
-        click.echo(f"stopped; {scored} scored trials of study {search.name} are kept. To go on: {again}", err=True)
+        click.echo(
+            f"stopped; {scored} scored trials of study {search.name} are kept. To go on: {again}", err=True
+        )
         raise
     search.tell("writing the learner and the picture")
     saved = _save(search, winner, judgement)

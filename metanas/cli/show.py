@@ -23,7 +23,9 @@ def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
         settings = memory.settings(study)
         if trial is not None:
             record = memory.record(study, trial)
-            print_json(trial_json(record) | {"curve": record.curve, "valid_curve": record.valid_curve}) if as_json else _trial(record)
+            print_json(
+                trial_json(record) | {"curve": record.curve, "valid_curve": record.valid_curve}
+            ) if as_json else _trial(record)
             return
         results, records = memory.results(study), memory.records(study)
     if as_json:
@@ -40,24 +42,32 @@ def _trial(record: Record) -> None:
     click.echo("\nCosts")
     for name, cost in vars(record.costs).items():
         click.echo(f"  {name.replace('_', ' ')}: {'not measured' if cost is None else f'{cost:,.4g}'}")
-    click.echo(f"\nSeed {record.seed}" + (f", went on from trial {record.parent}" if record.parent is not None else ""))
+    click.echo(
+        f"\nSeed {record.seed}"
+        + (f", went on from trial {record.parent}" if record.parent is not None else "")
+    )
     for step, value in record.valid_curve:
         click.echo(f"  meta-step {step:,}: {value:.5g}")
 
 
 def _study(name: str, settings: dict[str, Any], results: list[dict[str, Any]], records: list[Record]) -> None:
     family = settings["family"]["name"]
-    click.echo(f"Study {name}: family {family}, {settings['shots']} shots, seed {settings['seed']}, {len(records)} trials")
+    setting = f"family {family}, {settings['shots']} shots, seed {settings['seed']}"
+    click.echo(f"Study {name}: {setting}, {len(records)} trials")
     if not results:
         click.echo(f"No run has ended with a verdict yet. To go on: metanas search {family} … --study {name}")
         return
     last = results[-1]
     best = next((r for r in records if r.number == last["best"]["trial"]), None)
-    click.echo(f"Winner: trial {last['best']['trial']}, {last['best']['architecture']} with {last['best']['rule']}")
+    click.echo(
+        f"Winner: trial {last['best']['trial']}, {last['best']['architecture']} with {last['best']['rule']}"
+    )
     if best and best.score:
         click.echo(f"Validation: {score_words(best.score)}")
     test = last["test"]
-    click.echo(f"Test: {test['metric']} {test['value']:.4g} ± {test['ci95']:.2g} on {test['tasks']:,} fresh tasks")
+    click.echo(
+        f"Test: {test['metric']} {test['value']:.4g} ± {test['ci95']:.2g} on {test['tasks']:,} fresh tasks"
+    )
     for baseline in last["baselines"]:
         click.echo(f"  {baseline['name']}: {baseline['value']:.4g} ± {baseline['ci95']:.2g}")
     click.echo(f"Verdict: {last['verdict']['sentence']}")

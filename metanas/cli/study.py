@@ -30,7 +30,10 @@ def list_command(store: str, as_json: bool) -> None:
         table.add_column(column)
     for study in studies:
         plain = _plain(study)
-        table.add_row(*(str(plain[key]) for key in ("study", "family", "complete", "pruned", "failed", "running")), f"{study.created:%Y-%m-%d %H:%M}")
+        table.add_row(
+            *(str(plain[key]) for key in ("study", "family", "complete", "pruned", "failed", "running")),
+            f"{study.created:%Y-%m-%d %H:%M}",
+        )
     Console().print(table)
 
 

@@ -28,12 +28,16 @@ def leaderboard(records: Sequence[Record], rows: int = _ROWS) -> Table:
     """The best trials as a table."""
     table = Table(title="Leaderboard (validation tasks)", title_justify="left", pad_edge=False)
     for column in ("trial", "score", "meta-steps", "architecture", "rule", "parameters"):
-        table.add_column(column, justify="right" if column in ("trial", "meta-steps", "parameters") else "left")
+        table.add_column(
+            column, justify="right" if column in ("trial", "meta-steps", "parameters") else "left"
+        )
     for record in ranked(records)[:rows]:
         words = in_words(record.candidate)
         size = f"{record.costs.parameters:,}" if record.costs.parameters is not None else "–"
         score = score_words(record.score) if record.score else "–"
-        table.add_row(str(record.number), score, f"{record.rung:,}", words["architecture"], words["rule"], size)
+        table.add_row(
+            str(record.number), score, f"{record.rung:,}", words["architecture"], words["rule"], size
+        )
     return table
 
 
@@ -43,16 +47,25 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
     console.print(leaderboard(search.records))
     console.print()
     words = in_words(winner.record.candidate)
-    console.print(f"Winner: trial {winner.record.number}, {words['architecture']} with {words['rule']}", highlight=False)
+    console.print(
+        f"Winner: trial {winner.record.number}, {words['architecture']} with {words['rule']}", highlight=False
+    )
     kind = "transductive" if judgement.test.transductive else "not transductive"
-    console.print(f"Test:   {score_words(judgement.test)} on {judgement.test.tasks:,} fresh tasks ({kind})", highlight=False)
+    console.print(
+        f"Test:   {score_words(judgement.test)} on {judgement.test.tasks:,} fresh tasks ({kind})",
+        highlight=False,
+    )
     for name, score in judgement.baselines.items():
         console.print(f"        {name}: {score_words(score)}", style="dim", highlight=False)
     console.print()
     console.print(f"Verdict: {judgement.verdict.sentence}", style="bold", highlight=False)
     console.print()
     saved = result["saved"]
-    console.print(f"Saved {saved['learner']} (the learner), {saved['picture']} (what happened), {saved['store']} (every result).", highlight=False)
+    console.print(
+        f"Saved {saved['learner']} (the learner), {saved['picture']} (what happened), "
+        f"{saved['store']} (every result).",
+        highlight=False,
+    )
     console.print("Next:", highlight=False)
     for line in _next(search, saved):
         console.print(f"  {line}", highlight=False, soft_wrap=True)

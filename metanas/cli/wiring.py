@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from controllers.pruning import successive_halving
 from metanas.engine import resolve_device
@@ -117,12 +118,11 @@ def output_path(name: str, ending: str) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """
-    Raises:
-        DataError: If the file could not be written there.
-    """
-    import os
+    """Checks that a file can be written there.
 
+    Raises:
+        DataError: If it could not.
+    """
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise DataError(f"cannot write {path}: go to a folder that you may write to")
 
@@ -140,24 +140,33 @@ def _setting(family: Family, request: Request) -> tuple[Setting, Signature]:
 
 
 def check_limits(family: Family, setting: Setting) -> None:
-    """
+    """Checks that the family can give episodes of that size.
+
     Raises:
-        DataError: If the family cannot give episodes of that size.
+        DataError: If it cannot.
     """
     limits = family.limits
     for split, ways in (limits.ways or {}).items():
         if setting.ways > ways:
-            raise DataError(f"--ways {setting.ways}: there are only {ways} {split} classes; ask for fewer ways")
+            raise DataError(
+                f"--ways {setting.ways}: there are only {ways} {split} classes; ask for fewer ways"
+            )
     if limits.examples is not None and setting.shots >= limits.examples:
         least = limits.examples
-        raise DataError(f"--shots {setting.shots}: the smallest class has {least} images, and needs one for a query")
+        raise DataError(
+            f"--shots {setting.shots}: the smallest class has {least} images, and needs one for a query"
+        )
 
 
 def _space(request: Request, family: Family, signature: Signature) -> Space:
     ways = (family.limits.ways or {}).get("train")
     augmentations = family.augmentations
     return catalogue.space(
-        request.space, signature, train_ways=ways, examples=family.limits.examples, augmentations=augmentations
+        request.space,
+        signature,
+        train_ways=ways,
+        examples=family.limits.examples,
+        augmentations=augmentations,
     )
 
 
@@ -188,7 +197,7 @@ def _settings(
 def _optuna_study(store: Store, name: str, signature: Signature, rungs: tuple[int, ...]) -> Any:
     import optuna
 
-    direction = "maximize" if signature.higher_is_better else "minimize"
+    direction: Literal["maximize", "minimize"] = "maximize" if signature.higher_is_better else "minimize"
     study = optuna.create_study(
         study_name=name,
         storage=store.optuna,

@@ -23,7 +23,9 @@ def resolve_device(name: str) -> torch.device:
     if kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdigit())):
         raise DeviceError(f"--device should be auto, cpu, cuda or cuda:n, not {name!r}")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"{name} is not there: torch sees {torch.cuda.device_count()} CUDA devices; try --device cpu")
+        raise DeviceError(
+            f"{name} is not there: torch sees {torch.cuda.device_count()} CUDA devices; try --device cpu"
+        )
     return torch.device(name)
 
 

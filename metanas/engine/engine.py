@@ -45,7 +45,13 @@ class Engine:
         return list(self._steps.values())[-1].chosen if self._steps else self._execution
 
     def gradients(
-        self, meta: Tensor, buffers: Tensor, episodes: Episodes, keys: Tensor, progress: Tensor, calls_left: int = 1
+        self,
+        meta: Tensor,
+        buffers: Tensor,
+        episodes: Episodes,
+        keys: Tensor,
+        progress: Tensor,
+        calls_left: int = 1,
     ) -> Step:
         """Outer gradients of C candidates over T tasks each, in chunks that fit.
 
@@ -72,7 +78,9 @@ class Engine:
                     piece = slice(start, start + chunk)
                     here = _tasks(episodes, piece), keys[:, piece]
                     step = self._step(len(meta), here[1].shape[1])
-                    parts.append((here[1].shape[1], step(meta, buffers, *here, progress, calls_left=calls_left)))
+                    parts.append(
+                        (here[1].shape[1], step(meta, buffers, *here, progress, calls_left=calls_left))
+                    )
                 return _average(parts)
             except Exception as error:
                 self._make_room(error, chunk, len(meta))
@@ -103,7 +111,7 @@ class Engine:
         key = (candidates, tasks)
         if key not in self._steps:
             batched = vmapped(self.program)
-            ways = {"vmap": batched, "sequential": sequential(self.program), "replay": Replay(batched)}
+            ways: dict[str, Callable[..., Any]] = {"vmap": batched, "sequential": sequential(self.program), "replay": Replay(batched)}
             self._steps[key] = Fastest(self._allowed(ways), self.device, not_worth_trying(candidates * tasks))
         return self._steps[key]
 
@@ -115,7 +123,7 @@ class Engine:
             def by_task(meta: Tensor, buffers: Tensor, episodes: Episodes) -> Tensor:
                 return torch.stack([one(meta, buffers, at(episodes, t)) for t in range(count(episodes))])
 
-            ways = {"vmap": batched, "sequential": by_task}
+            ways: dict[str, Callable[..., Any]] = {"vmap": batched, "sequential": by_task}
             # scoring is never traced: it runs a few times only
             kept = self._allowed(ways) or {"vmap": batched}
             self._scores[name] = Fastest(kept, self.device, lambda way, seen, left: left < 4)

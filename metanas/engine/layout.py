@@ -47,5 +47,6 @@ class Layout:
         """``(P,)`` to ``{name: shape}``, as views."""
         parts = torch.split(flat, self.sizes) if self.names else ()
         return {
-            name: part.reshape(shape) for name, shape, part in zip(self.names, self.shapes, parts, strict=True)
+            name: part.reshape(shape)
+            for name, shape, part in zip(self.names, self.shapes, parts, strict=True)
         }

@@ -36,7 +36,9 @@ class Moving(NamedTuple):
         return cls(meta, torch.zeros_like(meta), torch.zeros_like(meta), meta, buffers)
 
 
-def update(now: Moving, gradients: Tensor, observed: Tensor, rates: Tensor, decays: Tensor, step: int) -> Moving:
+def update(
+    now: Moving, gradients: Tensor, observed: Tensor, rates: Tensor, decays: Tensor, step: int
+) -> Moving:
     r"""One step of AdamW, of the averaged weights and of the running statistics.
 
     .. math:: \theta \leftarrow \theta - \alpha (\hat m / (\sqrt{\hat v} + \epsilon) + \lambda \theta)

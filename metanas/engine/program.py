@@ -42,7 +42,9 @@ class Program:
         meta, buffers = self.rule.init(torch.Generator().manual_seed(seed))
         return self.meta.flatten(meta), self.buffers.flatten(buffers)
 
-    def task_loss(self, meta: Tensor, buffers: Tensor, task: Task, key: Tensor, progress: Tensor) -> tuple[Tensor, Tensor]:
+    def task_loss(
+        self, meta: Tensor, buffers: Tensor, task: Task, key: Tensor, progress: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Of one task: the outer loss ``()``, and the buffers ``(B,)`` that it observed."""
         known = self.buffers.unflatten(buffers)
         loss, statistics = self.rule.outer_loss(self.meta.unflatten(meta), known, task, key, progress)
@@ -60,7 +62,9 @@ class Program:
 def vmapped(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, Tensor], Step]:
     """The outer gradient of all candidates and tasks as one batch."""
 
-    def losses(meta: Tensor, buffers: Tensor, episodes: Episodes, keys: Tensor, progress: Tensor) -> tuple[Tensor, Tensor]:
+    def losses(
+        meta: Tensor, buffers: Tensor, episodes: Episodes, keys: Tensor, progress: Tensor
+    ) -> tuple[Tensor, Tensor]:
         batched = torch.func.vmap(program.task_loss, in_dims=(None, None, 0, 0, None))
         loss, observed = batched(meta, buffers, episodes, keys, progress)
         return loss.mean(0), observed.mean(0)

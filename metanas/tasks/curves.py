@@ -33,9 +33,9 @@ class Curves:
         domain: Ends of the interval that x is drawn from.
     """
 
-    kind: Literal["regression"] = "regression"
-    variants = VARIANTS
-    augmentations = ("none",)
+    kind: Literal["regression", "classification"] = "regression"
+    variants: tuple[str, ...] = VARIANTS
+    augmentations: tuple[str, ...] = ("none",)
     limits = Limits()
 
     def __init__(self, name: str, draw: Draw, domain: tuple[float, float] = (-5.0, 5.0)) -> None:
@@ -83,7 +83,7 @@ class Curves:
             "query_x": query_x[..., None],
             "query_y": function(query_x)[..., None],
         }
-        if low < high:
+        if not isinstance(shots, int):
             count = torch.randint(low, high + 1, (n_tasks, 1), generator=generator, device=generator.device)
             episodes["support_mask"] = torch.arange(high, device=generator.device) < count
         return episodes
@@ -96,9 +96,11 @@ class Curves:
 
 
 def refuse_path(name: str, source: Source) -> None:
-    """
+    """Refuses data given to a family that makes its own.
+
     Raises:
-        DataError: If the user gave data to a family that makes its own.
+        DataError: If the source names any.
     """
     if source.path or source.test_path or source.splits:
-        raise DataError(f"{name} makes its own tasks: leave the path out (for your images: metanas search images PATH)")
+        hint = "leave the path out (for your images: metanas search images PATH)"
+        raise DataError(f"{name} makes its own tasks: {hint}")

@@ -27,8 +27,11 @@ class Network(Protocol):
         norm: Name of its norm, see ``norms.py``.
     """
 
-    size: int
-    norm: str
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def norm(self) -> str: ...
 
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Initial parameters by name, ``layer.kind``; parameters of one layer share ``layer``."""

@@ -39,9 +39,9 @@ def choices(signature: Signature) -> tuple[Choice, ...]:
 
 
 def build(choices: Mapping[str, Value], network: Network, signature: Signature) -> Rule:
-    """Gradient descent on the support loss, from a meta-learned start.
+    r"""Gradient descent on the support loss, from a meta-learned start.
 
-    .. math:: \\theta_{k+1} = \\theta_k - \\alpha_k \\nabla L(\\theta_k; \\text{support})
+    .. math:: \theta_{k+1} = \theta_k - \alpha_k \nabla L(\theta_k; \text{support})
 
     MAML: order 2, scope all, a fixed step size. First-order MAML: order 1. ANIL: scope head.
     BOIL: scope body. Learned step sizes per layer, or per layer and step, as in MAML++. A ``shared``
@@ -98,7 +98,10 @@ class Gradient(Rule):
 
         for step in range(self.steps):
             gradients = torch.func.grad(loss)(fast)
-            fast = {k: v - self._rate(meta, buffers, k, step) * self._through(gradients[k]) for k, v in fast.items()}
+            fast = {
+                k: v - self._rate(meta, buffers, k, step) * self._through(gradients[k])
+                for k, v in fast.items()
+            }
         params = {**slow, **fast}
         if self.network.norm != "support":
             return params
@@ -133,8 +136,8 @@ class Gradient(Rule):
 
     def _split(self, params: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What the inner loop changes, and what it leaves."""
-        start = {"all": ("network.", "head."), "head": "head.", "body": "network."}[self.scope]
-        fast = {k: v for k, v in params.items() if k.startswith(start)}
+        starts = {"all": ("network.", "head."), "head": ("head.",), "body": ("network.",)}
+        fast = {k: v for k, v in params.items() if k.startswith(starts[self.scope])}
         return fast, {k: v for k, v in params.items() if k not in fast}
 
     def _rate(self, meta: Tensors, buffers: Tensors, name: str, step: int) -> Tensor:

@@ -33,9 +33,9 @@ def choices(signature: Signature) -> tuple[Choice, ...]:
 
 
 def build(choices: Mapping[str, Value], network: Network, signature: Signature) -> Rule:
-    """Nearest prototype in the features of ``network``.
+    r"""Nearest prototype in the features of ``network``.
 
-    .. math:: p(c \\mid x) \\propto \\exp(-\\tau\\, d(f(x), \\mu_c)), \\quad \\mu_c = \\text{mean of } f
+    .. math:: p(c \mid x) \propto \exp(-\tau\, d(f(x), \mu_c)), \quad \mu_c = \text{mean of } f
 
     Raises:
         RuleError: If the tasks are not classification.

@@ -30,9 +30,9 @@ def choices(signature: Signature) -> tuple[Choice, ...]:
 
 
 def build(choices: Mapping[str, Value], network: Network, signature: Signature) -> Rule:
-    """Linear regression on the features, regularised by a learned strength.
+    r"""Linear regression on the features, regularised by a learned strength.
 
-    .. math:: W = X^T (X X^T + \\lambda D I)^{-1} Y
+    .. math:: W = X^T (X X^T + \lambda D I)^{-1} Y
 
     with X the features and a constant column, D their number. For classification Y is one-hot, and
     the predictions become logits by a learned scale and shift.
@@ -82,4 +82,5 @@ def _with_constant(features: Tensor) -> Tensor:
 
 def _solve(a: Tensor, b: Tensor) -> Tensor:
     # solve_ex: no check for singular matrices, which would wait for the device; λ > 0 rules them out
-    return torch.linalg.solve_ex(a, b).result
+    solution: Tensor = torch.linalg.solve_ex(a, b).result
+    return solution

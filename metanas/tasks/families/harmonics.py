@@ -13,9 +13,9 @@ from metanas.tasks.family import Family, Source
 
 
 def build(source: Source) -> Family:
-    """The harmonics family: amplitudes U[0.1, 2.5], phases U[0, 2π], base frequency U[0.5, 1].
+    r"""The harmonics family: amplitudes U[0.1, 2.5], phases U[0, 2π], base frequency U[0.5, 1].
 
-    .. math:: y = a_1 \\sin(w x + p_1) + a_2 \\sin(2 w x + p_2)
+    .. math:: y = a_1 \sin(w x + p_1) + a_2 \sin(2 w x + p_2)
 
     Variants: ``amplitude`` U[2.5, 4]; ``frequency`` U[1, 1.25].
 

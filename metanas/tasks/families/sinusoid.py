@@ -13,9 +13,9 @@ from metanas.tasks.family import Family, Source
 
 
 def build(source: Source) -> Family:
-    """The sinusoid family: amplitude U[0.1, 5], phase U[0, π], x U[-5, 5], no noise.
+    r"""The sinusoid family: amplitude U[0.1, 5], phase U[0, π], x U[-5, 5], no noise.
 
-    .. math:: y = a \\sin(x - p)
+    .. math:: y = a \sin(x - p)
 
     Variants: ``amplitude`` U[5, 7.5]; ``frequency`` 1.25 instead of 1.
 
