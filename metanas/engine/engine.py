@@ -111,7 +111,12 @@ class Engine:
         key = (candidates, tasks)
         if key not in self._steps:
             batched = vmapped(self.program)
-            ways: dict[str, Callable[..., Any]] = {"vmap": batched, "sequential": sequential(self.program), "replay": Replay(batched)}
+            one_by_one, traced = sequential(self.program), Replay(batched)
+            ways: dict[str, Callable[..., Any]] = {
+                "vmap": batched,
+                "sequential": one_by_one,
+                "replay": traced,
+            }
             self._steps[key] = Fastest(self._allowed(ways), self.device, not_worth_trying(candidates * tasks))
         return self._steps[key]
 

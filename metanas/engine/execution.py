@@ -11,6 +11,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from metanas.engine.devices import clock
+from metanas.engine.tidy import tidy
 
 EXECUTIONS = ("auto", "sequential", "vmap", "replay")
 # below this many milliseconds a task, a task on its own cannot win: dispatching it costs as much
@@ -48,7 +49,7 @@ class Replay:
             return self._function(*pytree.tree_unflatten(list(flat_leaves), spec))
 
         graph = make_fx(flat)(*leaves)
-        graph.graph.eliminate_dead_code()
+        tidy(graph.graph)
         graph.recompile()
         return graph
 

@@ -96,12 +96,10 @@ class Gradient(Rule):
             seen = self._features(params, x, mask, known) if features is None else features
             return task_loss(self.signature.kind, _read(params, seen), y, mask)
 
+        rates = self._rates(meta, buffers)
         for step in range(self.steps):
             gradients = torch.func.grad(loss)(fast)
-            fast = {
-                k: v - self._rate(meta, buffers, k, step) * self._through(gradients[k])
-                for k, v in fast.items()
-            }
+            fast = {k: v - rates[_layer(k)][step] * self._through(gradients[k]) for k, v in fast.items()}
         params = {**slow, **fast}
         if self.network.norm != "support":
             return params
@@ -140,9 +138,11 @@ class Gradient(Rule):
         fast = {k: v for k, v in params.items() if k.startswith(starts[self.scope])}
         return fast, {k: v for k, v in params.items() if k not in fast}
 
-    def _rate(self, meta: Tensors, buffers: Tensors, name: str, step: int) -> Tensor:
-        log = (buffers if self.step_size == "fixed" else meta)[f"rate.{_layer(name)}"]
-        return (log[step] if self.step_size == "layer_step" else log).exp()
+    def _rates(self, meta: Tensors, buffers: Tensors) -> dict[str, list[Tensor]]:
+        """The step size of each layer at each step, ``()``."""
+        logs = sub(buffers if self.step_size == "fixed" else meta, "rate")
+        per_step = self.step_size == "layer_step"
+        return {k: list(v.exp().unbind()) if per_step else [v.exp()] * self.steps for k, v in logs.items()}
 
     def _through(self, gradient: Tensor) -> Tensor:
         return gradient.detach() if self.order == 1 else gradient
