@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any
 
-from search_spaces.errors import UnknownNameError
+from search_spaces.errors import MetanasError, UnknownNameError
 
 
 def names(package: str, group: str) -> list[str]:
@@ -26,12 +26,16 @@ def load(package: str, group: str, name: str) -> Any:
 
     Raises:
         UnknownNameError: If nothing has that name; the known ones are listed.
+        MetanasError: If a third party's cannot be imported.
     """
     own = _own(package)
     if name in own:
         return own[name]
     for point in entry_points(group=group, name=name):
-        return point.load()
+        try:
+            return point.load()
+        except Exception as error:  # whatever their code raises: one of theirs must not look like ours
+            raise MetanasError(f"plug-in {name} ({point.value}, {group}) cannot be loaded: {error!r}") from error
     kind = group.rsplit(".", 1)[-1]
     known = names(package, group)
     near = get_close_matches(name, known, n=1)

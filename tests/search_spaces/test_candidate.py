@@ -69,7 +69,7 @@ def test_only_plain_finite_values(value: Any) -> None:
 
 def test_only_strings_are_names() -> None:
     with pytest.raises(SpaceError, match="names"):
-        Candidate({1: 2})  # type: ignore[dict-item]
+        Candidate({1: 2})
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_real_with_whole_ends_draws_reals() -> None:
     [
         (lambda: Integer("n", 3, 2), "low <= high"),
         (lambda: Integer("n", 0, 2, log=True), "low > 0"),
-        (lambda: Integer("n", 0.5, 2), "whole"),  # type: ignore[arg-type]
+        (lambda: Integer("n", 0.5, 2), "whole"),
         (lambda: Real("n", -1.0, 2.0, log=True), "low > 0"),
         (lambda: Real("n", math.nan, 2.0), "low <= high"),
         (lambda: Real("n", 0.0, math.inf), "low <= high"),

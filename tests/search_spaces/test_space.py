@@ -181,7 +181,9 @@ def small() -> Space:
     steps = Integer("steps", 1, 3)
     rule = Categorical("rule", ("ridge", "gradient"), {"gradient": (steps,)})
     norm = Categorical("norm", ("none", "group", "layer"), ordered=True)
-    return Space("small", (rule, norm), (Forbidden({"steps": (2, 3), "norm": ("none", "layer")}, "too slow"),))
+    return Space(
+        "small", (rule, norm), (Forbidden({"steps": (2, 3), "norm": ("none", "layer")}, "too slow"),)
+    )
 
 
 @FEW
@@ -216,7 +218,10 @@ def test_an_enqueued_whole_number_becomes_the_real_it_stands_for() -> None:
         ({"rule": "ridge"}, "lacks norm"),
         ({"rule": "gradient", "norm": "group"}, "lacks steps"),
         ({"rule": "svm", "norm": "group"}, r"rule should be one of \['ridge', 'gradient'\], got 'svm'"),
-        ({"rule": "gradient", "steps": 4, "norm": "group"}, "steps should be a whole number from 1 to 3, got 4"),
+        (
+            {"rule": "gradient", "steps": 4, "norm": "group"},
+            "steps should be a whole number from 1 to 3, got 4",
+        ),
         ({"rule": "ridge", "norm": "group", "colour": 1}, "colour: not active"),
         ({"rule": "ridge", "steps": 1, "norm": "group"}, "steps: not active"),
     ],
