@@ -35,7 +35,8 @@ def load(package: str, group: str, name: str) -> Any:
         try:
             return point.load()
         except Exception as error:  # whatever their code raises: one of theirs must not look like ours
-            raise MetanasError(f"plug-in {name} ({point.value}, {group}) cannot be loaded: {error!r}") from error
+            where = f"{point.value}, {group}"
+            raise MetanasError(f"plug-in {name} ({where}) cannot be loaded: {error!r}") from error
     kind = group.rsplit(".", 1)[-1]
     known = names(package, group)
     near = get_close_matches(name, known, n=1)

@@ -53,7 +53,7 @@ def test_an_unknown_name_lists_the_known_ones(kind: tuple[str, str], word: str) 
 
 
 def test_a_slip_of_the_pen_is_guessed() -> None:
-    with pytest.raises(UnknownNameError, match="did you mean gradient?"):
+    with pytest.raises(UnknownNameError, match=r"did you mean gradient\?"):
         plugins.load(*RULES, "gradeint")
 
 
@@ -66,9 +66,7 @@ def test_a_third_partys_is_found_and_loaded_only_when_asked_for(others: list[Ent
     others.append(EntryPoint("mine", "no_such_module:part", "metanas.rules"))
     assert plugins.names(*RULES) == ["gradient", "mine", "prototype", "ridge"]
     assert "mine" not in plugins.names(*ARCHITECTURES)
-    with pytest.raises(
-        MetanasError, match=r"plug-in mine \(no_such_module:part, metanas.rules\) cannot be loaded"
-    ):
+    with pytest.raises(MetanasError, match=r"plug-in mine \(no_such_module:part, metanas.rules\)"):
         plugins.load(*RULES, "mine")
 
 

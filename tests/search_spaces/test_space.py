@@ -240,7 +240,7 @@ def test_values_that_do_not_go_together_are_told_apart_from_wrong_ones() -> None
 def test_a_space_without_room_says_so(rng: np.random.Generator) -> None:
     roots = (Categorical("a", (1, 2)), Categorical("b", (1, 2)))
     space = Space("full", roots, (Forbidden({"a": (1, 2)}, "no"),))
-    with pytest.raises(SpaceError, match="space full.*no room"):
+    with pytest.raises(SpaceError, match=r"space full.*no room"):
         space.sample(rng)
 
 
