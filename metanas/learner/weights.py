@@ -10,6 +10,9 @@ from torch import Tensor
 from metanas.engine import Layout, Program
 from search_spaces.errors import LearnerFileError
 
+# what safetensors raises on bytes that are none, or on a type of number that torch lacks
+_FAULTS = (SafetensorError, LookupError, ValueError, TypeError, RuntimeError, AssertionError, OverflowError)
+
 
 def pack(program: Program, meta: Tensor, buffers: Tensor) -> bytes:
     """Meta-parameters ``(P,)`` and buffers ``(B,)`` by name, in single precision."""
@@ -19,20 +22,25 @@ def pack(program: Program, meta: Tensor, buffers: Tensor) -> bytes:
 
 
 def unpack(program: Program, data: bytes) -> tuple[Tensor, Tensor]:
-    """What :func:`pack` wrote.
+    """What :func:`pack` wrote, on the CPU.
 
     Raises:
-        LearnerFileError: If these are not the tensors of that program.
+        LearnerFileError: If these are not the tensors of that program, or not all are finite.
     """
     try:
         named = load(data)
-    except SafetensorError as error:
+    except _FAULTS as error:
         raise LearnerFileError(f"the weights cannot be read: {error}") from None
-    wanted = {f"meta.{name}" for name in program.meta.names} | {f"buffers.{name}" for name in program.buffers.names}
+    wanted = {f"{kind}.{name}" for kind, layout in _layouts(program) for name in layout.names}
     if named.keys() != wanted:
-        odd = sorted(named.keys() ^ wanted)
-        raise LearnerFileError(f"the weights do not fit the candidate: {', '.join(odd[:3])} missing or unknown")
-    return _flat(program.meta, "meta", named), _flat(program.buffers, "buffers", named)
+        odd = [name[:50] for name in sorted(named.keys() ^ wanted)[:3]]
+        raise LearnerFileError(f"the weights do not fit the candidate: {', '.join(odd)} missing or unknown")
+    meta, buffers = (_flat(layout, kind, named) for kind, layout in _layouts(program))
+    return meta, buffers
+
+
+def _layouts(program: Program) -> tuple[tuple[str, Layout], tuple[str, Layout]]:
+    return ("meta", program.meta), ("buffers", program.buffers)
 
 
 def _flat(layout: Layout, kind: str, named: dict[str, Tensor]) -> Tensor:
@@ -40,5 +48,9 @@ def _flat(layout: Layout, kind: str, named: dict[str, Tensor]) -> Tensor:
         tensor = named[f"{kind}.{name}"]
         if tuple(tensor.shape) != shape or tensor.dtype != torch.float32:
             found = f"{tuple(tensor.shape)} {tensor.dtype}"
-            raise LearnerFileError(f"the weights do not fit the candidate: {name} is {found}, should be {shape} float32")
+            raise LearnerFileError(
+                f"the weights do not fit the candidate: {name} is {found}, should be {shape} float32"
+            )
+        if not bool(torch.isfinite(tensor).all()):
+            raise LearnerFileError(f"the weights hold NaN or infinite numbers: {name}")
     return layout.flatten({name: named[f"{kind}.{name}"] for name in layout.names})

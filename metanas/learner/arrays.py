@@ -1,0 +1,58 @@
+"""Numbers as users have them, to tensors that a network can take."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from search_spaces.errors import DataError
+
+
+def as_numbers(x: Any, what: str) -> np.ndarray | Tensor:
+    """Real numbers, of any shape.
+
+    Raises:
+        DataError: If they are text, complex or ragged.
+    """
+    if isinstance(x, Tensor):
+        if x.is_complex():
+            raise DataError(f"{what}: complex numbers where real ones are expected")
+        return x.detach()
+    try:
+        found = np.asarray(x)
+    except (ValueError, TypeError, RuntimeError):
+        raise DataError(f"{what}: rows should have the same number of entries each") from None
+    if found.dtype.kind in "fiub":
+        return found
+    for place, value in np.ndenumerate(found):
+        if not isinstance(value, numbers.Real):
+            row = f"row {place[0]} (counted from 0): " if place else ""
+            raise DataError(f"{what}: {row}{str(value)[:40]!r} is not a number")
+    return found.astype(np.float64)
+
+
+def as_float(x: np.ndarray | Tensor) -> Tensor:
+    """A copy in float32 on the CPU."""
+    if isinstance(x, Tensor):
+        return x.to("cpu", torch.float32, copy=True)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused
+        return torch.from_numpy(np.array(x, dtype=np.float32, order="C"))
+
+
+def finite(x: Tensor, first: int, what: str) -> Tensor:
+    """``(N, …)`` as it is.
+
+    Raises:
+        DataError: If a row is not finite.
+    """
+    bad = ~torch.isfinite(x).flatten(1).all(1)
+    if bool(bad.any()):
+        row = first + int(bad.nonzero()[0])
+        raise DataError(
+            f"{what}: row {row} (counted from 0) holds NaN or an infinite number: mend it or leave it out"
+        )
+    return x

@@ -1,0 +1,44 @@
+"""From a candidate that somebody else wrote down to its program, without taking memory for it."""
+
+from __future__ import annotations
+
+import torch
+
+from metanas.engine import Layout, Program
+from search_spaces import Candidate, Categorical, Choice, Signature, Space, catalogue, plugins, prefixed
+from search_spaces.errors import RuleError, SpaceError
+
+
+def program_of(candidate: Candidate, signature: Signature) -> Program:
+    """The program of a candidate, of which only names and shapes are made.
+
+    Every value is checked against the choices of its architecture and rule first, so that none of
+    them can be out of its range: what is left to bound is the signature, see ``manifest.py``.
+
+    Raises:
+        SpaceError: If a choice of its parts is missing, unknown or out of its range.
+        RuleError: If its parts do not suit the tasks.
+        UnknownNameError: If there is no such architecture or rule.
+    """
+    parts = (
+        _part("architecture", catalogue.ARCHITECTURES, candidate, signature),
+        _part("rule", catalogue.RULES, candidate, signature),
+    )
+    roots = tuple(part.name for part in parts)
+    own = {name: value for name, value in candidate.items() if name.partition(".")[0] in roots}
+    Space("what this metanas can build", parts).validate(Candidate(own))
+    rule = catalogue.build(candidate, signature)
+    with torch.device("meta"):  # tensors that have a shape and no memory
+        meta, buffers = rule.init(torch.Generator())
+    return Program(rule, Layout.of(meta), Layout.of(buffers))
+
+
+def _part(root: str, kind: tuple[str, str], candidate: Candidate, signature: Signature) -> Choice:
+    """The choices of the architecture or rule that the candidate names."""
+    name = candidate.get(root)
+    if not isinstance(name, str):
+        raise SpaceError(f"candidate lacks {root}, or names none")
+    part = plugins.load(*kind, name)
+    if not part.suits(signature):
+        raise RuleError(f"{root} {name} does not suit {signature.kind} with inputs {signature.input_shape}")
+    return Categorical(root, (name,), {name: prefixed(f"{root}.{name}", part.choices(signature))})

@@ -1,0 +1,127 @@
+"""A learner's card: what a person wants to know of it, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from metanas.learner.manifest import Manifest
+from metanas.words import in_words
+
+_COSTS = {
+    "parameters": "{:,.0f} numbers set by meta-training",
+    "adapt_ms": "{:.3g} ms to adapt to a task, where it was trained",
+    "multiply_adds": "{:,.0f} multiply-adds to adapt and predict",
+    "seconds": "{:,.0f} s of meta-training and scoring",
+}
+
+
+def card(manifest: Manifest) -> str:
+    """The text of ``card.md``."""
+    values = manifest.to_dict()
+    parts = (
+        _what(values),
+        _score(values["scorecard"]),
+        _use(values),
+        _inside(manifest, values),
+        _origin(values),
+    )
+    return "\n".join(line for part in parts for line in [*part, ""]).rstrip() + "\n"
+
+
+def _what(values: Mapping[str, Any]) -> Iterator[str]:
+    signature, setting = values["signature"], values["setting"]
+    family = values["provenance"].get("family")
+    name = family.get("name", "?") if isinstance(family, Mapping) else family
+    each = "class" if signature["kind"] == "classification" else "task"
+    yield f"# A learner for {signature['kind']} tasks{f' like those of {name}' if name else ''}"
+    yield ""
+    yield "It learns a new task of that family from a few labelled examples, without further training."
+    sizes = f"{setting.get('shots', signature['shots'])} labelled examples a {each}"
+    ways = f", {setting.get('ways', signature['outputs'])} classes a task" if each == "class" else ""
+    yield f"It was scored with {sizes}{ways}."
+
+
+def _score(scorecard: Mapping[str, Any]) -> Iterator[str]:
+    yield "## How it scored"
+    yield ""
+    rows = [
+        ("on test tasks it never saw", scorecard.get("test")),
+        ("on validation tasks", scorecard.get("valid")),
+    ]
+    rows += [
+        (str(rival.get("name")), rival)
+        for rival in scorecard.get("baselines") or []
+        if isinstance(rival, Mapping)
+    ]
+    known = [(name, row) for name, row in rows if isinstance(row, Mapping) and _is_number(row.get("value"))]
+    if not known:
+        yield "It has not been scored."
+        return
+    metric = next((row["metric"] for _, row in known if "metric" in row), "score")
+    yield f"| | {metric} | 95 % interval | tasks |"
+    yield "|---|---|---|---|"
+    for name, row in known:
+        yield f"| {name} | {row['value']:.4g} | {_interval(row)} | {row.get('tasks', '')} |"
+    verdict = scorecard.get("verdict")
+    if isinstance(verdict, Mapping) and verdict.get("sentence"):
+        yield ""
+        yield f"Verdict: {verdict['sentence']}"
+
+
+def _use(values: Mapping[str, Any]) -> Iterator[str]:
+    images = values["preprocessing"].get("kind") == "image"
+    yield "## How to use it"
+    yield ""
+    yield "```python"
+    yield "import metanas"
+    yield ""
+    yield 'learner = metanas.load("THIS_FILE.metanas")'
+    yield "model = learner.adapt(x, y)  # the labelled examples of your task"
+    yield "model.predict(queries)"
+    yield "```"
+    yield ""
+    yield from _inputs(values)
+    yield ""
+    support, query = ("FOLDER_OF_CLASS_FOLDERS", "FOLDER") if images else ("support.csv", "query.csv")
+    command = f"metanas adapt THIS_FILE.metanas --support {support} --query {query}"
+    yield f"Or without programming: `{command}`."
+
+
+def _inputs(values: Mapping[str, Any]) -> Iterator[str]:
+    preprocessing, signature = values["preprocessing"], values["signature"]
+    if preprocessing.get("kind") == "image":
+        colours = "grey" if preprocessing["channels"] == 1 else "RGB"
+        yield f"Inputs: images of any size, made {colours} and {preprocessing['size']} pixels a side."
+    elif preprocessing.get("kind") == "table":
+        features, targets = (", ".join(preprocessing[name]) for name in ("features", "targets"))
+        yield f"Inputs: {features}. Targets: {targets}."
+    else:
+        yield f"Inputs: numbers of shape {signature['input_shape']} an example."
+
+
+def _inside(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[str]:
+    yield "## What it is"
+    yield ""
+    for root, words in in_words(manifest.candidate).items():
+        yield f"- {root.capitalize()}: {words}"
+    for name, words in _COSTS.items():
+        if _is_number(cost := values["costs"].get(name)):
+            yield f"- {words.format(cost)}"
+
+
+def _origin(values: Mapping[str, Any]) -> Iterator[str]:
+    yield "## Where it comes from"
+    yield ""
+    yield f"- metanas {values['metanas']}"
+    for name, value in values["provenance"].items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, Mapping) else value
+        yield f"- {name.capitalize()}: {text}"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    return f"± {row['ci95']:.2g}" if _is_number(row.get("ci95")) else "unknown"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,126 @@
+"""A CSV file with a header, read whole; whatever is wrong with a cell is said with its line and column."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from search_spaces.errors import DataError
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Named columns of text.
+
+    Attributes:
+        path: Of the file.
+        columns: Names, each once.
+        rows: Cells, without the spaces around them; as many a row as there are columns.
+        lines: Of the file, where each row ends.
+    """
+
+    path: Path
+    columns: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def texts(self, column: str) -> list[str]:
+        """The cells of a column.
+
+        Raises:
+            DataError: If one is empty.
+        """
+        at = self.columns.index(column)
+        for row, line in zip(self.rows, self.lines, strict=True):
+            if not row[at]:
+                raise DataError(f"{self._place(line, column)} is empty: fill it in or leave the row out")
+        return [row[at] for row in self.rows]
+
+    def numbers(self, columns: Sequence[str]) -> np.ndarray:
+        """``(rows, columns)`` float64.
+
+        Raises:
+            DataError: If a cell is empty, no number or not finite.
+        """
+        cells = [self.texts(column) for column in columns]  # column after column
+        return np.array([self._column(name, texts) for name, texts in zip(columns, cells, strict=True)]).T
+
+    def having(self, column: str) -> Sheet:
+        """The rows that have something in that column."""
+        at = self.columns.index(column)
+        kept = [(row, line) for row, line in zip(self.rows, self.lines, strict=True) if row[at]]
+        return Sheet(self.path, self.columns, [row for row, _ in kept], [line for _, line in kept])
+
+    def _column(self, name: str, texts: Sequence[str]) -> list[float]:
+        return [self._number(text, line, name) for text, line in zip(texts, self.lines, strict=True)]
+
+    def _number(self, text: str, line: int, column: str) -> float:
+        try:
+            value = float(text) if "_" not in text else math.nan
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            hint = ": write it with a decimal point" if text.count(",") == 1 else ""
+            raise DataError(f"{self._place(line, column)} is {text[:40]!r}, not a finite number{hint}")
+        return value
+
+    def _place(self, line: int, column: str) -> str:
+        return f"{self.path}, line {line}: column {column!r}"
+
+
+def read_sheet(path: Path) -> Sheet:
+    """Reads a CSV file: UTF-8, commas, names in its first line; empty lines are skipped.
+
+    Raises:
+        DataError: If it is missing, no such file, or has no rows.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            reader = csv.reader(handle, strict=True)
+            found = [
+                (reader.line_num, [cell.strip() for cell in row])
+                for row in reader
+                if any(map(str.strip, row))
+            ]
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
+    except (csv.Error, ValueError) as error:
+        raise DataError(f"{path} is not CSV ({error}): save it as CSV with commas") from None
+    if not found:
+        raise DataError(f"{path} is empty: it needs a line of column names, and rows")
+    sheet = Sheet(path, found[0][1], [row for _, row in found[1:]], [line for line, _ in found[1:]])
+    _check(sheet)
+    return sheet
+
+
+def _check(sheet: Sheet) -> None:
+    names = sheet.columns
+    if all(_is_number(name) for name in names):
+        raise DataError(f"{sheet.path} has numbers in its first line: name the columns there")
+    if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
+        raise DataError(f"{sheet.path} does not separate its columns by commas: save it as CSV with commas")
+    twice = [name for name in names if names.count(name) > 1 or not name]
+    if twice:
+        raise DataError(
+            f"{sheet.path} has a column name twice, or none: {twice[0]!r}; give each column its own"
+        )
+    if not sheet.rows:
+        raise DataError(f"{sheet.path} has no rows below its column names: give at least one")
+    for row, line in zip(sheet.rows, sheet.lines, strict=True):
+        if len(row) != len(names):
+            raise DataError(f"{sheet.path}, line {line}: {len(row)} cells for {len(names)} columns")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

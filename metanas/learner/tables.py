@@ -1,0 +1,154 @@
+"""Adapting to a task that lies in two CSV files, and what comes of it as rows."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from metanas.learner.learner import Learner, Model
+from metanas.learner.sheet import Sheet, read_sheet
+from search_spaces.errors import DataError
+
+PREDICTION, PROBABILITY = "prediction", "probability"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The queries with their predictions.
+
+    Attributes:
+        columns: Those of the query, then ``prediction`` (``prediction_NAME`` where there are several
+            targets) and, for classes, ``probability``.
+        rows: Cells; predictions are numbers or labels.
+        support: Number of examples that were learned from.
+        score: ``metric, value, rows`` where the query has targets too; None where it has none.
+    """
+
+    columns: list[str]
+    rows: list[list[Any]]
+    support: int
+    score: dict[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it, a row as a mapping."""
+        rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        return {"support": self.support, "queries": len(rows), "score": self.score, "rows": rows}
+
+    def write_csv(self, stream: TextIO) -> None:
+        """A header and the rows."""
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows(self.rows)
+
+
+def adapt_csv(learner: Learner, support_path: Path, query_path: Path) -> Answers:
+    """Learns from the rows of one CSV file and predicts those of another; both have column names.
+
+    Features and targets are found by the names that the learner was trained with, as its
+    ``manifest.preprocessing`` has them. Where none of a file's columns has such a name, the last
+    columns of the support are the targets and the others the features, in their order. The query's
+    features have the names of the support's, or are all its columns but the targets. If the query has
+    the targets too, its rows that are not empty there are scored.
+
+    Args:
+        learner: Whose examples are rows of numbers.
+        support_path: Labelled examples.
+        query_path: What to predict.
+
+    Raises:
+        DataError: If a file cannot be used; file, line and column are named.
+    """
+    if learner.manifest.preprocessing["kind"] != "table":
+        raise DataError("this learner does not take tables: use it in a program, with metanas.load")
+    support, query = read_sheet(support_path), read_sheet(query_path)
+    features, targets = _support_columns(support, learner)
+    asked = _query_columns(query, features, targets)
+    regression = learner.signature.kind == "regression"
+    labels: Any = support.numbers(targets) if regression else support.texts(targets[0])
+    model = learner.adapt(support.numbers(features), labels)
+    found = predictions(model, query.numbers(asked), targets)
+    _check_free(query, found)
+    rows = [[*row, *more] for row, more in zip(query.rows, zip(*found.values(), strict=True), strict=True)]
+    score = _score(model, query, asked, targets) if set(targets) <= set(query.columns) else None
+    return Answers([*query.columns, *found], rows, len(support.rows), score)
+
+
+def predictions(model: Model, x: Any, targets: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Columns with the predictions for queries ``x``, by name."""
+    if model.classes is None:
+        values = np.asarray(model.predict(x)).reshape(len(x), -1)
+        names = [PREDICTION] if values.shape[1] == 1 else [f"{PREDICTION}_{name}" for name in targets]
+        return {name: [_short(v) for v in column] for name, column in zip(names, values.T, strict=True)}
+    shares = np.asarray(model.predict_proba(x))
+    best = shares.argmax(-1)
+    return {PREDICTION: model.classes[best].tolist(), PROBABILITY: [_short(v) for v in shares.max(-1)]}
+
+
+def _short(value: float) -> float:
+    """Without the digits that single precision does not have."""
+    return float(f"{value:.7g}")
+
+
+def _support_columns(sheet: Sheet, learner: Learner) -> tuple[list[str], list[str]]:
+    """Names of the features and of the targets in the support."""
+    known = learner.manifest.preprocessing
+    names, wanted = list(known["features"]), list(known["targets"])
+    by_name = _by_name(sheet, names)
+    others = [column for column in sheet.columns if not by_name or column not in names]
+    targets = wanted if _by_name(sheet, wanted) else others[-len(wanted) :]
+    if len(targets) < len(wanted):
+        raise DataError(f"{sheet.path} has no column for the target: add {', '.join(wanted)}")
+    return (names if by_name else _rest(sheet, targets, names)), targets
+
+
+def _query_columns(sheet: Sheet, features: list[str], targets: list[str]) -> list[str]:
+    return features if _by_name(sheet, features) else _rest(sheet, targets, features)
+
+
+def _by_name(sheet: Sheet, names: list[str]) -> bool:
+    """Whether the sheet has these columns; False if it has none of them.
+
+    Raises:
+        DataError: If it has some and lacks others.
+    """
+    missing = [name for name in names if name not in sheet.columns]
+    if missing and len(missing) < len(names):
+        raise DataError(
+            f"{sheet.path} lacks the column {missing[0]!r}: add it (it has {', '.join(sheet.columns)})"
+        )
+    return not missing
+
+
+def _rest(sheet: Sheet, targets: list[str], features: list[str]) -> list[str]:
+    """All columns but the targets, in the place of the features."""
+    found = [column for column in sheet.columns if column not in targets]
+    if len(found) != len(features):
+        raise DataError(
+            f"{sheet.path} has {len(found)} feature columns ({', '.join(found)}), the learner takes "
+            f"{len(features)}: {', '.join(features)}"
+        )
+    return found
+
+
+def _check_free(query: Sheet, found: dict[str, list[Any]]) -> None:
+    if taken := [name for name in found if name in query.columns]:
+        raise DataError(f"{query.path} has a column {taken[0]!r} already: rename it or take it out")
+
+
+def _score(model: Model, query: Sheet, features: list[str], targets: list[str]) -> dict[str, Any] | None:
+    """On the rows of the query that have every target."""
+    for column in targets:
+        query = query.having(column)
+    if not query.rows:
+        return None
+    predicted = np.asarray(model.predict(query.numbers(features)))
+    if model.classes is None:
+        value = float(((predicted - query.numbers(targets)) ** 2).mean())
+        return {"metric": "mse", "value": value, "rows": len(query.rows)}
+    value = float((predicted == np.array(query.texts(targets[0]))).mean())
+    return {"metric": "accuracy", "value": value, "rows": len(query.rows)}

@@ -1,0 +1,141 @@
+"""From a user's targets to tensors, and from predictions back to what the user speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metanas.learner.arrays import as_float, as_numbers, finite
+from search_spaces import Signature
+from search_spaces.errors import DataError
+
+
+@dataclass(frozen=True)
+class Reals:
+    """Targets of regression.
+
+    Attributes:
+        flat: Whether they came as ``(n,)``, and so go back.
+    """
+
+    flat: bool
+
+    def answer(self, outputs: Tensor, like: Any) -> np.ndarray | Tensor:
+        """``(Q, O)`` to ``(Q,)`` or ``(Q, O)``, a tensor if ``like`` is one."""
+        return same_kind(outputs[:, 0] if self.flat else outputs, like)
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """Labels of classification.
+
+    Attributes:
+        labels: ``(ways,)``, each once, sorted.
+    """
+
+    labels: np.ndarray
+
+    def answer(self, outputs: Tensor, like: Any) -> np.ndarray | Tensor:
+        """Logits ``(Q, ways)`` to labels ``(Q,)``: a tensor if ``like`` is one and they are numbers."""
+        chosen: np.ndarray = self.labels[outputs.argmax(-1).numpy()]
+        if isinstance(like, Tensor) and chosen.dtype.kind in "biuf":
+            return torch.from_numpy(chosen).to(like.device)
+        return chosen
+
+
+def encode(signature: Signature, y: Any, rows: int) -> tuple[Reals | Classes, Tensor]:
+    """Targets as a rule wants them.
+
+    Args:
+        signature: Of the learner's tasks.
+        y: ``(S,)`` labels or numbers, or ``(S, O)`` numbers.
+        rows: S, of the examples.
+
+    Returns:
+        How to answer, and ``(S, O)`` float32: numbers, or one-hot rows.
+
+    Raises:
+        DataError: If they are not of that shape and length, are missing, or are all of one class.
+    """
+    found: tuple[Reals | Classes, Tensor] = (
+        _reals(y, signature.outputs) if signature.kind == "regression" else _classes(y)
+    )
+    if len(found[1]) != rows:
+        raise DataError(f"support has {rows} rows of x and {len(found[1])} of y: one target an example")
+    return found
+
+
+def same_kind(x: Tensor, like: Any) -> np.ndarray | Tensor:
+    """A CPU tensor as it is on the device of ``like``, or as an array if ``like`` is no tensor."""
+    return x.to(like.device) if isinstance(like, Tensor) else x.numpy()
+
+
+def _reals(y: Any, outputs: int) -> tuple[Reals, Tensor]:
+    found = as_numbers(y, "support y")
+    flat = found.ndim == 1 and outputs == 1
+    shape = tuple(found.shape)
+    if not flat and (found.ndim != 2 or shape[1] != outputs):
+        want = f"(n, {outputs})" + (" or (n,)" if outputs == 1 else "")
+        raise DataError(f"support y should have the shape {want}, not {shape}")
+    return Reals(flat), finite(as_float(found[:, None] if flat else found), 0, "support y")
+
+
+def _classes(y: Any) -> tuple[Classes, Tensor]:
+    values = _labels(y)
+    try:
+        distinct = set(values)
+    except TypeError:
+        raise DataError("support y should hold one label an example, such as text or whole numbers") from None
+    if len(distinct) < 2:
+        only = f", all of class {str(next(iter(distinct)))[:40]!r}" if distinct else ""
+        raise DataError(
+            f"support has {len(values)} examples{only}: a task needs examples of at least two classes"
+        )
+    ordered = _sorted(distinct)
+    at = {label: i for i, label in enumerate(ordered)}
+    one_hot = torch.eye(len(ordered), dtype=torch.float32)[[at[value] for value in values]]
+    return Classes(_array(ordered, y)), one_hot
+
+
+def _labels(y: Any) -> list[Any]:
+    """One plain label an example."""
+    if isinstance(y, (str, bytes)):
+        raise DataError("support y should be a list of labels, one an example, not one text")
+    found = y.detach().cpu().numpy() if isinstance(y, Tensor) else y
+    if isinstance(found, np.ndarray):
+        if found.ndim == 2 and found.shape[1] == 1:
+            found = found[:, 0]
+        if found.ndim != 1:
+            raise DataError(f"support y should have the shape (n,): one label an example, not {found.shape}")
+        found = found.tolist()
+    values = [value.item() if isinstance(value, (np.generic, Tensor)) else value for value in found]
+    for row, value in enumerate(values):
+        if value is None or (isinstance(value, float) and value != value):
+            raise DataError(
+                f"support y: row {row} (counted from 0) has no label: give it one or leave it out"
+            )
+    return values
+
+
+def _sorted(labels: set[Any]) -> list[Any]:
+    try:
+        return sorted(labels)
+    except TypeError:  # labels of several types have no order of their own
+        return sorted(labels, key=lambda label: (type(label).__name__, str(label)))
+
+
+def _array(labels: list[Any], y: Any) -> np.ndarray:
+    """The labels in the type that they came in."""
+    if isinstance(y, Tensor):
+        y = y.detach().cpu().numpy()
+    if isinstance(y, np.ndarray) and y.dtype != object:
+        return np.array(labels, dtype=y.dtype)
+    if len({type(label) for label in labels}) == 1 and isinstance(labels[0], (str, bool, int, float)):
+        return np.array(labels)
+    found = np.empty(len(labels), dtype=object)
+    found[:] = labels
+    return found
