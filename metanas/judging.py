@@ -24,6 +24,7 @@ TEST_TASKS = 1000
 _FEWEST = 100
 _PASSES = 3.0  # ours, and two hand-set learners that may be slower
 _SCORED_BY = 0.97  # part of the budget by which scoring should be over
+_LEAST_SHARE = 0.03  # of the budget, for each baseline that is meta-trained
 _PROBE = 20  # tasks that tell how long scoring takes
 
 
@@ -79,7 +80,7 @@ def _rivals(search: Search, winner: Winner, test: Episodes, budget: Budget) -> l
     for i, (name, candidate) in enumerate(learners.items()):
         search.tell(f"baseline: {name}, hand-set, meta-trained")
         # what is left is shared equally among those to come
-        share = budget.left(BASELINES) / (len(learners) - i)
+        share = max(budget.left(BASELINES) / (len(learners) - i), _LEAST_SHARE * (budget.seconds or 0.0))
         end = time.monotonic() + share
         seconds = (
             (lambda: math.inf) if math.isinf(share) else (lambda end=end: max(0.0, end - time.monotonic()))

@@ -22,7 +22,7 @@ from search_spaces.errors import EvaluationError, IllegalCandidateError
 _BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
 _ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
 # of the budget that one trial may take to a rung, first rung and later ones
-_FIRST_SHARE, _LATER_SHARE = 0.05, 0.15
+_FIRST_SHARE, _LATER_SHARE = 0.07, 0.15
 _MIN_SHARE = 1.0  # second
 
 

@@ -23,8 +23,9 @@ _BLOCK_STEPS = 32
 _WARM_UP = 20  # meta-steps over which the learning rate rises
 _FLOOR = 0.1  # of the learning rate, at the end of a cosine
 _CURVE_POINTS = 50  # a rung's losses are kept as that many means
-_CHECK_EVERY = 10  # meta-steps between looks at the clock: on a GPU each look waits for it
-_CANCEL_AFTER = 30  # meta-steps after which it is known how long the rest takes
+_CHECK_EVERY = 10  # meta-steps of a GPU between two looks at the clock
+_LOOKS = 4  # at the clock, after which it is known how long the rest takes at best
+_PATIENCE = 1.3  # times the time allowed, beyond which going on is hopeless
 
 Rate = Callable[[Outer, int], float]
 
@@ -140,38 +141,63 @@ def train(
         The candidates where they are now.
     """
     now = Moving(*(torch.stack(rows) for rows in zip(*(_moving(c) for c in checkpoints), strict=True)))
-    first, step = checkpoints[0].step, checkpoints[0].step
+    first = step = checkpoints[0].step
     decays = _column([outer.weight_decay for outer in outers], now.meta)
     losses: list[Tensor] = []
-    begin, complete, needs = clock(engine.device), True, 0.0
-    for step, (episodes, keys) in zip(
-        range(first, until), _episodes(engine, family, outers[0], checkpoints, now), strict=False
-    ):
+    pace = _Pace(engine.device, until - first, seconds, patient)
+    drawn = _episodes(engine, family, outers[0], checkpoints, now.meta.dtype)
+    while step < until and not pace.over:
+        episodes, keys = next(drawn)
         progress = torch.tensor(step / until, dtype=now.meta.dtype, device=engine.device)
-        grads, loss, observed = engine.gradients(
-            now.meta, now.buffers, episodes, keys, progress, until - step
-        )
+        found = engine.gradients(now.meta, now.buffers, episodes, keys, progress, until - step)
+        gradients, loss, observed = found
         rates = _column([rate(outer, step) for outer in outers], now.meta)
-        now = update(now, grads, observed, rates, decays, step)
+        now = update(now, gradients, observed, rates, decays, step)
         losses.append(loss)
-        if math.isfinite(seconds) and (done := step + 1 - first) % _CHECK_EVERY == 0:
-            elapsed = clock(engine.device) - begin
-            needs = elapsed * (until - first) / done
-            hopeless = (
-                not patient and done >= min(_CANCEL_AFTER, (until - first) // 2) and needs > 1.5 * seconds
-            )
-            if hopeless or elapsed > seconds:
-                complete = False
-                break
-    reached = step + 1 if until > first else first
-    complete = complete or reached == until
-    elapsed = clock(engine.device) - begin
-    ms = elapsed * 1e3 / max(1, reached - first)
-    return Trained(_unstack(now, checkpoints, reached, losses), complete, ms, max(needs, elapsed))
+        step += 1
+        pace.step()
+    return Trained(_unstack(now, checkpoints, step, losses), step == until, pace.ms, pace.needs)
+
+
+class _Pace:
+    """How fast a stretch goes, and whether its time is up."""
+
+    def __init__(self, device: torch.device, steps: int, seconds: float, patient: bool) -> None:
+        self._device, self._steps, self._seconds, self._patient = device, steps, seconds, patient
+        # on a GPU each look at the clock waits for it
+        self._every = 1 if device.type == "cpu" else _CHECK_EVERY
+        self._begin = self._last = clock(device)
+        self._each: list[float] = []  # seconds a meta-step, between two looks
+        self._done = 0
+        self.over = False
+
+    @property
+    def ms(self) -> float:
+        """Milliseconds a meta-step, of the later half: the earlier one pays for tracing and measuring."""
+        late = self._each[len(self._each) // 2 :]
+        return 1e3 * sum(late) / len(late) if late else 0.0
+
+    @property
+    def needs(self) -> float:
+        """Seconds that all steps take, if those to come are as fast as the fastest so far."""
+        fastest = min(self._each, default=0.0)
+        return self._last - self._begin + fastest * (self._steps - self._done)
+
+    def step(self) -> None:
+        """Counts a meta-step, and looks at the clock every now and then."""
+        self._done += 1
+        if self._done % self._every and self._done < self._steps:
+            return
+        now = clock(self._device)
+        since = self._done - self._every * len(self._each)
+        self._each.append((now - self._last) / max(1, since))
+        self._last = now
+        hopeless = len(self._each) >= _LOOKS and not self._patient and self.needs > _PATIENCE * self._seconds
+        self.over = hopeless or now - self._begin > self._seconds
 
 
 def _episodes(
-    engine: Engine, family: Family, outer: Outer, checkpoints: Sequence[Checkpoint], now: Moving
+    engine: Engine, family: Family, outer: Outer, checkpoints: Sequence[Checkpoint], dtype: torch.dtype
 ) -> Iterator[tuple[Episodes, Tensor]]:
     """Episodes ``(C, tasks, …)`` and keys ``(C, tasks)`` of every meta-step from where they are.
 
@@ -181,7 +207,7 @@ def _episodes(
     size, step = _block_size(engine, outer), checkpoints[0].step
     while True:
         block, start = divmod(step, size)
-        drawn = [_block(engine, family, outer, c.seed, block, size, now.meta.dtype) for c in checkpoints]
+        drawn = [_block(engine, family, outer, c.seed, block, size, dtype) for c in checkpoints]
         for i in range(start, size):
             rows = slice(i * outer.tasks, (i + 1) * outer.tasks)
             yield (

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from metanas.cli.live import trial_json
 from metanas.cli.options import HELP, json_option, print_json, store_option
-from metanas.cli.summary import leaderboard, ranked
+from metanas.cli.summary import leaderboard, ranked, wide_console
 from storage import Store
 
 
@@ -24,4 +23,4 @@ def command(study: str, store: str, rows: int, as_json: bool) -> None:
     if as_json:
         print_json([trial_json(record) for record in ranked(records)[:rows]])
     else:
-        Console().print(leaderboard(records, rows))
+        wide_console().print(leaderboard(records, rows))

@@ -24,6 +24,7 @@ class View(Protocol):
 
     def moment(self, moment: Moment) -> None: ...
     def progress(self, what: str, done: int, total: int) -> None: ...
+    def note(self, text: str) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -46,6 +47,9 @@ class JsonLines:
 
     def progress(self, what: str, done: int, total: int) -> None: ...
 
+    def note(self, text: str) -> None:
+        print(json.dumps({"event": "note", "text": text}), flush=True)
+
     def __enter__(self) -> Self:
         return self
 
@@ -62,13 +66,16 @@ class Lines:
     def moment(self, moment: Moment) -> None:
         if moment.ended is not None:
             self._say(record_words(moment.ended))
-        elif (phase := moment.doing.partition(":")[0]) != self._phase and "rung" not in phase:
-            self._phase = phase
+        elif moment.doing != self._phase and not moment.doing.startswith("rung"):
+            self._phase = moment.doing
             self._say(moment.doing)
 
     def progress(self, what: str, done: int, total: int) -> None:
         if done == total:
             self._say(f"{what}: {total:,}")
+
+    def note(self, text: str) -> None:
+        self._say(f"note: {text}")
 
     def _say(self, text: str) -> None:
         print(f"{self._budget.spent:6.1f} s  {text}", file=sys.stderr, flush=True)
@@ -95,6 +102,9 @@ class Panels:
 
     def progress(self, what: str, done: int, total: int) -> None:
         self._reading = (what, done, total)
+
+    def note(self, text: str) -> None:
+        self._live.console.print(f"note: {text}")
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from metanas.cli.options import HELP, json_option, print_json
+from metanas.cli.summary import wide_console
 from metanas.cli.wiring import CONTROLLERS, FAMILIES, quiet_optuna
 from search_spaces import catalogue, plugins
 
@@ -41,7 +41,7 @@ def _group(kind: str) -> click.Group:
         table = Table(kind, "what it is", pad_edge=False)
         for name, summary in found.items():
             table.add_row(name, summary)
-        Console().print(table)
+        wide_console().print(table)
 
     return group
 

@@ -106,7 +106,7 @@ def command(
     with view_for(as_json, budget) as view:
         source = Source(path, test_data, splits, image_size, progress=view.progress)
         request = Request(family=family, source=source, study=name, store=store, **options)
-        search, memory = open_search(request, view.moment)
+        search, memory = open_search(request, view.moment, view.note)
         with memory:
             _run(search, memory, budget, view, as_json)
 
@@ -131,8 +131,12 @@ def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool
         )
         raise
     search.tell("writing the learner and the picture")
-    saved = _save(search, winner, judgement)
-    result = result_json(search, winner, judgement, budget.spent, saved | {"store": store.shown})
+    learner, picture = output_path(search.name, ".metanas"), output_path(search.name, ".png")
+    saved = {"learner": str(learner), "picture": str(picture), "store": store.shown}
+    result = result_json(search, winner, judgement, saved)
+    save_learner(learner, search, winner, result)
+    save_picture(picture, search, winner, judgement)
+    result["seconds"] = budget.spent
     store.save_result(search.name, result)
     view.__exit__(None, None, None)
     if as_json:
@@ -141,15 +145,8 @@ def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool
         print_summary(search, winner, judgement, result)
 
 
-def _save(search: Search, winner: Winner, judgement: Judgement) -> dict[str, str]:
-    learner, picture = output_path(search.name, ".metanas"), output_path(search.name, ".png")
-    save_learner(learner, search, winner, judgement)
-    save_picture(picture, search, winner, judgement)
-    return {"learner": str(learner), "picture": str(picture)}
-
-
 def result_json(
-    search: Search, winner: Winner, judgement: Judgement, seconds: float, saved: dict[str, str]
+    search: Search, winner: Winner, judgement: Judgement, saved: dict[str, str]
 ) -> dict[str, Any]:
     """The result of a search as plain data: the last line of ``--json``, and what the store keeps."""
     record, verdict, test = winner.record, judgement.verdict, judgement.test
@@ -158,7 +155,7 @@ def result_json(
     return {
         "study": search.name,
         "trials": {state: sum(r.state == state for r in search.records) for state in states},
-        "seconds": seconds,
+        "seconds": 0.0,  # set when everything is written
         "best": best | {"valid": score_json(record.score)},
         "test": {**(score_json(test) or {}), "tasks": test.tasks, "transductive": test.transductive},
         "baselines": [{"name": n, "value": s.value, "ci95": s.ci95} for n, s in judgement.baselines.items()],

@@ -11,6 +11,14 @@ from metanas.cli.options import HELP, json_option, print_json, store_option
 from search_spaces import Record
 from storage import Store
 
+_COSTS = {
+    "seconds": "seconds of training and scoring",
+    "peak_memory": "peak memory, bytes",
+    "parameters": "numbers set by meta-training",
+    "multiply_adds": "multiply-adds to adapt and predict one task",
+    "adapt_ms": "milliseconds to adapt to one task",
+}
+
 
 @click.command(context_settings=HELP)
 @click.argument("study")
@@ -41,7 +49,8 @@ def _trial(record: Record) -> None:
         click.echo(f"  {name}: {value}")
     click.echo("\nCosts")
     for name, cost in vars(record.costs).items():
-        click.echo(f"  {name.replace('_', ' ')}: {'not measured' if cost is None else f'{cost:,.4g}'}")
+        shown = "not measured" if cost is None else f"{cost:,}" if isinstance(cost, int) else f"{cost:,.3f}"
+        click.echo(f"  {_COSTS[name]}: {shown}")
     click.echo(
         f"\nSeed {record.seed}"
         + (f", went on from trial {record.parent}" if record.parent is not None else "")

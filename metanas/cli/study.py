@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.summary import wide_console
 from storage import Store, StudySummary
 
 
@@ -34,7 +34,7 @@ def list_command(store: str, as_json: bool) -> None:
             *(str(plain[key]) for key in ("study", "family", "complete", "pruned", "failed", "running")),
             f"{study.created:%Y-%m-%d %H:%M}",
         )
-    Console().print(table)
+    wide_console().print(table)
 
 
 def _plain(study: StudySummary) -> dict[str, object]:

@@ -16,6 +16,7 @@ from metanas.words import in_words
 from search_spaces import Record
 
 _ROWS = 8
+_LOG_WIDTH = 160
 
 
 def ranked(records: Sequence[Record]) -> list[Record]:
@@ -41,9 +42,15 @@ def leaderboard(records: Sequence[Record], rows: int = _ROWS) -> Table:
     return table
 
 
+def wide_console() -> Console:
+    """A console for tables: as wide as the terminal, or wide enough for a log."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_LOG_WIDTH)
+
+
 def print_summary(search: Search, winner: Winner, judgement: Judgement, result: dict[str, Any]) -> None:
     """Everything a person wants to know at the end."""
-    console = Console(soft_wrap=False)
+    console = wide_console()
     console.print(leaderboard(search.records))
     console.print()
     words = in_words(winner.record.candidate)

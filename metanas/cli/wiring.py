@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,7 +60,7 @@ def load_family(name: str, source: Source) -> Family:
     return built
 
 
-def open_search(request: Request, listen: Listener) -> tuple[Search, Store]:
+def open_search(request: Request, listen: Listener, tell: Callable[[str], None]) -> tuple[Search, Store]:
     """Everything ready to run: checked before a store is made or a candidate trained.
 
     Raises:
@@ -69,6 +69,8 @@ def open_search(request: Request, listen: Listener) -> tuple[Search, Store]:
     device = resolve_device(request.device)
     controller = plugins.load(*CONTROLLERS, request.controller)
     family = load_family(request.family, request.source)
+    for note in family.notes:
+        tell(note)
     setting, signature = _setting(family, request)
     space = _space(request, family, signature)
     family.to(device)
@@ -129,33 +131,22 @@ def check_writable(path: Path) -> None:
 
 def _setting(family: Family, request: Request) -> tuple[Setting, Signature]:
     shots = request.shots if request.shots is not None else _SHOTS[family.kind]
-    queries = request.queries if request.queries is not None else _QUERIES[family.kind]
-    for name, value in (("--shots", shots), ("--queries", queries), ("--ways", request.ways or 2)):
-        if value < (2 if name == "--ways" and family.kind == "classification" else 1):
-            raise BudgetError(f"{name} should be at least {2 if name == '--ways' else 1}, not {value}")
+    queries = request.queries if request.queries is not None else _usual_queries(family, shots)
+    least = {"--shots": (shots, 1), "--queries": (queries, 1)}
+    if request.ways is not None and family.kind == "classification":
+        least["--ways"] = (request.ways, 2)
+    for name, (value, low) in least.items():
+        if value < low:
+            raise BudgetError(f"{name} should be at least {low}, not {value}")
     signature = family.signature(request.ways, shots)
-    setting = Setting(signature.outputs, shots, queries)
-    check_limits(family, setting)
-    return setting, signature
+    family.check(signature.outputs, shots, queries)
+    return Setting(signature.outputs, shots, queries), signature
 
 
-def check_limits(family: Family, setting: Setting) -> None:
-    """Checks that the family can give episodes of that size.
-
-    Raises:
-        DataError: If it cannot.
-    """
-    limits = family.limits
-    for split, ways in (limits.ways or {}).items():
-        if setting.ways > ways:
-            raise DataError(
-                f"--ways {setting.ways}: there are only {ways} {split} classes; ask for fewer ways"
-            )
-    if limits.examples is not None and setting.shots >= limits.examples:
-        least = limits.examples
-        raise DataError(
-            f"--shots {setting.shots}: the smallest class has {least} images, and needs one for a query"
-        )
+def _usual_queries(family: Family, shots: int) -> int:
+    """The usual number; fewer where the smallest class has not that many."""
+    usual, most = _QUERIES[family.kind], family.limits.examples
+    return usual if most is None else max(1, min(usual, most - shots))
 
 
 def _space(request: Request, family: Family, signature: Signature) -> Space:

@@ -20,7 +20,7 @@ def tidy(graph: Graph) -> None:
     """
     for node in list(graph.nodes):
         if _is(node, _RESHAPES) and _same(node, node.args[0]):
-            node.replace_all_uses_with(node.args[0])  # type: ignore[arg-type]
+            node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
     for node in list(graph.nodes):
         source = node.args[0] if _is(node, _VIEWS) else None

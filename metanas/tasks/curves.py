@@ -36,6 +36,7 @@ class Curves:
     kind: Literal["regression", "classification"] = "regression"
     variants: tuple[str, ...] = VARIANTS
     augmentations: tuple[str, ...] = ("none",)
+    notes: tuple[str, ...] = ()
     limits = Limits()
 
     def __init__(self, name: str, draw: Draw, domain: tuple[float, float] = (-5.0, 5.0)) -> None:
@@ -87,6 +88,9 @@ class Curves:
             count = torch.randint(low, high + 1, (n_tasks, 1), generator=generator, device=generator.device)
             episodes["support_mask"] = torch.arange(high, device=generator.device) < count
         return episodes
+
+    def check(self, ways: int, shots: Shots, queries: int) -> None:
+        """Functions can be asked for any number of examples."""
 
     def to(self, device: torch.device) -> None:
         """Nothing to move: tasks are drawn on the generator's device."""

@@ -64,6 +64,7 @@ class Family(Protocol):
         variants: Names of its shifted (out-of-distribution) variants.
         limits: How much it can give to one episode.
         augmentations: Names of what training may do to its tasks; ``"none"`` is always one.
+        notes: What the user should know of the data: what was left out, and why.
         preprocessing: Plain data: what turned the user's examples into tensors, for the learner file.
     """
 
@@ -72,6 +73,7 @@ class Family(Protocol):
     variants: tuple[str, ...]
     limits: Limits
     augmentations: tuple[str, ...]
+    notes: tuple[str, ...]
     preprocessing: dict[str, Any]
 
     def signature(self, ways: int | None, shots: int) -> Signature:
@@ -110,6 +112,14 @@ class Family(Protocol):
 
         Raises:
             DataError: If the family cannot give that many ways, shots and queries.
+        """
+        ...
+
+    def check(self, ways: int, shots: Shots, queries: int) -> None:
+        """Says early, for every split, what :meth:`sample` would say.
+
+        Raises:
+            DataError: If it cannot give such tasks.
         """
         ...
 

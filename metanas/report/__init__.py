@@ -1,0 +1,7 @@
+"""The picture that a search leaves: pure functions of plain data, neither store nor torch."""
+
+from metanas.report.inputs import Example, Summary
+from metanas.report.picture import draw, figure
+from metanas.report.style import SIZE
+
+__all__ = ["SIZE", "Example", "Summary", "draw", "figure"]

@@ -1,0 +1,114 @@
+"""What a search leaves: the learner file and the picture; and any trial as a learner file, later."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from metanas.engine import Program
+from metanas.engine.program import at
+from metanas.finish import Winner
+from metanas.judging import Judgement
+from metanas.learner import Manifest, save
+from metanas.learner.weights import unpack
+from metanas.report import Example, Summary, draw
+from metanas.search import Search, best_of
+from search_spaces import Record, Signature, catalogue
+from search_spaces.errors import StoreError
+
+_EXAMPLES = {"regression": 3, "classification": 1}  # tasks that are drawn
+
+
+class Stored(Protocol):
+    """The part of a store that an export needs."""
+
+    def settings(self, name: str) -> dict[str, Any]: ...
+    def records(self, study: str) -> list[Record]: ...
+    def record(self, study: str, number: int) -> Record: ...
+    def get(self, sha: str) -> bytes: ...
+    def results(self, study: str) -> list[dict[str, Any]]: ...
+
+
+def save_learner(path: Path, search: Search, winner: Winner, result: dict[str, Any]) -> None:
+    """Writes the winner as a learner file.
+
+    Args:
+        path: Of the file.
+        search: That found it.
+        winner: Of the search.
+        result: Of the search, as the store keeps it; its scores go into the file.
+    """
+    evaluator = search.evaluator
+    setting = vars(evaluator.setting)
+    settings = {"family": evaluator.family.facts(), "preprocessing": evaluator.family.preprocessing}
+    manifest = _manifest(winner.record, evaluator.signature, setting, settings, result)
+    save(path, manifest, winner.checkpoint.average, winner.checkpoint.buffers)
+
+
+def save_picture(path: Path, search: Search, winner: Winner, judgement: Judgement) -> None:
+    """Draws what happened: the search, and test tasks that the winner adapted to."""
+    evaluator, record = search.evaluator, winner.record
+    few = at(judgement.episodes, slice(0, _EXAMPLES[evaluator.signature.kind]))
+    engine = evaluator.engine(record.candidate)
+    prediction = engine.predictions(winner.checkpoint.average, winner.checkpoint.buffers, few).cpu()
+    episodes = {name: tensor.cpu() for name, tensor in few.items()}  # type: ignore[attr-defined]
+    examples = [Example.of(episodes, prediction, i) for i in range(len(prediction))]
+    summary = Summary(
+        search.name,
+        evaluator.family.name,
+        evaluator.signature,
+        record,
+        judgement.test,
+        judgement.baselines,
+        judgement.verdict.sentence,
+    )
+    draw(path, search.records, summary, examples)
+
+
+def export_trial(store: Stored, study: str, number: int | None, path: Path) -> Record:
+    """Writes a trial of a study as a learner file.
+
+    Args:
+        store: That remembers it.
+        study: Its name.
+        number: Of the trial; None: the best by validation.
+        path: Of the file.
+
+    Raises:
+        StoreError: If there is no such study or trial, or its weights were not kept.
+    """
+    settings = store.settings(study)
+    record = best_of(store.records(study)) if number is None else store.record(study, number)
+    if record is None or record.weights is None:
+        which = "no trial" if record is None else f"trial {record.number} ({record.state}: {record.reason})"
+        raise StoreError(
+            f"study {study}: {which} has a score and weights to export; see metanas leaderboard {study}"
+        )
+    signature = Signature.from_dict(settings["signature"])
+    weights = unpack(Program.of(catalogue.build(record.candidate, signature)), store.get(record.weights))
+    setting = {name: settings[name] for name in ("ways", "shots", "queries")}
+    judged = [result for result in store.results(study) if result["best"]["trial"] == record.number]
+    save(path, _manifest(record, signature, setting, settings, judged[-1] if judged else {}), *weights)
+    return record
+
+
+def _manifest(
+    record: Record,
+    signature: Signature,
+    setting: dict[str, int],
+    settings: dict[str, Any],
+    result: dict[str, Any],
+) -> Manifest:
+    known = {key: result[key] for key in ("test", "baselines", "verdict") if key in result}
+    provenance = {
+        "study": record.study,
+        "trial": record.number,
+        "seed": record.seed,
+        "versions": record.versions,
+        "family": settings["family"],
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    scorecard = {"valid": record.score} | known
+    preprocessing, costs = settings["preprocessing"], vars(record.costs)
+    return Manifest(record.candidate, signature, preprocessing, setting, scorecard, costs, provenance)
