@@ -17,6 +17,7 @@ from search_spaces.task import Tensors
 NORMS = ("running", "support", "group", "layer", "none")
 _EPSILON = 1e-5
 _GROUPS = 8
+_MEMBERS = 4  # channels of a group, at least: one normalised by itself is always 0, of two only the order is left
 
 
 def init(norm: str, name: str, channels: int, fan_in: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -93,7 +94,8 @@ def _within(x: Tensor, groups: int) -> Tensor:
 
 
 def _groups(channels: int) -> int:
-    return next(groups for groups in range(min(_GROUPS, channels), 0, -1) if channels % groups == 0)
+    most = max(1, min(_GROUPS, channels // _MEMBERS))
+    return next(groups for groups in range(most, 0, -1) if channels % groups == 0)
 
 
 def _columns(values: Tensor, x: Tensor) -> Tensor:

@@ -107,13 +107,13 @@ def test_mlp_is_linear_layers_and_activations() -> None:
 TORCH_NORMS = {
     "running": lambda channels, shape: (nn.BatchNorm2d if shape else nn.BatchNorm1d)(channels),
     "support": lambda channels, shape: (nn.BatchNorm2d if shape else nn.BatchNorm1d)(channels),
-    "group": lambda channels, shape: nn.GroupNorm(8 if channels % 8 == 0 else 5, channels),
+    "group": lambda channels, shape: nn.GroupNorm({64: 8, 16: 4, 10: 2, 3: 1}[channels], channels),
     "layer": lambda channels, shape: nn.GroupNorm(1, channels),
 }
 
 
 @pytest.mark.parametrize("norm", TORCH_NORMS)
-@pytest.mark.parametrize("channels", [16, 10])
+@pytest.mark.parametrize("channels", [64, 16, 10, 3])
 @pytest.mark.parametrize("shape", [(), (3, 4)])
 def test_norms_are_torchs(norm: str, channels: int, shape: tuple[int, ...]) -> None:
     random = torch.Generator().manual_seed(0)
@@ -133,6 +133,13 @@ def test_norms_are_torchs(norm: str, channels: int, shape: tuple[int, ...]) -> N
     ours, again = norms.normalise(norm, params, "n", other, None, used)
     torch.testing.assert_close(ours, theirs(other), atol=1e-4, rtol=1e-4)
     assert all(torch.equal(again[name], used[name]) for name in used)
+
+
+@pytest.mark.parametrize("width", [2, 3, 6, 7, 16])
+def test_a_group_is_never_so_small_that_it_forgets_its_input(width: int) -> None:
+    network = mlp.build({"depth": 1, "width_1": width, "activation": "tanh", "norm": "group"}, TABLES)
+    features, _ = network.apply(tensors(network)[0], examples(TABLES), None, {})
+    assert features.std(0).min() > 0.05
 
 
 def test_no_norm_shifts_only() -> None:
