@@ -53,7 +53,7 @@ def features_are_as_wide_as_said(architecture: Architecture, signature: Signatur
         for dtype in (torch.float32, torch.float64):
             params, statistics = tensors(network, dtype)
             features, _ = network.apply(params, examples(signature, dtype), None, statistics)
-            assert features.shape == (_ROWS, network.size)
+            assert features.shape == (_ROWS, network.size), f"not {network.size} wide, as said: {network}"
             assert features.dtype == dtype
             assert features.isfinite().all()
 
@@ -76,8 +76,8 @@ def computing_has_no_side_effects(architecture: Architecture, signature: Signatu
         x, before = examples(signature), copy.deepcopy((params, statistics))
         with untouched():
             first, again = (network.apply(params, x, None, statistics)[0] for _ in range(2))
-        assert torch.equal(first, again)
-        assert torch.equal(x, examples(signature))
+        assert torch.equal(first, again), "the same arguments gave another result"
+        assert torch.equal(x, examples(signature)), "the examples were changed"
         for now, then in zip((params, statistics), before, strict=True):
             assert all(torch.equal(now[name], then[name]) for name in then)
 
