@@ -10,11 +10,21 @@ from optuna.pruners import BasePruner
 FACTOR = 3  # of a rung's trials one in so many goes on, to a rung so many times further
 
 
+def ladder(first: int, count: int) -> tuple[int, ...]:
+    """So many rungs, each ``FACTOR`` times the one before.
+
+    Example:
+        >>> ladder(200, 3)
+        (200, 600, 1800)
+    """
+    return tuple(first * FACTOR**i for i in range(count))
+
+
 def successive_halving(rungs: Sequence[int]) -> BasePruner:
     """Optuna's asynchronous successive halving on our rungs.
 
     Args:
-        rungs: In meta-steps, each ``FACTOR`` times the one before.
+        rungs: In meta-steps, as :func:`ladder` makes them.
 
     References:
         Li et al., *A system for massively parallel hyperparameter tuning*, 2020,

@@ -13,7 +13,7 @@ from metanas.training import Checkpoint
 from search_spaces import Record
 from search_spaces.errors import EvaluationError
 
-_STEPS = 2  # times the last rung, where the budget is in trials
+_STEPS = 1  # times the last rung, where the budget is in trials
 
 
 @dataclass(frozen=True)

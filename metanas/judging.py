@@ -85,7 +85,7 @@ def _rivals(search: Search, winner: Winner, test: Episodes, budget: Budget) -> l
         seconds = (
             (lambda: math.inf) if math.isinf(share) else (lambda end=end: max(0.0, end - time.monotonic()))
         )
-        steps = 2 * search.rungs[-1]
+        steps = search.rungs[-1]
         rival = run_hand_set(
             evaluator, name, candidate, test, steps, seconds, derive(search.seed, "baseline")
         )

@@ -91,7 +91,7 @@ def _write(output: Path, answers: Answers) -> None:
 
 def _show(answers: Answers) -> None:
     """A short table for a person, the whole of it as CSV for a machine."""
-    if not sys.stdout.isatty():
+    if not _is_terminal():
         answers.write_csv(sys.stdout)
         return
     from rich.console import Console
@@ -103,3 +103,7 @@ def _show(answers: Answers) -> None:
     Console(markup=False).print(table)
     if len(answers.rows) > _SHOWN:
         click.echo(f"and {len(answers.rows) - _SHOWN} more; -o FILE writes them all", err=True)
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()

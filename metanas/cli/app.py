@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -65,6 +66,9 @@ def metanas(debug: bool) -> None:
 def main() -> None:
     """Runs the command line; exits 0, 1 for our failure, 2 for a user's mistake, 130 on Ctrl-C."""
     debug = "--debug" in sys.argv[1:]
+    # before torch loads its thread pool: threads that spin while they wait make a meta-step 10 to 30
+    # times slower as soon as anything else runs on the machine, and gain next to nothing when it is idle
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = metanas.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -67,6 +67,12 @@ _DEFAULT_BUDGET = "10m"
 @click.option(
     "--image-size", type=click.IntRange(4, 512), default=28, show_default=True, help="Pixels a side."
 )
+@click.option(
+    "--rung",
+    type=click.IntRange(1),
+    help="Meta-steps after which trials are first compared; two more rungs follow, 3 and 9 times as far. "
+    "[default: 50 for images, else 200]",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:n.")
 @click.option("--execution", default="auto", show_default=True, help="auto, sequential, vmap or replay.")
 @click.option(

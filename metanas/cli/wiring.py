@@ -11,7 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
-from controllers.pruning import successive_halving
+import torch
+
+from controllers.pruning import ladder, successive_halving
 from metanas.engine import resolve_device
 from metanas.evaluator import Evaluator, Setting
 from metanas.search import Listener, Search
@@ -24,8 +26,8 @@ from storage import Store, reconcile
 FAMILIES = ("metanas.tasks.families", "metanas.families")
 CONTROLLERS = ("controllers", "metanas.controllers")
 _PACKAGES = ("metanas", "torch", "optuna", "numpy", "sqlalchemy")
-# meta-steps at which trials are compared; each three times the one before, see controllers/pruning.py
-_RUNGS = {"tables": (200, 600, 1800), "images": (50, 150, 450)}
+_RUNG = {"tables": 200, "images": 50}
+_RUNGS = 3
 _QUERIES = {"regression": 50, "classification": 15}
 _SHOTS = {"regression": 5, "classification": 1}
 _VALID_TASKS = {"regression": 500, "classification": 300}
@@ -47,6 +49,7 @@ class Request:
     queries: int | None
     device: str
     execution: str
+    rung: int | None
 
 
 def load_family(name: str, source: Source) -> Family:
@@ -85,8 +88,11 @@ def open_search(request: Request, listen: Listener, tell: Callable[[str], None])
         seed=seed,
         valid_tasks=_VALID_TASKS[family.kind],
     )
-    store.save_study(request.study, _settings(family, signature, setting, space, seed))
-    rungs = _RUNGS["images" if len(signature.input_shape) == 3 else "tables"]
+    kind = "images" if len(signature.input_shape) == 3 else "tables"
+    rungs = ladder(request.rung or _RUNG[kind], _RUNGS)
+    if kind == "tables" and device.type == "cpu":
+        torch.set_num_threads(1)  # the tensors are too small for two threads to share
+    store.save_study(request.study, _settings(family, signature, setting, space, rungs, seed))
     study = _optuna_study(store, request.study, signature, rungs)
     reconcile(store, study)
     study.sampler = controller.build(space, derive(seed, "controller", len(store.records(request.study))))
@@ -170,7 +176,7 @@ def _seed(store: Store, request: Request) -> int:
 
 
 def _settings(
-    family: Family, signature: Signature, setting: Setting, space: Space, seed: int
+    family: Family, signature: Signature, setting: Setting, space: Space, rungs: tuple[int, ...], seed: int
 ) -> Mapping[str, Any]:
     """What every run of a study must share, else its trials could not be compared."""
     return {
@@ -181,6 +187,7 @@ def _settings(
         "queries": setting.queries,
         "seed": seed,
         "space": space.to_json(),
+        "rungs": list(rungs),
         "preprocessing": family.preprocessing,
     }
 

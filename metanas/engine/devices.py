@@ -10,6 +10,9 @@ import torch
 
 from search_spaces.errors import DeviceError
 
+# in the messages of errors that have no type of their own: the CPU's allocator, CUDA and its libraries
+_NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+
 
 def resolve_device(name: str) -> torch.device:
     """``auto``, ``cpu``, ``cuda`` or ``cuda:n`` to a device that is there.
@@ -48,4 +51,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory ran out, on whatever device."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_ROOM)

@@ -38,11 +38,12 @@ class Replay:
 
     def __call__(self, *args: Any) -> Any:
         leaves, spec = pytree.tree_flatten(args)
-        shapes = tuple((tuple(leaf.shape), leaf.dtype, leaf.device) for leaf in leaves)
-        if shapes not in self._graphs:
-            self._graphs[shapes] = self._trace(leaves, spec)
+        # the structure counts too: a mask of the support is not one of as many queries
+        key = (spec, *((tuple(leaf.shape), leaf.dtype, leaf.device) for leaf in leaves))
+        if key not in self._graphs:
+            self._graphs[key] = self._trace(leaves, spec)
         with torch.no_grad():
-            return self._graphs[shapes](*leaves)
+            return self._graphs[key](*leaves)
 
     def _trace(self, leaves: list[Tensor], spec: Any) -> Run:
         def flat(*flat_leaves: Tensor) -> Any:

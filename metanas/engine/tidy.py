@@ -28,6 +28,8 @@ def tidy(graph: Graph) -> None:
             node.target = _ATEN.view.default
             node.args = (source.args[0], node.args[1])
     graph.eliminate_dead_code()
+    for node in graph.nodes:
+        node.meta.clear()  # example values of every operation: tens of megabytes that nobody needs now
 
 
 def _is(node: Node, targets: set[Any]) -> bool:
