@@ -269,7 +269,7 @@ def draw(
 
 
 def several(rule: Rule, candidates: int, tasks: int) -> tuple[Tensor, Tensor, Episodes, Tensor]:
-    """Meta-parameters ``(C, P)``, buffers ``(C, B)``, episodes ``(C, T, …)``, keys ``(C, T)``, all different."""
+    """Meta-parameters ``(C, P)``, buffers ``(C, B)``, episodes ``(C, T, …)``, keys ``(C, T)``."""
     starts = [start(rule, seed) for seed in range(candidates)]
     drawn: list[list[Any]] = [
         [draw(rule.signature, seed=100 * c + t) for t in range(tasks)] for c in range(candidates)
