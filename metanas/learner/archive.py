@@ -23,7 +23,7 @@ SMALL, LARGE = 2**20, 2**30  # bytes: of the manifest and the card, of anything 
 _MOST = LARGE + 2**24  # bytes of the whole file
 _MEMBERS = 16
 _MARK = b"metanas sha256 "
-_SEAL = len(_MARK) + 64
+SEAL = len(_MARK) + 64
 _END = 22  # bytes of the zip's last record, before its comment
 _BLOCK = 2**20
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can state
@@ -44,11 +44,11 @@ def write(path: Path, members: Mapping[str, bytes]) -> None:
             with zipfile.ZipFile(handle, "w") as archive:
                 for name, data in members.items():
                     archive.writestr(_entry(name), data)
-                archive.comment = _MARK + b"0" * 64
-            end = handle.tell() - _SEAL
-            seal = _seal(handle, end)
+                archive.comment = _MARK.ljust(SEAL, b"0")
+            end = handle.tell() - SEAL
+            right = seal(handle, end)
             handle.seek(end)
-            handle.write(seal)
+            handle.write(right)
     except OSError as error:
         raise LearnerFileError(f"cannot be written ({error.strerror}): choose another place") from None
 
@@ -72,19 +72,19 @@ def read(path: Path) -> dict[str, bytes]:
         raise LearnerFileError("cannot be read: is the path right?") from None
 
 
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, _LONG_AGO)
-    entry.create_system, entry.external_attr = 3, 0o644 << 16  # the same on every system
-    return entry
-
-
-def _seal(handle: BinaryIO, end: int) -> bytes:
-    """What the file's last bytes should be, given those before ``end``."""
+def seal(handle: BinaryIO, end: int) -> bytes:
+    """What the last bytes of a file should be, given those before ``end``; SEAL of them."""
     digest = hashlib.sha256()
     handle.seek(0)
     while block := handle.read(min(_BLOCK, end - handle.tell())):
         digest.update(block)
     return _MARK + digest.hexdigest().encode()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _LONG_AGO)
+    entry.create_system, entry.external_attr = 3, 0o644 << 16  # the same on every system
+    return entry
 
 
 def _check_seal(handle: BinaryIO, size: int) -> None:
@@ -93,19 +93,19 @@ def _check_seal(handle: BinaryIO, size: int) -> None:
         raise LearnerFileError("is not a learner file: name one that metanas wrote")
     if size > _MOST:
         raise LearnerFileError(f"is larger than a learner can be ({_MOST >> 20} MiB): it is not one of ours")
-    handle.seek(max(0, size - _SEAL))
-    seal = handle.read()
-    if not seal.startswith(_MARK):
+    handle.seek(max(0, size - SEAL))
+    found = handle.read()
+    if not found.startswith(_MARK):
         foreign = zipfile.is_zipfile(handle)
         raise LearnerFileError(
             "is a zip, but not one that metanas wrote: export it anew" if foreign else _DAMAGED
         )
-    if seal != _seal(handle, size - _SEAL):
+    if found != seal(handle, size - SEAL):
         raise LearnerFileError(_ALTERED)
 
 
 def _members(handle: BinaryIO, size: int) -> dict[str, bytes]:
-    _check_directory(handle, size - _SEAL - _END)
+    _check_directory(handle, size - SEAL - _END)
     try:
         with zipfile.ZipFile(handle) as archive:
             entries = archive.infolist()

@@ -134,7 +134,8 @@ def _array(labels: list[Any], y: Any) -> np.ndarray:
         y = y.detach().cpu().numpy()
     if isinstance(y, np.ndarray) and y.dtype != object:
         return np.array(labels, dtype=y.dtype)
-    if len({type(label) for label in labels}) == 1 and isinstance(labels[0], (str, bool, int, float)):
+    alike = len({type(label) for label in labels}) == 1 and isinstance(labels[0], (str, bool, int, float))
+    if alike and not isinstance(y, np.ndarray):
         return np.array(labels)
     found = np.empty(len(labels), dtype=object)
     found[:] = labels
