@@ -27,8 +27,8 @@ SEAL = len(_MARK) + 64
 _END = 22  # bytes of the zip's last record, before its comment
 _BLOCK = 2**20
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can state
-_DAMAGED = "is cut short or damaged: copy it again, or export it anew"
-_ALTERED = "was altered after it was written: export it anew"
+_DAMAGED = "it is cut short or damaged: copy it again, or export it anew"
+_ALTERED = "it was altered after it was written: export it anew"
 # what zipfile raises on bytes that are not what they claim to be
 _FAULTS = (zipfile.BadZipFile, OSError, RuntimeError, ValueError, EOFError, LookupError, OverflowError)
 
@@ -50,7 +50,7 @@ def write(path: Path, members: Mapping[str, bytes]) -> None:
             handle.seek(end)
             handle.write(right)
     except OSError as error:
-        raise LearnerFileError(f"cannot be written ({error.strerror}): choose another place") from None
+        raise LearnerFileError(f"it cannot be written ({error.strerror}): choose another place") from None
 
 
 def read(path: Path) -> dict[str, bytes]:
@@ -61,15 +61,15 @@ def read(path: Path) -> dict[str, bytes]:
     """
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise LearnerFileError("is not a file: name a .metanas file")
+            raise LearnerFileError("it is not a file: name a .metanas file")
         with open(path, "rb") as handle:
             size = handle.seek(0, os.SEEK_END)
             _check_seal(handle, size)
             return _members(handle, size)
     except OSError as error:
-        raise LearnerFileError(f"cannot be read ({error.strerror}): is the path right?") from None
+        raise LearnerFileError(f"it cannot be read ({error.strerror}): is the path right?") from None
     except ValueError:  # of a path that no file can have
-        raise LearnerFileError("cannot be read: is the path right?") from None
+        raise LearnerFileError("it cannot be read: is the path right?") from None
 
 
 def seal(handle: BinaryIO, end: int) -> bytes:
@@ -90,9 +90,11 @@ def _entry(name: str) -> zipfile.ZipInfo:
 def _check_seal(handle: BinaryIO, size: int) -> None:
     handle.seek(0)
     if handle.read(4) != b"PK\x03\x04":
-        raise LearnerFileError("is not a learner file: name one that metanas wrote")
+        raise LearnerFileError("it is not a learner file: name one that metanas wrote")
     if size > _MOST:
-        raise LearnerFileError(f"is larger than a learner can be ({_MOST >> 20} MiB): it is not one of ours")
+        raise LearnerFileError(
+            f"it is larger than a learner can be ({_MOST >> 20} MiB): it is not one of ours"
+        )
     handle.seek(max(0, size - SEAL))
     found = handle.read()
     if not found.startswith(_MARK):
@@ -124,14 +126,14 @@ def _check_directory(handle: BinaryIO, end: int) -> None:
     if not last.startswith(b"PK\x05\x06") or before.startswith(b"PK\x06\x07"):
         raise LearnerFileError(_DAMAGED)
     if count > _MEMBERS or length > SMALL:
-        raise LearnerFileError(f"holds more than {_MEMBERS} members: it is not one of ours")
+        raise LearnerFileError(f"it holds more than {_MEMBERS} members: it is not one of ours")
 
 
 def _check(entries: list[zipfile.ZipInfo], size: int) -> None:
     """Names and sizes, before memory is taken."""
     names = [entry.filename for entry in entries]
     if MANIFEST not in names:
-        raise LearnerFileError(f"is a zip, but not a learner: it has no {MANIFEST}")
+        raise LearnerFileError(f"it is a zip, but not a learner: it has no {MANIFEST}")
     for entry in entries:
         if not _is_plain(entry.filename) or names.count(entry.filename) > 1:
             raise LearnerFileError(
@@ -142,11 +144,13 @@ def _check(entries: list[zipfile.ZipInfo], size: int) -> None:
             or entry.flag_bits & 1
             or entry.file_size != entry.compress_size
         ):
-            raise LearnerFileError(f"has a packed member {entry.filename}: export it anew")
+            raise LearnerFileError(f"it has a packed member {entry.filename}: export it anew")
         if entry.file_size > (SMALL if entry.filename.endswith((".json", ".md")) else LARGE):
-            raise LearnerFileError(f"has a member {entry.filename} of {entry.file_size:,} bytes: too large")
+            raise LearnerFileError(
+                f"it has a member {entry.filename} of {entry.file_size:,} bytes: too large"
+            )
     if sum(entry.file_size for entry in entries) > size:
-        raise LearnerFileError("claims more than it holds: do not trust it")
+        raise LearnerFileError("it claims more than it holds: do not trust it")
 
 
 def _is_plain(name: str) -> bool:

@@ -71,10 +71,10 @@ def _learner(members: Mapping[str, bytes]) -> Learner:
     manifest = Manifest.from_json(members[archive.MANIFEST])
     missing = {_WEIGHTS, _CARD, *manifest.members} - members.keys()
     if missing or members.keys() - {archive.MANIFEST} != manifest.members.keys():
-        raise LearnerFileError("does not hold the members that its manifest lists: export it anew")
+        raise LearnerFileError("it does not hold the members that its manifest lists: export it anew")
     for name, facts in manifest.members.items():
         if _facts(members[name]) != facts:
-            raise LearnerFileError(f"has another {name} than its manifest says: export it anew")
+            raise LearnerFileError(f"it has another {name} than its manifest says: export it anew")
     program = program_of(manifest.candidate, manifest.signature)
     return Learner(manifest, program, *unpack(program, members[_WEIGHTS]))
 

@@ -80,7 +80,7 @@ class Manifest:
         _check_format(values.get("format"), values.get("metanas"))
         for name in _OBJECTS:
             if not isinstance(values.get(name), dict):
-                raise LearnerFileError(f"has a manifest without a proper {name!r}: export it anew")
+                raise LearnerFileError(f"it has a manifest without a proper {name!r}: export it anew")
         _check_numbers(values["setting"])
         _check_members(values["members"])
         signature = Signature.from_dict(values["signature"])
@@ -109,9 +109,9 @@ def _parse(data: bytes) -> dict[str, Any]:
         values = json.loads(data.decode(), parse_constant=_refuse)
         json.dumps(values, ensure_ascii=False).encode()  # half characters cannot be shown or written
     except (ValueError, RecursionError):
-        raise LearnerFileError("has a manifest that is not JSON: export it anew") from None
+        raise LearnerFileError("it has a manifest that is not JSON: export it anew") from None
     if not isinstance(values, dict):
-        raise LearnerFileError("has a manifest that is not a JSON object: export it anew")
+        raise LearnerFileError("it has a manifest that is not a JSON object: export it anew")
     return values
 
 
@@ -121,17 +121,17 @@ def _refuse(constant: str) -> Any:
 
 def _check_format(version: object, written_by: object) -> None:
     if type(version) is not int or version < 1 or not isinstance(written_by, str):
-        raise LearnerFileError("has a manifest without a format version: it is not one of ours")
+        raise LearnerFileError("it has a manifest without a format version: it is not one of ours")
     if version > FORMAT:
         by, own = written_by[:20], __version__
         raise LearnerFileError(
-            f"has format {version}, of metanas {by}; this is metanas {own}, which reads {FORMAT}: update it"
+            f"it has format {version}, of metanas {by}; this one ({own}) reads {FORMAT}: update it"
         )
 
 
 def _check_numbers(setting: dict[str, Any]) -> None:
     if any(type(value) is not int or value < 1 for value in setting.values()):
-        raise LearnerFileError("has a setting that is not whole numbers of at least 1: export it anew")
+        raise LearnerFileError("it has a setting that is not whole numbers of at least 1: export it anew")
 
 
 def _check_members(members: dict[str, Any]) -> None:
@@ -142,13 +142,15 @@ def _check_members(members: dict[str, Any]) -> None:
             and isinstance(facts.get("sha256"), str)
         )
         if not right:
-            raise LearnerFileError(f"has a manifest without hash and size of {name[:50]!r}: export it anew")
+            raise LearnerFileError(
+                f"it has a manifest without hash and size of {name[:50]!r}: export it anew"
+            )
 
 
 def _check_sizes(signature: Signature) -> None:
     sizes = (*signature.input_shape, signature.outputs, signature.shots)
     if any(type(size) is not int for size in sizes) or len(signature.input_shape) > 4:
-        raise LearnerFileError("has a signature whose sizes are not whole numbers: export it anew")
+        raise LearnerFileError("it has a signature whose sizes are not whole numbers: export it anew")
     if math.prod(signature.input_shape) > _INPUTS or signature.outputs > _OUTPUTS:
         raise LearnerFileError(
             f"has a signature beyond {_INPUTS:,} inputs or {_OUTPUTS:,} outputs: do not trust it"
