@@ -95,7 +95,7 @@ def check_use(programs: Path, folder: Path) -> None:
     version = run(metanas, "--version", folder=folder)
     assert "0.1.0" in version, version
 
-    options = ("--study", "smoke", "--store", "sqlite:///smoke.db", "--seed", "0", "--json")
+    options = ("--study", "smoke", "--store", "sqlite:///smoke.db", "--seed", "0", "--rung", "5", "--json")
     lines = run(metanas, "search", "sinusoid", "--trials", "2", *options, folder=folder).splitlines()
     result = json.loads(lines[-1])
     assert result["study"] == "smoke", result
