@@ -56,6 +56,8 @@ def features_are_as_wide_as_said(architecture: Architecture, signature: Signatur
             assert features.shape == (_ROWS, network.size), f"not {network.size} wide, as said: {network}"
             assert features.dtype == dtype
             assert features.isfinite().all()
+            one, _ = network.apply(params, examples(signature, dtype, rows=1), None, {})
+            assert one.isfinite().all(), "a support set may hold a single example"
 
 
 def starts_are_the_generators(architecture: Architecture, signature: Signature) -> None:

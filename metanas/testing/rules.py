@@ -79,6 +79,10 @@ def losses_are_finite_and_observe_buffers(rule: Rule) -> None:
     }.items()
     other = rule.outer_loss(named, known, draw(rule.signature, seed=1), _KEY, _PROGRESS)[0]
     assert loss != other
+    single = draw(rule.signature, shots=1, queries=1)
+    slope, loss, _ = gradient(program, meta, buffers, single)
+    assert loss.isfinite(), "a task may have one example and one query"
+    assert slope.isfinite().all()
 
 
 def computing_has_no_side_effects(rule: Rule) -> None:

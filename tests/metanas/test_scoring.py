@@ -1,0 +1,154 @@
+"""Scores by hand, intervals against scipy, and peeking at the other queries."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from metanas.engine import Engine, Program
+from metanas.scoring import half_width, is_transductive, summarise, task_scores
+from metanas.testing.rules import draw, start
+from search_spaces import Signature
+from search_spaces.architectures import mlp
+from search_spaces.rules import gradient, prototype, ridge
+from search_spaces.rules.interface import Rule
+from search_spaces.rules.ridge import Ridge
+from search_spaces.task import Episodes
+
+CURVES = Signature("regression", (2,), 2, 3)
+CLASSES = Signature("classification", (3,), 3, 2)
+
+
+def batch(signature: Signature, tasks: int = 5) -> Episodes:
+    drawn = [draw(signature, seed=t) for t in range(tasks)]
+    return {name: torch.stack([task[name] for task in drawn]) for name in drawn[0]}
+
+
+def test_squared_errors_by_hand(generator: torch.Generator) -> None:
+    episodes = batch(CURVES)
+    prediction = torch.randn(episodes["query_y"].shape, generator=generator, dtype=torch.float64)
+    mask = torch.rand(5, 3, generator=generator) > 0.4
+    mask[:, 0] = True
+    plain = task_scores(CURVES, prediction, episodes)
+    masked = task_scores(CURVES, prediction, {**episodes, "query_mask": mask})
+    for t in range(5):
+        gaps = [
+            [(float(prediction[t, q, o]) - float(episodes["query_y"][t, q, o])) ** 2 for o in range(2)]
+            for q in range(3)
+        ]
+        assert plain[t].item() == pytest.approx(np.mean(gaps))
+        assert masked[t].item() == pytest.approx(np.mean([gaps[q] for q in range(3) if mask[t, q]]))
+
+
+def test_accuracies_by_hand() -> None:
+    logits = torch.tensor([[[2.0, 1, 0], [0, 0, 5], [1, 2, 3], [9, 0, 0]]])
+    labels = torch.tensor([[0, 1, 2, 1]])
+    episodes: Any = {"query_y": torch.eye(3)[labels]}
+    assert task_scores(CLASSES, logits, episodes).tolist() == [0.5]
+    mask = torch.tensor([[True, True, True, False]])
+    assert task_scores(CLASSES, logits, {**episodes, "query_mask": mask}).tolist() == pytest.approx([2 / 3])
+
+
+def test_what_is_behind_the_mask_is_not_scored() -> None:
+    episodes = batch(CURVES)
+    mask = torch.tensor([True, True, False]).expand(5, 3)
+    prediction = torch.zeros_like(episodes["query_y"])
+    wanted = task_scores(CURVES, prediction, {**episodes, "query_mask": mask})
+    prediction[:, 2] = torch.nan
+    episodes["query_y"][:, 2] = torch.nan
+    found = task_scores(CURVES, prediction, {**episodes, "query_mask": mask})
+    assert torch.equal(found, wanted)
+    assert found.isfinite().all()
+
+
+FIRST_CLASS = "argmax of NaN logits is the first class: what diverged scores 1 / ways, not nothing"
+
+
+@pytest.mark.parametrize(
+    "signature", [CURVES, pytest.param(CLASSES, marks=pytest.mark.xfail(strict=True, reason=FIRST_CLASS))]
+)
+def test_predictions_that_are_not_numbers_have_no_score(signature: Signature) -> None:
+    """Not the accuracy of whichever class comes first."""
+    episodes = batch(signature)
+    assert (
+        not task_scores(signature, torch.full_like(episodes["query_y"], torch.nan), episodes).isfinite().any()
+    )
+
+
+@pytest.mark.parametrize("count", [2, 5, 300])
+def test_intervals_are_students(count: int, rng: np.random.Generator) -> None:
+    values = rng.gamma(2.0, size=count)
+    low, high = stats.t.interval(0.95, count - 1, loc=values.mean(), scale=stats.sem(values))
+    assert half_width(values) == pytest.approx((high - low) / 2)
+    score = summarise(CURVES, values, "valid")
+    assert (score.value, score.ci95) == pytest.approx((values.mean(), (high - low) / 2))
+    assert (score.metric, score.tasks, score.split, score.transductive) == ("mse", count, "valid", None)
+
+
+def test_intervals_hold_what_they_promise(rng: np.random.Generator) -> None:
+    """95 of 100 intervals over ten tasks cover the truth."""
+    drawn = rng.normal(size=(4000, 10))
+    covered = [abs(values.mean()) <= half_width(values) for values in drawn]
+    assert 0.935 < np.mean(covered) < 0.965
+
+
+def test_one_task_tells_nothing_about_the_spread() -> None:
+    assert half_width(np.array([0.3])) == math.inf
+    assert summarise(CLASSES, np.array([0.3]), "test", True).transductive is True
+
+
+@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="scipy warns of infinite values")
+@pytest.mark.parametrize("value", [math.inf, 1e308])
+def test_scores_beyond_all_bounds_are_not_finite_and_warn_nobody(value: float) -> None:
+    score = summarise(CURVES, np.array([value, 1.0, value, value]), "valid")
+    assert not math.isfinite(score.value)
+
+
+class Centring(Ridge):
+    def predict(self, meta: Any, buffers: Any, adapted: Any, x: Tensor) -> Tensor:
+        found = super().predict(meta, buffers, adapted, x)
+        return found - 0.1 * found.mean(0)
+
+
+class BatchNorm(Ridge):
+    """The most common mistake: queries are normalised by their own statistics."""
+
+    def predict(self, meta: Any, buffers: Any, adapted: Any, x: Tensor) -> Tensor:
+        others = {k: v for k, v in adapted.items() if not k.startswith("statistics")}
+        return super().predict(meta, {}, others, x)
+
+
+def rule_of(kind: Any, signature: Signature, norm: str) -> Rule:
+    network = mlp.build(
+        {"depth": 2, "width_1": 6, "width_2": 5, "activation": "relu", "norm": norm}, signature
+    )
+    inner = {"steps": 2, "order": 1, "step_size": "fixed", "rate": 0.1, "scope": "all", "head": "rows"}
+    return kind.build({"strength": 0.1, "distance": "cosine", **inner}, network, signature)
+
+
+def peeks(rule: Rule, dtype: torch.dtype = torch.float32) -> bool:
+    meta, buffers = (tensor.to(dtype) for tensor in start(rule))
+    episodes: Any = {name: tensor.to(dtype) for name, tensor in batch(rule.signature).items()}
+    return is_transductive(Engine(Program.of(rule), torch.device("cpu"), "vmap"), meta, buffers, episodes)
+
+
+@pytest.mark.parametrize("norm", ["running", "support", "group", "layer", "none"])
+@pytest.mark.parametrize(
+    ("kind", "signature"),
+    [(ridge, CURVES), (gradient, CURVES), (ridge, CLASSES), (gradient, CLASSES), (prototype, CLASSES)],
+)
+def test_no_learner_of_ours_peeks_at_the_other_queries(kind: Any, signature: Signature, norm: str) -> None:
+    assert not peeks(rule_of(kind, signature, norm))
+
+
+@pytest.mark.parametrize("fake", [Centring, BatchNorm])
+@pytest.mark.parametrize("signature", [CURVES, CLASSES])
+def test_one_that_peeks_is_found_out(fake: type[Ridge], signature: Signature) -> None:
+    rule = rule_of(ridge, signature, "support")
+    assert peeks(fake(rule.network, rule.signature, 0.1))
