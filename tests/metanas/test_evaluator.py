@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -381,8 +381,8 @@ class Blobs:
 
 
 @pytest.fixture
-def on_pictures() -> Iterator[Evaluator]:
-    yield Evaluator(Blobs(), PICTURES, Setting(3, 1, 15), CPU, execution="vmap", valid_tasks=10)
+def on_pictures() -> Evaluator:
+    return Evaluator(Blobs(), PICTURES, Setting(3, 1, 15), CPU, execution="vmap", valid_tasks=10)
 
 
 PROTOTYPES: dict[str, Value] = {"rule": "prototype", "rule.prototype.distance": "euclid"}
