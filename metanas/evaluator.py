@@ -26,6 +26,7 @@ from search_spaces.task import Episodes
 
 _ENGINES = 16  # shapes whose traced computations are kept
 _LATENCY_RUNS = 3
+_VALID_QUERIES = 3  # a class: more tasks tell more than more queries of the same ones
 
 Ended = Literal["scored", "timeout", "diverged", "out of memory", "error"]
 
@@ -106,7 +107,7 @@ class Evaluator:
         self.family, self.signature, self.setting, self.device = family, signature, setting, device
         self._execution, self._seed, self._dtype = execution, seed, dtype
         self._engines: OrderedDict[str, Engine] = OrderedDict()
-        queries = setting.queries if signature.kind == "regression" else min(setting.queries, 5)
+        queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
         self.valid = self.tasks(valid_tasks, "valid", queries)
 
     def tasks(self, n_tasks: int, split: Split, queries: int | None = None, look: int = 0) -> Episodes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 
 import click
 
@@ -50,7 +51,7 @@ class _Lazy(click.Group):
 @click.version_option(__version__, message="metanas %(version)s")
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 def metanas(debug: bool) -> None:
-    r"""Search for systems that learn new tasks from few examples.
+    """Search for systems that learn new tasks from few examples.
 
     metanas searches, for a family of small related tasks, over the network and the rule that
     trains it, and hands back a learner: one file that learns a new task from a handful of examples.
@@ -60,7 +61,7 @@ def metanas(debug: bool) -> None:
       metanas search images FOLDER --ways 5      the same on your own images
       metanas leaderboard sinusoid               what was tried
       metanas adapt sinusoid.metanas --support s.csv --query q.csv
-    """
+    """  # noqa: D301  # \b is the mark for lines that click must not wrap
 
 
 def main() -> None:
@@ -71,15 +72,20 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = metanas.main(standalone_mode=False)
+        sys.stdout.flush()  # here, where it is seen if nobody reads any more
         sys.exit(code if isinstance(code, int) else 0)
     except (click.exceptions.Abort, KeyboardInterrupt):
         sys.exit(130)
     except click.ClickException as error:
+        if _asked_for_nothing(error):
+            sys.exit(0)
         _fail(_usage(error), 2, debug)
     except MetanasError as error:
         _fail(str(error), error.exit_code, debug)
     except BrokenPipeError:
-        sys.exit(1)  # whoever read our output has gone
+        # whoever read our output has gone; Python writes what is left of it once more at its end
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.exit(1)
     except Exception as error:
         text = (str(error).splitlines() or [""])[0]
         _fail(
@@ -95,8 +101,16 @@ def _usage(error: click.ClickException) -> str:
     return " ".join(error.format_message().split()) + hint
 
 
+def _asked_for_nothing(error: click.ClickException) -> bool:
+    """Whether a group was called without a command, which newer clicks hold to be an error: shows its help."""
+    if type(error).__name__ != "NoArgsIsHelpError":
+        return False
+    click.echo(error.format_message())
+    return True
+
+
 def _fail(message: str, code: int, debug: bool) -> None:
     if debug:
-        raise  # inside the except block of main
+        traceback.print_exc()
     click.echo(f"metanas: {' '.join(message.split())}", err=True)
     sys.exit(code)

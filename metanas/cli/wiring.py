@@ -26,11 +26,11 @@ from storage import Store, reconcile
 FAMILIES = ("metanas.tasks.families", "metanas.families")
 CONTROLLERS = ("controllers", "metanas.controllers")
 _PACKAGES = ("metanas", "torch", "optuna", "numpy", "sqlalchemy")
-_RUNG = {"tables": 200, "images": 50}
+_RUNG = {"tables": 200, "images": 30}
 _RUNGS = 3
 _QUERIES = {"regression": 50, "classification": 15}
 _SHOTS = {"regression": 5, "classification": 1}
-_VALID_TASKS = {"regression": 500, "classification": 300}
+_VALID_TASKS = {"regression": 500, "classification": 250}
 
 
 @dataclass(frozen=True)
