@@ -24,8 +24,9 @@ _WARM_UP = 20  # meta-steps over which the learning rate rises
 _FLOOR = 0.1  # of the learning rate, at the end of a cosine
 _CURVE_POINTS = 50  # a rung's losses are kept as that many means
 _CHECK_EVERY = 10  # meta-steps of a GPU between two looks at the clock
-_LOOKS = 4  # at the clock, after which it is known how long the rest takes at best
-_PATIENCE = 1.3  # times the time allowed, beyond which going on is hopeless
+# looks at the clock → times the time allowed, beyond which going on is then hopeless: the first steps
+# also pay for measuring and tracing, so the first looks forgive more
+_PATIENCE = {2: 4.0, 4: 1.3}
 
 Rate = Callable[[Outer, int], float]
 
@@ -192,7 +193,10 @@ class _Pace:
         since = self._done - self._every * len(self._each)
         self._each.append((now - self._last) / max(1, since))
         self._last = now
-        hopeless = len(self._each) >= _LOOKS and not self._patient and self.needs > _PATIENCE * self._seconds
+        forgiven = next(
+            (times for looks, times in reversed(_PATIENCE.items()) if len(self._each) >= looks), None
+        )
+        hopeless = forgiven is not None and not self._patient and self.needs > forgiven * self._seconds
         self.over = hopeless or now - self._begin > self._seconds
 
 
