@@ -1,0 +1,117 @@
+"""Runs whole searches as a user would, controller × seed, and tabulates what they came to.
+
+    .venv/bin/python benchmarks/search.py sinusoid --budget 2m --seeds 3 --controllers tpe,random
+    .venv/bin/python benchmarks/search.py omniglot --budget 15m --seeds 1        # needs METANAS_DATA
+
+Every search runs in a folder and a store of its own, one after the other. ``--json`` prints one
+object; ``--out NAME`` writes NAME.json and NAME.md under benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+RESULTS = Path(__file__).parent / "results"
+METANAS = Path(sys.executable).with_name("metanas")
+
+
+def family_arguments(name: str) -> list[str]:
+    """The words of the command line that name the family."""
+    if name != "omniglot":
+        return [name]
+    folder = Path(os.environ["METANAS_DATA"]).resolve() / "omniglot"
+    train, test = folder / "images_background.zip", folder / "images_evaluation.zip"
+    return ["images", str(train), "--test-data", str(test), "--ways", "5", "--shots", "1"]
+
+
+def run(family: str, controller: str, seed: int, budget: str, extra: tuple[str, ...]) -> dict[str, Any]:
+    """One search: its result, and how long the whole command took."""
+    words = [*family_arguments(family), "--budget", budget, "--seed", str(seed), "--controller", controller]
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.monotonic()
+        done = subprocess.run(
+            [METANAS, "search", *words, *extra, "--json"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {"controller": controller, "seed": seed, "wall_seconds": time.monotonic() - start, **result}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A Markdown table, one row a search."""
+    head = "| controller | seed | test | ± 95 % | tasks | transductive | trials | wall s | winner | verdict |"
+    lines = [head, "|" + "---|" * 10]
+    for row in rows:
+        test, best = row["test"], row["best"]
+        trials = sum(row["trials"].values())
+        winner = f"{best['architecture']}; {best['rule']}"
+        cells = [
+            row["controller"],
+            row["seed"],
+            f"{test['metric']} {test['value']:.5f}",
+            f"{test['ci95']:.5f}",
+            test["tasks"],
+            "yes" if test["transductive"] else "no",
+            trials,
+            f"{row['wall_seconds']:.0f}",
+            winner,
+            row["verdict"]["sentence"],
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """What it ran on, in words."""
+    return f"{os.cpu_count()} CPU cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("family")
+@click.option("--budget", required=True)
+@click.option("--seeds", default=3, show_default=True, help="How many.")
+@click.option("--first-seed", default=0, show_default=True)
+@click.option("--controllers", default="tpe", show_default=True, help="Comma-separated.")
+@click.option("--out", help="Name under benchmarks/results/.")
+@click.option("--json", "as_json", is_flag=True)
+@click.argument("extra", nargs=-1)
+def main(
+    family: str,
+    budget: str,
+    seeds: int,
+    first_seed: int,
+    controllers: str,
+    out: str | None,
+    as_json: bool,
+    extra: tuple[str, ...],
+) -> None:
+    """Runs whole searches of FAMILY; further words go to metanas search."""
+    rows = []
+    for controller in controllers.split(","):
+        for seed in range(first_seed, first_seed + seeds):
+            rows.append(run(family, controller, seed, budget, extra))
+            click.echo(table(rows[-1:]).splitlines()[-1], err=True)
+    if out:
+        command = f"benchmarks/search.py {' '.join(sys.argv[1:])}"
+        (RESULTS / f"{out}.json").write_text(
+            json.dumps({"command": command, "machine": machine(), "rows": rows}) + "\n"
+        )
+        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{table(rows)}\n")
+    click.echo(json.dumps({"machine": machine(), "rows": rows}) if as_json else table(rows))
+
+
+if __name__ == "__main__":
+    main()
