@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import optuna
 from optuna.samplers import BaseSampler
@@ -10,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from controllers.interface import CandidateSampler, candidate_of
 from search_spaces import Candidate, Space, crossover, mutate
+from search_spaces.errors import SpaceError
 
 _POPULATION = 20
 _SAMPLE = 5
@@ -27,37 +29,55 @@ def build(space: Space, seed: int) -> BaseSampler:
     return Evolution(space, seed)
 
 
+class _Member(NamedTuple):
+    fitness: tuple[int, float]
+    candidate: Candidate
+
+
 class Evolution(CandidateSampler):
     """See :func:`build`. A trial that got further counts more than any that was stopped before it."""
 
     def propose(self, study: optuna.Study) -> Candidate:
-        states = (TrialState.COMPLETE, TrialState.PRUNED)
-        scored = [t for t in study.get_trials(deepcopy=False, states=states) if t.intermediate_values]
+        # those that failed or are running, here or on another machine, are no parents, but have been tried
+        trials = study.get_trials(deepcopy=False)
+        found = [(trial, candidate_of(trial, self.space)) for trial in trials]
         tried = {candidate.id for candidate in self._proposed.values()}
-        tried |= {candidate_of(trial, self.space).id for trial in scored}
-        for _ in range(_TRIES):
-            child = self._child(scored[-_POPULATION:], study)
-            if child.id not in tried:
-                return child
-        return self.space.sample(self.rng)
+        tried |= {candidate.id for _, candidate in found if candidate is not None}
+        members = [_Member(_fitness(t, study), c) for t, c in found if c is not None and _is_scored(t)]
+        children = (self._child(members[-_POPULATION:]) for _ in range(_TRIES))
+        others = (self.space.sample(self.rng) for _ in range(_TRIES))
+        for candidates in (children, others):
+            for candidate in candidates:
+                if candidate.id not in tried:
+                    return candidate
+        return self.space.sample(self.rng)  # a space so small that all of it has been tried
 
-    def _child(self, population: list[FrozenTrial], study: optuna.Study) -> Candidate:
+    def _child(self, population: list[_Member]) -> Candidate:
         if len(population) < _SAMPLE:
             return self.space.sample(self.rng)
-        first = self._parent(population, study)
-        if self.rng.random() < _CROSSOVER:
-            return crossover(self.space, first, self._parent(population, study), self.rng)
-        return mutate(self.space, first, self.rng)
+        first = self._parent(population)
+        try:
+            if self.rng.random() < _CROSSOVER:
+                return crossover(self.space, first, self._parent(population), self.rng)
+            return mutate(self.space, first, self.rng)
+        except SpaceError:  # all around the parent is forbidden
+            return self.space.sample(self.rng)
 
-    def _parent(self, population: list[FrozenTrial], study: optuna.Study) -> Candidate:
+    def _parent(self, population: list[_Member]) -> Candidate:
         drawn = self.rng.choice(len(population), size=_SAMPLE, replace=False)
-        return candidate_of(
-            max((population[int(i)] for i in drawn), key=lambda t: _fitness(t, study)), self.space
-        )
+        return max((population[int(i)] for i in drawn), key=lambda member: member.fitness).candidate
+
+
+def _is_scored(trial: FrozenTrial) -> bool:
+    if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
+        return False
+    return bool(trial.intermediate_values) or trial.value is not None
 
 
 def _fitness(trial: FrozenTrial, study: optuna.Study) -> tuple[int, float]:
-    rung = max(trial.intermediate_values)
-    value = trial.intermediate_values[rung]
-    sign = 1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
-    return rung, sign * value if math.isfinite(value) else -math.inf
+    """The rung that it got to, 0 in a study without rungs, and its score there: more is better."""
+    rung = max(trial.intermediate_values, default=0)
+    value = trial.intermediate_values.get(rung, trial.value)
+    if value is None or not math.isfinite(value):
+        return rung, -math.inf
+    return rung, value if study.direction == optuna.study.StudyDirection.MAXIMIZE else -value

@@ -12,7 +12,8 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import Candidate, Space
+from search_spaces import Candidate, Categorical, Choice, Space, Value
+from search_spaces.errors import SpaceError
 
 
 class CandidateSampler(BaseSampler):
@@ -21,14 +22,17 @@ class CandidateSampler(BaseSampler):
     So a controller of ours need not know conditional spaces through Optuna's eyes, and can still
     drive any Optuna study over our space.
 
-    Args:
+    Attributes:
         space: What is proposed from.
-        seed: Of its generator.
+        seed: Of its generators.
+        rng: Of the trial at hand. Each has its own, so that machines which search together with one
+            seed do not propose the same, and a search that goes on does not begin anew.
     """
 
     def __init__(self, space: Space, seed: int) -> None:
         self.space = space
-        self.rng = np.random.default_rng(seed)
+        self.seed = seed
+        self.rng = np.random.default_rng([seed, 0])
         self._proposed: dict[int, Candidate] = {}
 
     @abstractmethod
@@ -36,6 +40,7 @@ class CandidateSampler(BaseSampler):
         """The next candidate, legal in the space."""
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self.rng = np.random.default_rng([self.seed, trial.number])
         # a trial that was enqueued with fixed parameters asks for nothing of ours
         self._proposed[trial.number] = self.propose(study)
 
@@ -64,7 +69,23 @@ class CandidateSampler(BaseSampler):
         self._proposed.pop(trial.number, None)
 
 
-def candidate_of(trial: FrozenTrial, space: Space) -> Candidate:
-    """The candidate of a trial: its parameters, and the space's single values merged in."""
-    params: Mapping[str, Any] = trial.params
-    return space.walk(lambda choice: params[choice.name] if choice.name in params else choice.values[0])  # type: ignore[union-attr]
+def candidate_of(trial: FrozenTrial, space: Space) -> Candidate | None:
+    """The candidate of a trial: its parameters, and the space's single values merged in.
+
+    Returns:
+        None if it is no point of the space: the trial ended before it was told all its parameters,
+        was refused, or is of another space.
+    """
+
+    def decide(choice: Choice) -> Value:
+        if isinstance(choice, Categorical) and len(choice.values) == 1:
+            return choice.values[0]
+        value: Value = trial.params[choice.name]
+        return value
+
+    try:
+        candidate = space.walk(decide)
+        space.validate(candidate)
+    except (KeyError, SpaceError):
+        return None
+    return candidate

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
 from search_spaces import Space
@@ -16,6 +19,9 @@ def build(space: Space, seed: int) -> BaseSampler:
     References:
         Bergstra et al., *Algorithms for hyper-parameter optimization*, 2011; Optuna's ``TPESampler``.
     """
-    return optuna.samplers.TPESampler(
-        seed=seed % 2**32, multivariate=True, group=True, constant_liar=True, n_startup_trials=_STARTUP
-    )
+    with warnings.catch_warnings():
+        # that Optuna may change what `group` means is for us to know; our range of versions takes care of it
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=seed % 2**32, multivariate=True, group=True, constant_liar=True, n_startup_trials=_STARTUP
+        )
