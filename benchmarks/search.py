@@ -76,7 +76,8 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def machine() -> str:
     """What it ran on, in words."""
-    return f"{os.cpu_count()} CPU cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.machine()}"
+    return f"{os.cpu_count()} CPU cores, {system}, Python {platform.python_version()}"
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
