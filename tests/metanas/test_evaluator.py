@@ -389,7 +389,7 @@ PROTOTYPES: dict[str, Value] = {"rule": "prototype", "rule.prototype.distance": 
 
 
 def test_classification_learns_from_wider_tasks_than_it_is_scored_on(on_pictures: Evaluator) -> None:
-    assert on_pictures.valid["query_x"].shape[1] == 3 * 5, "five queries a class are enough to choose by"
+    assert on_pictures.valid["query_x"].shape[1] < 3 * 15, "a few queries a class are enough to choose by"
     wide = {"outer.ways": 6, "outer.classes": 24, "outer.queries": 4}
     candidate = Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **wide})
     (outcome,) = outcomes(on_pictures, [Job(candidate, 0)])
