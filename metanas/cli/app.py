@@ -102,7 +102,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _asked_for_nothing(error: click.ClickException) -> bool:
-    """Whether a group was called without a command, which newer clicks hold to be an error: shows its help."""
+    """Shows the help of a group called without a command, which newer clicks hold to be an error."""
     if type(error).__name__ != "NoArgsIsHelpError":
         return False
     click.echo(error.format_message())
