@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -15,12 +17,16 @@ from metanas.evaluator import Evaluator, Job, Outcome
 from metanas.learner.weights import pack
 from metanas.seeds import derive
 from metanas.training import Checkpoint, scheduled
+from metanas.undisturbed import undisturbed
 from metanas.words import in_words
-from search_spaces import Candidate, Record, Score, Space, State
-from search_spaces.errors import EvaluationError, IllegalCandidateError
+from search_spaces import Candidate, Costs, Record, Score, Space, State
+from search_spaces.errors import EvaluationError, IllegalCandidateError, StoreError
 
 _BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
 _ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
+_TAKEN = 20  # times that other processes take a trial that was asked for, after which they always will
+_HOPELESS = 60  # trials that all failed, after which the next will too
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 # of the budget that one trial may take to a rung, first rung and later ones
 _FIRST_SHARE, _LATER_SHARE = 0.07, 0.15
 _MIN_SHARE = 1.0  # second
@@ -118,6 +124,8 @@ class Search:
         begun, seconds = 0, 0.0
         with self.saving():
             while (size := self._batch_size(budget, begun, seconds)) > 0:
+                if begun >= _HOPELESS and self.best is None:
+                    break
                 start = budget.spent
                 self._climb([self.begin() for _ in range(size)], budget)
                 begun, seconds = begun + size, seconds + budget.spent - start
@@ -128,17 +136,18 @@ class Search:
 
     def begin(self, fixed: Candidate | None = None, parent: int | None = None) -> _Live:
         """Starts a trial: the controller's proposal, or a fixed candidate that goes on from a parent."""
-        if fixed is not None:
-            self.study.enqueue_trial(dict(fixed), user_attrs={"parent": parent})
-        trial, candidate = self._ask()
-        seed = derive(self.seed, "trial", trial.number)
-        record = Record(self.name, trial.number, candidate, seed=seed, parent=parent, versions=self._versions)
-        for key, value in in_words(candidate).items():
-            trial.set_user_attr(key, value)
-        self.memory.start(record)
-        live = _Live(trial, record)
-        self.running.append(live)
-        return live
+        with undisturbed():
+            trial, candidate = self._ask() if fixed is None else self._ask_for(fixed, parent)
+            seed = derive(self.seed, "trial", trial.number)
+            record = Record(
+                self.name, trial.number, candidate, seed=seed, parent=parent, versions=self._versions
+            )
+            for key, value in in_words(candidate).items():
+                trial.set_user_attr(key, value)
+            self.memory.start(record)
+            live = _Live(trial, record)
+            self.running.append(live)
+            return live
 
     def advance(self, live: _Live, outcome: Outcome) -> None:
         """Takes in what became of a trial at a rung; ends it if it cannot go on."""
@@ -155,8 +164,9 @@ class Search:
         live.record = replace(live.record, valid_curve=curve, curve=outcome.checkpoint.curve)
         if live.record.score is None or better(score, live.record.score):
             live.record, live.best = replace(live.record, score=score, rung=step), outcome.checkpoint
-        self.memory.touch(self.name, live.record.number)
-        live.trial.report(score.value, step)
+        with undisturbed():
+            self.memory.touch(self.name, live.record.number)
+            live.trial.report(score.value, step)
 
     def end(self, live: _Live, state: State, reason: str) -> Record:
         """Writes our row, then tells Optuna: a crash between the two is mended at the next start."""
@@ -165,16 +175,13 @@ class Search:
             candidate, best = record.candidate, live.best
             program = self.evaluator.engine(candidate).program
             weights = self.memory.put(pack(program, best.average, best.buffers), "weights")
-            costs = self.evaluator.costs(candidate, best, record.costs.seconds)
-            record = replace(record, weights=weights, costs=costs)
-        self.memory.finish(record)
-        self.running.remove(live)
-        self.records.append(record)
-        told = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}[
-            state
-        ]
+            record = replace(record, weights=weights, costs=self._costs(live.record, best))
         value = record.score.value if state == "complete" and record.score else None
-        self.study.tell(live.trial, value, told)
+        with undisturbed():
+            self.memory.finish(record)
+            self.running.remove(live)
+            self.records.append(record)
+            self.study.tell(live.trial, value, _STATES[state])
         self.tell(f"trial {record.number} {state}", record)
         return record
 
@@ -189,19 +196,46 @@ class Search:
         return _Saving(self)
 
     def close(self, why: str) -> None:
-        """Ends every running trial with what it has."""
+        """Ends every running trial with what it has; what the store refuses is mended when it is opened."""
         for live in list(self.running):
-            self.end(live, "pruned" if live.record.score else "failed", why)
+            with suppress(StoreError):
+                self.end(live, "pruned" if live.record.score else "failed", why)
 
     def _ask(self) -> tuple[Trial, Candidate]:
         for _ in range(_ILLEGAL):
             trial = self.study.ask()
+            if "parent" in trial.user_attrs:
+                # asked for by a process that goes on with its winner, or was killed before it did
+                self._refuse(trial, "another process goes on with this one")
+                continue
             try:
                 return trial, self.space.suggest(trial)
             except IllegalCandidateError as error:
-                trial.set_user_attr("illegal", str(error))
-                self.study.tell(trial, state=TrialState.FAIL)
+                self._refuse(trial, str(error))
         raise EvaluationError(f"{_ILLEGAL} proposals in a row were illegal: the space leaves no room")
+
+    def _ask_for(self, candidate: Candidate, parent: int | None) -> tuple[Trial, Candidate]:
+        for _ in range(_TAKEN):
+            self.study.enqueue_trial(dict(candidate), user_attrs={"parent": parent})
+            trial = self.study.ask()
+            if trial.user_attrs.get("parent", ...) == parent:
+                found = self.space.suggest(trial)
+                if found == candidate:
+                    return trial, found
+            self._refuse(trial, f"asked to go on from trial {parent}, and got another candidate")
+        raise EvaluationError(f"other processes took every trial that was to go on from trial {parent}")
+
+    def _refuse(self, trial: Trial, why: str) -> None:
+        """Ends a trial that was not begun; it has no row of ours and does not count."""
+        trial.set_user_attr("illegal", why)
+        self.study.tell(trial, state=TrialState.FAIL)
+
+    def _costs(self, record: Record, best: Checkpoint) -> Costs:
+        try:
+            return self.evaluator.costs(record.candidate, best, record.costs.seconds)
+        except Exception as error:  # whatever it is: a score without all its costs is better than none
+            self.memory.log(self.name, "costs not measured", repr(error), record.number)
+            return record.costs
 
     def _batch_size(self, budget: Budget, begun: int, seconds: float) -> int:
         size = _BATCH if budget.trials is None else min(_BATCH, budget.trials - begun)
@@ -211,7 +245,7 @@ class Search:
         # at least one trial whatever the budget, so that there is something to hand back
         if begun == 0:
             return min(size, 3 if budget.seconds is not None and budget.seconds < 30 else _BATCH)
-        return min(size, int(left / (seconds / begun)))
+        return min(size, int(left * begun / seconds)) if seconds > 0 else size
 
     def _climb(self, lives: list[_Live], budget: Budget) -> None:
         for rung in self.rungs:
@@ -252,10 +286,8 @@ class Search:
         )
 
     def _commonest_reason(self) -> str:
-        reasons = [record.reason for record in self.records if record.state == "failed"]
-        return (
-            f"most often: {max(set(reasons), key=reasons.count)}" if reasons else "the budget was too small"
-        )
+        reasons = Counter(record.reason for record in self.records if record.state == "failed")
+        return f"most often: {reasons.most_common(1)[0][0]}" if reasons else "the budget was too small"
 
 
 class _Saving:
