@@ -69,13 +69,20 @@ def decide(signature: Signature, ours: np.ndarray, rivals: Sequence[Rival], look
     rival = strongest(signature, rivals)
     gains = (ours - rival.test) * (1 if signature.higher_is_better else -1)
     difference, ci95 = float(gains.mean()), half_width(gains)
-    outcome: Ruling = "no difference"
-    if len(gains) < FEWEST:
-        outcome = "too few tasks"
-    elif abs(difference) > ci95:
-        outcome = "better" if difference > 0 else "worse"
+    outcome = _outcome(ours, rival.test, difference, ci95)
     sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks)
     return Verdict(outcome, rival.name, difference, ci95, sentence)
+
+
+def _outcome(ours: np.ndarray, theirs: np.ndarray, difference: float, ci95: float) -> Ruling:
+    if len(ours) < FEWEST:
+        return "too few tasks"
+    broken = tuple(not np.isfinite(scores).all() for scores in (ours, theirs))
+    if any(broken):  # what does not give a number on every task is worse than what does
+        return "no difference" if all(broken) else "worse" if broken[0] else "better"
+    if abs(difference) <= ci95:
+        return "no difference"
+    return "better" if difference > 0 else "worse"
 
 
 def _sentence(
