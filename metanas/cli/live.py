@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -14,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.text import Text
 
 from metanas.budget import Budget
+from metanas.cli.options import print_json
 from metanas.search import Moment
 from metanas.words import in_words
 from search_spaces import Record, Score
@@ -43,12 +43,12 @@ class JsonLines:
 
     def moment(self, moment: Moment) -> None:
         if moment.ended is not None:
-            print(json.dumps({"event": "trial", **trial_json(moment.ended)}), flush=True)
+            print_json({"event": "trial", **trial_json(moment.ended)})
 
     def progress(self, what: str, done: int, total: int) -> None: ...
 
     def note(self, text: str) -> None:
-        print(json.dumps({"event": "note", "text": text}), flush=True)
+        print_json({"event": "note", "text": text})
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -24,5 +25,13 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 
 def print_json(data: Any) -> None:
-    """One JSON document on stdout."""
-    click.echo(json.dumps(data))
+    """One JSON document on stdout, in one line; numbers that JSON does not have are null."""
+    click.echo(json.dumps(_finite(data), allow_nan=False))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    return [_finite(value) for value in data] if isinstance(data, (list, tuple)) else data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +12,7 @@ import click
 
 from metanas.budget import Budget, parse
 from metanas.cli.live import View, score_json, view_for
+from metanas.cli.options import HELP, print_json, store_option
 from metanas.cli.summary import print_summary
 from metanas.cli.wiring import Request, check_writable, open_search, output_path, quiet_optuna
 from metanas.finish import Winner, finish
@@ -23,21 +24,14 @@ from metanas.words import in_words
 from search_spaces.errors import BudgetError
 from storage import Store
 
-STORE = "sqlite:///metanas.db"
 _DEFAULT_BUDGET = "10m"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument("family")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--study", help="Name of the study; one that is there goes on. [default: the family's name]")
-@click.option(
-    "--store",
-    default=STORE,
-    show_default=True,
-    envvar="METANAS_STORE",
-    help="Database URL, or an SQLite file.",
-)
+@store_option
 @click.option(
     "--budget",
     "budget_text",
@@ -120,7 +114,9 @@ def command(
 def _budget(text: str | None, trials: int | None) -> Budget:
     if trials is not None and trials < 1:
         raise BudgetError(f"--trials should be at least 1, not {trials}")
-    return Budget(parse(text or _DEFAULT_BUDGET) if text or trials is None else None, trials)
+    if text is None and trials is None:
+        text = _DEFAULT_BUDGET
+    return Budget(None if text is None else parse(text), trials)
 
 
 def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool) -> None:
@@ -128,14 +124,26 @@ def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool
         search.run(budget)
         winner = finish(search, budget)
         judgement = judge(search, winner, budget)
+        result = _save(search, store, winner, judgement, budget)
     except KeyboardInterrupt:
         view.__exit__(None, None, None)
         scored = sum(record.score is not None for record in search.records)
-        again = f"metanas {' '.join(sys.argv[1:])}"
+        again = shlex.join(["metanas", *sys.argv[1:]])
         click.echo(
             f"stopped; {scored} scored trials of study {search.name} are kept. To go on: {again}", err=True
         )
         raise
+    view.__exit__(None, None, None)
+    if as_json:
+        print_json(result)
+    else:
+        print_summary(search, winner, judgement, result)
+
+
+def _save(
+    search: Search, store: Store, winner: Winner, judgement: Judgement, budget: Budget
+) -> dict[str, Any]:
+    """Writes learner, picture and result; the result."""
     search.tell("writing the learner and the picture")
     learner, picture = output_path(search.name, ".metanas"), output_path(search.name, ".png")
     saved = {"learner": str(learner), "picture": str(picture), "store": store.shown}
@@ -144,11 +152,7 @@ def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool
     save_picture(picture, search, winner, judgement)
     result["seconds"] = budget.spent
     store.save_result(search.name, result)
-    view.__exit__(None, None, None)
-    if as_json:
-        print(json.dumps(result), flush=True)
-    else:
-        print_summary(search, winner, judgement, result)
+    return result
 
 
 def result_json(

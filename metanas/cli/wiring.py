@@ -5,23 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import optuna
 import torch
 
 from controllers.pruning import ladder, successive_halving
-from metanas.engine import resolve_device
+from metanas.cli.settings import refuse_others, settings
+from metanas.engine import EXECUTIONS, resolve_device
 from metanas.evaluator import Evaluator, Setting
 from metanas.search import Listener, Search
 from metanas.seeds import derive
 from metanas.tasks.family import Family, Source
 from search_spaces import Signature, Space, catalogue, plugins
-from search_spaces.errors import BudgetError, DataError
+from search_spaces.errors import BudgetError, DataError, DeviceError
 from storage import Store, reconcile
+from storage.text import check_name
 
 FAMILIES = ("metanas.tasks.families", "metanas.families")
 CONTROLLERS = ("controllers", "metanas.controllers")
@@ -69,34 +72,54 @@ def open_search(request: Request, listen: Listener, tell: Callable[[str], None])
     Raises:
         MetanasError: Whatever is wrong with the request.
     """
+    check_name(request.study)
     device = resolve_device(request.device)
+    if request.execution not in EXECUTIONS:
+        raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {request.execution!r}")
     controller = plugins.load(*CONTROLLERS, request.controller)
     family = load_family(request.family, request.source)
     for note in family.notes:
         tell(note)
     setting, signature = _setting(family, request)
     space = _space(request, family, signature)
-    family.to(device)
-    store = Store.open(request.store)
-    seed = _seed(store, request)
-    evaluator = Evaluator(
-        family,
-        signature,
-        setting,
-        device,
-        execution=request.execution,
-        seed=seed,
-        valid_tasks=_VALID_TASKS[family.kind],
-    )
     kind = "images" if len(signature.input_shape) == 3 else "tables"
     rungs = ladder(request.rung or _RUNG[kind], _RUNGS)
     if kind == "tables" and device.type == "cpu":
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
-    store.save_study(request.study, _settings(family, signature, setting, space, rungs, seed))
-    study = _optuna_study(store, request.study, signature, rungs)
-    reconcile(store, study)
-    study.sampler = controller.build(space, derive(seed, "controller", len(store.records(request.study))))
-    return Search(request.study, space, study, store, evaluator, rungs, seed, listen, versions()), store
+    family.to(device)
+    store = Store.open(request.store)
+    try:
+        known = {summary.name: summary.settings for summary in store.studies()}.get(request.study, {})
+        # the user's seed, else that of the study if it is there already
+        seed = int(known.get("seed", 0)) if request.seed is None else request.seed
+        shared = settings(family, signature, setting, space, rungs, seed)
+        if known:
+            refuse_others(request.study, known, shared)
+        evaluator = _evaluator(family, signature, setting, device, request.execution, seed)
+        store.save_study(request.study, shared)
+        study = _optuna_study(store, request.study, signature, rungs)
+        reconcile(store, study)
+        tried = len(store.records(request.study))
+        study.sampler = controller.build(space, derive(seed, "controller", tried))
+        found = Search(request.study, space, study, store, evaluator, rungs, seed, listen, versions())
+    except BaseException:
+        store.close()
+        raise
+    return found, store
+
+
+def _evaluator(
+    family: Family, signature: Signature, setting: Setting, device: torch.device, execution: str, seed: int
+) -> Evaluator:
+    return Evaluator(
+        family,
+        signature,
+        setting,
+        device,
+        execution=execution,
+        seed=seed,
+        valid_tasks=_VALID_TASKS[family.kind],
+    )
 
 
 def versions() -> dict[str, str]:
@@ -112,8 +135,6 @@ def versions() -> dict[str, str]:
 
 def quiet_optuna() -> None:
     """Optuna's own messages are for its developers; ours say the same in our words."""
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     logging.getLogger("alembic").setLevel(logging.ERROR)
@@ -131,7 +152,14 @@ def check_writable(path: Path) -> None:
     Raises:
         DataError: If it could not.
     """
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
+    try:
+        if path.is_dir():
+            raise DataError(f"cannot write {path}: it is a folder")
+        if not path.parent.is_dir():
+            raise DataError(f"cannot write {path}: there is no folder {path.parent}")
+    except OSError as error:  # the name is too long
+        raise DataError(f"cannot write {path.name[:40]}…: {error.strerror}") from None
+    if not os.access(path.parent, os.W_OK):
         raise DataError(f"cannot write {path}: go to a folder that you may write to")
 
 
@@ -167,34 +195,7 @@ def _space(request: Request, family: Family, signature: Signature) -> Space:
     )
 
 
-def _seed(store: Store, request: Request) -> int:
-    """The user's seed, else that of the study if it is there already, else 0."""
-    if request.seed is not None:
-        return request.seed
-    known = {summary.name: summary.settings for summary in store.studies()}
-    return int(known.get(request.study, {}).get("seed", 0))
-
-
-def _settings(
-    family: Family, signature: Signature, setting: Setting, space: Space, rungs: tuple[int, ...], seed: int
-) -> Mapping[str, Any]:
-    """What every run of a study must share, else its trials could not be compared."""
-    return {
-        "family": family.facts(),
-        "signature": signature.to_dict(),
-        "ways": setting.ways,
-        "shots": setting.shots,
-        "queries": setting.queries,
-        "seed": seed,
-        "space": space.to_json(),
-        "rungs": list(rungs),
-        "preprocessing": family.preprocessing,
-    }
-
-
-def _optuna_study(store: Store, name: str, signature: Signature, rungs: tuple[int, ...]) -> Any:
-    import optuna
-
+def _optuna_study(store: Store, name: str, signature: Signature, rungs: tuple[int, ...]) -> optuna.Study:
     direction: Literal["maximize", "minimize"] = "maximize" if signature.higher_is_better else "minimize"
     study = optuna.create_study(
         study_name=name,
