@@ -50,7 +50,7 @@ def choices(
     """
     shots = ["same"] + (["double", "mixed"] if _fits(2 * signature.shots, examples) else [])
     return (
-        Real("learning_rate", 3e-4, 1e-2, log=True),
+        Real("learning_rate", 1e-3, 1e-2, log=True),
         Categorical("schedule", ("constant", "cosine")),
         Real("weight_decay", 1e-6, 1e-2, log=True),
         Categorical("shots", tuple(shots)),
@@ -66,9 +66,9 @@ def _batch(signature: Signature, train_ways: int | None, examples: int | None) -
         )
     most = train_ways or _MULTIPLES[-1] * signature.outputs
     ways = tuple(m * signature.outputs for m in _MULTIPLES if m == 1 or m * signature.outputs <= most)
-    queries = tuple(n for n in (5, 10) if _fits(2 * signature.shots + n, examples)) or (1,)
+    queries = tuple(n for n in (3, 5) if _fits(2 * signature.shots + n, examples)) or (1,)
     # classes, not tasks, a meta-batch: as many 40-way tasks as 5-way ones would cost 8 times as much
-    classes = tuple(m * signature.outputs for m in (8, 16))
+    classes = tuple(m * signature.outputs for m in (4, 8))
     return (
         Categorical("ways", ways, ordered=True),
         Categorical("classes", classes, ordered=True),
