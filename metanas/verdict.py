@@ -67,8 +67,9 @@ def decide(signature: Signature, ours: np.ndarray, rivals: Sequence[Rival], look
         looks: How often this study has looked at its test tasks, this time included.
     """
     rival = strongest(signature, rivals)
-    gains = (ours - rival.test) * (1 if signature.higher_is_better else -1)
-    difference, ci95 = float(gains.mean()), half_width(gains)
+    with np.errstate(invalid="ignore", over="ignore"):  # scores may be infinite
+        gains = (ours - rival.test) * (1 if signature.higher_is_better else -1)
+        difference, ci95 = float(gains.mean()), half_width(gains)
     outcome = _outcome(ours, rival.test, difference, ci95)
     sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks)
     return Verdict(outcome, rival.name, difference, ci95, sentence)

@@ -1,0 +1,141 @@
+"""The verdict: which baseline counts, and what the test tasks say of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from metanas.verdict import FEWEST, Rival, decide, strongest
+from search_spaces import Signature
+
+REGRESSION = Signature("regression", (1,), 1, 5)
+PICTURES = Signature("classification", (1, 8, 8), 5, 1)
+BOTH = pytest.mark.parametrize("signature", [REGRESSION, PICTURES], ids=lambda s: s.kind)
+FLIPPED = {"better": "worse", "worse": "better", "no difference": "no difference"}
+
+
+def scores(rng: np.random.Generator, mean: float, tasks: int = 100) -> np.ndarray:
+    return mean + rng.normal(0, 0.05, tasks)
+
+
+def worse_by(signature: Signature, amount: float) -> float:
+    return -amount if signature.higher_is_better else amount
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("gap", "tasks", "outcome"),
+    [
+        (0.1, 100, "better"),
+        (-0.1, 100, "worse"),
+        (0.0, 100, "no difference"),
+        (0.1, FEWEST - 1, "too few tasks"),
+        (0.1, FEWEST, "better"),
+    ],
+)
+def test_the_four_outcomes(
+    signature: Signature, gap: float, tasks: int, outcome: str, rng: np.random.Generator
+) -> None:
+    ours = scores(rng, 0.5, tasks)
+    noise = rng.normal(0, 0.02, tasks)
+    theirs = ours + worse_by(signature, gap) + noise - noise.mean()
+    verdict = decide(signature, ours, [Rival("kNN", 0.5, theirs)])
+    assert (verdict.outcome, verdict.against) == (outcome, "kNN")
+    assert verdict.difference == pytest.approx(gap, abs=1e-9)  # above 0 where ours is better, always
+
+
+@BOTH
+def test_the_rival_is_the_one_that_validation_chose_not_the_test_tasks(
+    signature: Signature, rng: np.random.Generator
+) -> None:
+    good, bad = (0.9, 0.1) if signature.higher_is_better else (0.1, 0.9)
+    rivals = [
+        Rival("lucky in the test", bad, np.full(50, good)),
+        Rival("best in validation", good, np.full(50, bad)),
+    ]
+    for order in (rivals, rivals[::-1]):
+        assert strongest(signature, order).name == "best in validation"
+        assert decide(signature, scores(rng, 0.5, 50), order).against == "best in validation"
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=FEWEST, max_size=60),
+    st.sampled_from([REGRESSION, PICTURES]),
+)
+def test_the_other_way_round_the_verdict_is_the_other(
+    pairs: list[tuple[float, float]], signature: Signature
+) -> None:
+    ours, theirs = np.array(pairs).T
+    one = decide(signature, ours, [Rival("a", 0.0, theirs)])
+    two = decide(signature, theirs, [Rival("b", 0.0, ours)])
+    assert two.outcome == FLIPPED[one.outcome]
+    assert (two.difference, two.ci95) == (pytest.approx(-one.difference), pytest.approx(one.ci95))
+
+
+@BOTH
+def test_the_interval_is_that_of_the_paired_t_test(signature: Signature, rng: np.random.Generator) -> None:
+    ours, theirs = scores(rng, 0.5), scores(rng, 0.52)
+    verdict = decide(signature, ours, [Rival("kNN", 0.5, theirs)])
+    low, high = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert verdict.ci95 == pytest.approx((high - low) / 2)
+    assert abs(verdict.difference) == pytest.approx(abs(low + high) / 2)
+
+
+def test_pairing_finds_what_unpaired_scores_would_hide(rng: np.random.Generator) -> None:
+    hard = rng.gamma(1.0, 2.0, 200)  # tasks differ far more than learners do
+    verdict = decide(REGRESSION, hard, [Rival("kNN", 1.0, hard + 0.01 + rng.normal(0, 0.001, 200))])
+    assert verdict.outcome == "better"
+
+
+def test_equal_scores_are_no_difference() -> None:
+    verdict = decide(REGRESSION, np.ones(40), [Rival("kNN", 1.0, np.ones(40))])
+    assert (verdict.outcome, verdict.difference, verdict.ci95) == ("no difference", 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "outcome"),
+    [(math.nan, 1.0, "worse"), (1.0, math.inf, "better"), (math.inf, math.inf, "no difference")],
+)
+def test_what_gives_no_number_on_a_task_is_worse_than_what_does(
+    ours: float, theirs: float, outcome: str
+) -> None:
+    mine, other = np.ones(40), np.ones(40)
+    mine[3], other[3] = ours, theirs
+    assert decide(REGRESSION, mine, [Rival("MAML", 1.0, other)]).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("gap", "tasks", "opening"),
+    [
+        (0.1, 1000, "Better than kNN, the strongest baseline: accuracy 50.0 % against 40.0 % on 1,000 fresh"),
+        (-0.1, 40, "Worse than kNN: use that instead, or search longer: accuracy 50.0 % against 60.0 %"),
+        (0.0, 40, "No difference from kNN can be shown: accuracy 50.0 % against 50.0 % on 40 fresh tasks"),
+        (0.1, 5, "Too few tasks (5) to say whether it beats kNN: accuracy 50.0 % against 40.0 % on 5"),
+    ],
+)
+def test_the_sentence_says_it_all_to_a_person(gap: float, tasks: int, opening: str) -> None:
+    ours = np.full(tasks, 0.5)
+    said = decide(PICTURES, ours, [Rival("kNN", 0.5, ours - gap)]).sentence
+    assert said.startswith(opening)
+    assert said.endswith("(95 % interval, paired by task).")
+    assert "look" not in said
+    assert re.search(rf"a gain of {100 * gap:.1f} % ± 0\.0 %", said)
+
+
+def test_the_sentence_gives_figures_of_regression_in_their_own_units() -> None:
+    said = decide(REGRESSION, np.full(50, 0.25), [Rival("MAML", 1.0, np.full(50, 1.5))]).sentence
+    assert "mean squared error 0.25 against 1.5 on 50 fresh tasks, a gain of 1.25 ± 0" in said
+
+
+def test_a_second_look_at_the_test_tasks_is_owned_up_to() -> None:
+    rival = Rival("kNN", 0.5, np.full(40, 0.4))
+    first, third = (decide(PICTURES, np.full(40, 0.5), [rival], looks) for looks in (1, 3))
+    assert "look 3 at this study's test tasks" in third.sentence
+    assert replace(third, sentence="") == replace(first, sentence="")
