@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Any
@@ -16,8 +16,10 @@ from metanas.engine.program import at, count
 from metanas.evaluator import Evaluator, Job
 from metanas.legs import in_legs
 from metanas.seeds import derive
+from metanas.tasks.family import Family, Limits
 from metanas.verdict import Rival
 from search_spaces import Candidate, Signature
+from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
 
 _TUNING_TASKS = 100  # validation tasks that settings are chosen on
@@ -80,21 +82,27 @@ def run_simple(evaluator: Evaluator, method: Simple, test: Episodes) -> Rival:
     return Rival(method.name, float(scores(best, evaluator.valid).mean()), scores(best, test))
 
 
-def hand_set(signature: Signature, augmentations: Sequence[str]) -> dict[str, Candidate]:
+def hand_set(signature: Signature, family: Family) -> dict[str, Candidate]:
     """Meta-learners with the settings of their papers, as somebody who searches nothing would take them.
+
+    Where the family has fewer classes or examples than a paper's training tasks, they take what there is.
+
+    Args:
+        signature: Of the tasks that are scored.
+        family: Whose they are.
 
     References:
         Finn, Abbeel, Levine, *MAML*, 2017, https://arxiv.org/abs/1703.03400
         Snell, Swersky, Zemel, *Prototypical Networks*, 2017, https://arxiv.org/abs/1703.05175
     """
     # both papers count turned characters as classes of their own
-    turned = {"outer.augmentation": "rotations" if "rotations" in augmentations else "none"}
+    turned = {"outer.augmentation": "rotations" if "rotations" in family.augmentations else "none"}
     if signature.kind == "regression":
-        return {"MAML": Candidate(_network(signature, "none", 40) | _maml(signature) | turned)}
+        return {"MAML": Candidate(_network(signature, "none", 40) | _maml(signature, family.limits) | turned)}
     return {
-        "MAML": Candidate(_network(signature, "support", 32) | _maml(signature) | turned),
+        "MAML": Candidate(_network(signature, "support", 32) | _maml(signature, family.limits) | turned),
         "Prototypical networks": Candidate(
-            _network(signature, "running", 64) | _prototypes(signature) | turned
+            _network(signature, "running", 64) | _prototypes(signature, family.limits) | turned
         ),
     }
 
@@ -107,17 +115,18 @@ def run_hand_set(
     steps: int,
     left: Callable[[], float],
     seed: int,
-) -> Rival | None:
+) -> Rival:
     """Meta-trains a hand-set candidate with a budget of its own; the best of its legs by validation.
 
-    Returns:
-        None where it could not be scored at all.
+    Raises:
+        EvaluationError: Where it could not be scored at all; says why.
     """
     sign = 1 if evaluator.signature.higher_is_better else -1
     outcomes = [leg.outcome for leg in in_legs(evaluator, Job(candidate, derive(seed, name)), steps, left)]
     scored = [o for o in outcomes if o.score is not None and o.checkpoint is not None]
     if not scored:
-        return None
+        reason = f"{outcomes[-1].ended}: {outcomes[-1].reason}" if outcomes else "no time was left for it"
+        raise EvaluationError(f"baseline {name} could not be scored ({reason})")
     best = max(scored, key=lambda o: sign * o.score.value)  # type: ignore[union-attr]
     assert best.score is not None
     assert best.checkpoint is not None
@@ -142,7 +151,7 @@ def _network(signature: Signature, norm: str, width: int) -> dict[str, Any]:
     return {"architecture": "mlp"} | {f"architecture.mlp.{name}": value for name, value in mlp.items()}
 
 
-def _maml(signature: Signature) -> dict[str, Any]:
+def _maml(signature: Signature, limits: Limits) -> dict[str, Any]:
     regression = signature.kind == "regression"
     steps = 5 if regression else 1
     gradient: dict[str, Any] = {"steps": steps, "order": 2, "step_size": "fixed", "scope": "all"}
@@ -153,13 +162,19 @@ def _maml(signature: Signature) -> dict[str, Any]:
     return (
         rule
         | {"rule.gradient.head": "rows"}
-        | _outer(ways=signature.outputs, classes=16 * signature.outputs, queries=5)
+        | _outer(ways=signature.outputs, classes=16 * signature.outputs, queries=_queries(signature, limits))
     )
 
 
-def _prototypes(signature: Signature) -> dict[str, Any]:
+def _prototypes(signature: Signature, limits: Limits) -> dict[str, Any]:
     rule = {"rule": "prototype", "rule.prototype.distance": "euclid"}
-    return rule | _outer(ways=4 * signature.outputs, classes=8 * signature.outputs, queries=5)
+    most, usual = (limits.ways or {}).get("train"), 4 * signature.outputs
+    ways = usual if most is None else min(usual, most)
+    return rule | _outer(ways=ways, classes=8 * signature.outputs, queries=_queries(signature, limits))
+
+
+def _queries(signature: Signature, limits: Limits) -> int:
+    return 5 if limits.examples is None else max(1, min(5, limits.examples - signature.shots))
 
 
 def _outer(shots: str = "same", **values: Any) -> dict[str, Any]:

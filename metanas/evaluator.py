@@ -18,7 +18,7 @@ from metanas.engine.program import at
 from metanas.scoring import is_transductive, summarise, task_scores
 from metanas.seeds import derive, generator
 from metanas.tasks.family import Family, Split
-from metanas.training import Checkpoint, Rate, Trained, as_dtype, train
+from metanas.training import Checkpoint, Schedule, Trained, as_dtype, train
 from search_spaces import Candidate, Costs, Score, Signature, catalogue
 from search_spaces.errors import MetanasError, NoRoomError
 from search_spaces.outer import Outer
@@ -123,7 +123,7 @@ class Evaluator:
         self,
         jobs: Sequence[Job],
         until: int,
-        rate: Rate,
+        schedule: Schedule,
         seconds: Callable[[], float],
         *,
         patient: bool = False,
@@ -135,7 +135,7 @@ class Evaluator:
         Args:
             jobs: What to take further.
             until: Rung, in meta-steps.
-            rate: Learning rates by outer settings and meta-step.
+            schedule: Learning rates by outer settings and meta-step.
             seconds: That a job may take, asked when its turn comes.
             patient: Whether to use all of that, and score what it came to.
 
@@ -145,7 +145,9 @@ class Evaluator:
         for group in self._groups(jobs):
             allowed = seconds() * len(group)
             yield from zip(
-                group, self._evaluate([jobs[i] for i in group], until, rate, allowed, patient), strict=True
+                group,
+                self._evaluate([jobs[i] for i in group], until, schedule, allowed, patient),
+                strict=True,
             )
 
     def engine(self, candidate: Candidate) -> Engine:
@@ -200,24 +202,28 @@ class Evaluator:
         return list(found.values())
 
     def _evaluate(
-        self, jobs: list[Job], until: int, rate: Rate, seconds: float, patient: bool
+        self, jobs: list[Job], until: int, schedule: Schedule, seconds: float, patient: bool
     ) -> list[Outcome]:
         start = clock(self.device)
         try:
-            outcomes = self._train_and_score(jobs, until, rate, seconds, patient)
+            outcomes = self._train_and_score(jobs, until, schedule, seconds, patient)
         except Exception as error:
-            ended: Ended = "out of memory" if isinstance(error, NoRoomError) else "error"
+            no_room = isinstance(error, NoRoomError)
+            if no_room and len(jobs) > 1:  # together they do not fit; alone they may
+                alone = (self._evaluate([job], until, schedule, seconds / len(jobs), patient) for job in jobs)
+                return [outcome for found in alone for outcome in found]
+            ended: Ended = "out of memory" if no_room else "error"
             outcomes = [Outcome(job, ended, _one_line(error)) for job in jobs]
         share = (clock(self.device) - start) / len(jobs)
         return [replace(outcome, seconds=share) for outcome in outcomes]
 
     def _train_and_score(
-        self, jobs: list[Job], until: int, rate: Rate, seconds: float, patient: bool
+        self, jobs: list[Job], until: int, schedule: Schedule, seconds: float, patient: bool
     ) -> list[Outcome]:
         engine = self.engine(jobs[0].candidate)
-        checkpoints = [job.checkpoint or self._start(engine, job.seed) for job in jobs]
+        checkpoints = [job.checkpoint or self._start(job) for job in jobs]
         outers = [self._outer(job.candidate) for job in jobs]
-        done = self._train(engine, outers, checkpoints, until, rate, seconds, patient)
+        done = self._train(engine, outers, checkpoints, until, schedule, seconds, patient)
         if not done.complete and not patient:
             reason = f"needs about {done.needs:.0f} s to meta-step {until}, may take {seconds:.0f} s"
             return [Outcome(job, "timeout", reason, ms=done.ms) for job in jobs]
@@ -230,14 +236,16 @@ class Evaluator:
         outers: list[Outer],
         checkpoints: list[Checkpoint],
         until: int,
-        rate: Rate,
+        schedule: Schedule,
         seconds: float,
         patient: bool,
     ) -> Trained:
         """Trains; where not even one task at a time fits, with ever smaller meta-batches."""
         while True:
             try:
-                return train(engine, self.family, outers, checkpoints, until, rate, seconds, patient=patient)
+                return train(
+                    engine, self.family, outers, checkpoints, until, schedule, seconds, patient=patient
+                )
             except NoRoomError:
                 if outers[0].tasks == 1:
                     raise
@@ -249,8 +257,10 @@ class Evaluator:
             return Outcome(job, "diverged", f"no finite score at meta-step {checkpoint.step}", ms=ms)
         return Outcome(job, "scored", "", checkpoint, score, ms=ms)
 
-    def _start(self, engine: Engine, seed: int) -> Checkpoint:
-        return Checkpoint.start(engine.program, derive(seed, "init"), self.device, self._dtype)
+    def _start(self, job: Job) -> Checkpoint:
+        # the candidate's own: that of its shape's engine may start from another one's reals
+        program = Program.of(catalogue.build(job.candidate, self.signature))
+        return Checkpoint.start(program, derive(job.seed, "init"), self.device, self._dtype)
 
     def _outer(self, candidate: Candidate) -> Outer:
         return catalogue.settings(candidate, self.signature)

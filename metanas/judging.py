@@ -18,6 +18,7 @@ from metanas.search import Search
 from metanas.seeds import derive
 from metanas.verdict import Rival, Verdict, decide
 from search_spaces import Score
+from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
 
 TEST_TASKS = 1000
@@ -76,7 +77,7 @@ def _rivals(search: Search, winner: Winner, test: Episodes, budget: Budget) -> l
     for method in simple(evaluator):
         search.tell(f"baseline: {method.name}")
         rivals.append(run_simple(evaluator, method, test))
-    learners = hand_set(evaluator.signature, evaluator.family.augmentations)
+    learners = hand_set(evaluator.signature, evaluator.family)
     for i, (name, candidate) in enumerate(learners.items()):
         search.tell(f"baseline: {name}, hand-set, meta-trained")
         # what is left is shared equally among those to come
@@ -86,10 +87,12 @@ def _rivals(search: Search, winner: Winner, test: Episodes, budget: Budget) -> l
             (lambda: math.inf) if math.isinf(share) else (lambda end=end: max(0.0, end - time.monotonic()))
         )
         steps = search.rungs[-1]
-        rival = run_hand_set(
-            evaluator, name, candidate, test, steps, seconds, derive(search.seed, "baseline")
-        )
-        rivals += [rival] if rival else []
+        seed = derive(search.seed, "baseline")
+        try:
+            rivals.append(run_hand_set(evaluator, name, candidate, test, steps, seconds, seed))
+        except EvaluationError as error:
+            search.memory.log(search.name, "baseline left out", str(error))
+            search.tell(str(error))
     return rivals
 
 

@@ -34,6 +34,8 @@ def task_scores(signature: Signature, prediction: Tensor, episodes: Episodes) ->
         rows = ((prediction - y) ** 2).mean(-1)
     else:
         rows = (prediction.argmax(-1) == y.argmax(-1)).to(prediction.dtype)
+        # what diverged predicts no class, not the first
+        rows = torch.where(prediction.isfinite().all(-1), rows, torch.nan)
     mask = episodes.get("query_mask")
     if mask is None:
         return rows.mean(1)
@@ -41,9 +43,10 @@ def task_scores(signature: Signature, prediction: Tensor, episodes: Episodes) ->
 
 
 def half_width(values: np.ndarray) -> float:
-    """Half of the 95 % interval of the mean of independent values ``(T,)``; infinite below two."""
-    if len(values) < 2:
-        return math.inf
+    """Half of the 95 % interval of the mean of independent values ``(T,)``; infinite where it has none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if len(values) < 2 or not np.isfinite(np.var(values)):
+            return math.inf
     return float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
 
 
@@ -51,7 +54,8 @@ def summarise(
     signature: Signature, values: np.ndarray, split: str, transductive: bool | None = None
 ) -> Score:
     """The mean over tasks ``(T,)``, with its interval."""
-    value, ci95 = float(np.mean(values)), half_width(values)
+    with np.errstate(over="ignore"):
+        value, ci95 = float(np.mean(values)), half_width(values)
     return Score(signature.metric, value, ci95, len(values), split, transductive)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,8 +27,6 @@ _CHECK_EVERY = 10  # meta-steps of a GPU between two looks at the clock
 # looks at the clock → times the time allowed, beyond which going on is then hopeless: the first steps
 # also pay for measuring and tracing, so the first looks forgive more
 _PATIENCE = {2: 4.0, 4: 1.3}
-
-Rate = Callable[[Outer, int], float]
 
 
 @dataclass(frozen=True)
@@ -93,26 +91,42 @@ class Trained:
     needs: float
 
 
-def scheduled(horizon: int) -> Rate:
-    """Learning rates of a trial whose last rung is ``horizon``: a short rise, then as its schedule says."""
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rates over a stretch of meta-training: a short rise, then as its kind says.
 
-    def rate(outer: Outer, step: int) -> float:
-        rise = min(1.0, (step + 1) / _WARM_UP)
+    Attributes:
+        horizon: Meta-steps of the whole, over which learning rates fall and rules count their progress.
+        to_zero: Whether they fall straight to nothing, whatever the outer settings say.
+    """
+
+    horizon: int
+    to_zero: bool
+
+    def __call__(self, outer: Outer, step: int) -> float:
+        """The learning rate of a meta-step, from 0."""
+        return outer.learning_rate * min(1.0, (step + 1) / _WARM_UP) * self._falling(outer, step)
+
+    def progress(self, step: int) -> float:
+        """The part that is done, in [0, 1]."""
+        return min(1.0, step / self.horizon)
+
+    def _falling(self, outer: Outer, step: int) -> float:
+        if self.to_zero:
+            return 1 - self.progress(step)
         if outer.schedule == "constant":
-            return outer.learning_rate * rise
-        falling = 0.5 * (1 + math.cos(math.pi * min(1.0, step / horizon)))
-        return outer.learning_rate * rise * (_FLOOR + (1 - _FLOOR) * falling)
-
-    return rate
+            return 1.0
+        return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * self.progress(step)))
 
 
-def annealed(steps: int) -> Rate:
-    """Learning rates of a last stretch: a short rise, then straight down to nothing."""
+def scheduled(horizon: int) -> Schedule:
+    """Of a trial whose last rung is ``horizon``: as its outer settings say."""
+    return Schedule(horizon, to_zero=False)
 
-    def rate(outer: Outer, step: int) -> float:
-        return outer.learning_rate * min(1.0, (step + 1) / _WARM_UP) * max(0.0, 1 - step / steps)
 
-    return rate
+def annealed(steps: int) -> Schedule:
+    """Of a last stretch of so many meta-steps: down to nothing."""
+    return Schedule(steps, to_zero=True)
 
 
 def train(
@@ -121,7 +135,7 @@ def train(
     outers: Sequence[Outer],
     checkpoints: Sequence[Checkpoint],
     until: int,
-    rate: Rate,
+    schedule: Schedule,
     seconds: float = math.inf,
     *,
     patient: bool = False,
@@ -134,7 +148,7 @@ def train(
         outers: Their outer settings; equal in all but rates, schedule and weight decay.
         checkpoints: Where they are: at the same meta-step.
         until: Meta-step to stop at.
-        rate: Their learning rates.
+        schedule: Their learning rates.
         seconds: That it may take; stops early, once it is known that it would take longer.
         patient: Whether to use all of ``seconds`` even so, and stop only then.
 
@@ -149,15 +163,15 @@ def train(
     drawn = _episodes(engine, family, outers[0], checkpoints, now.meta.dtype)
     while step < until and not pace.over:
         episodes, keys = next(drawn)
-        progress = torch.tensor(step / until, dtype=now.meta.dtype, device=engine.device)
+        progress = torch.tensor(schedule.progress(step), dtype=now.meta.dtype, device=engine.device)
         found = engine.gradients(now.meta, now.buffers, episodes, keys, progress, until - step)
         gradients, loss, observed = found
-        rates = _column([rate(outer, step) for outer in outers], now.meta)
+        rates = _column([schedule(outer, step) for outer in outers], now.meta)
         now = update(now, gradients, observed, rates, decays, step)
         losses.append(loss)
         step += 1
         pace.step()
-    return Trained(_unstack(now, checkpoints, step, losses), step == until, pace.ms, pace.needs)
+    return Trained(_unstack(now, checkpoints, step, losses), step >= until, pace.ms, pace.needs)
 
 
 class _Pace:

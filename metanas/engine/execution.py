@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
-from metanas.engine.devices import clock
+from metanas.engine.devices import clock, is_out_of_memory
 from metanas.engine.tidy import tidy
 
 EXECUTIONS = ("auto", "sequential", "vmap", "replay")
 # below this many milliseconds a task, a task on its own cannot win: dispatching it costs as much
 _SEQUENTIAL_FLOOR_MS = 0.5
-# tracing costs about as much as this many batched steps, and saves about half of each
-_TRACE_STEPS = 120
+# tracing costs about as much as 120 batched steps, and saves about half of each that follows
+_TRACE_STEPS = 240
 
 _WARM_UPS = {"vmap": 1, "sequential": 0, "replay": 1}
 _TIMED = {"vmap": 3, "sequential": 1, "replay": 3}
@@ -84,9 +84,16 @@ class Fastest:
         return min(self.ms, key=self.ms.__getitem__) if self.ms else next(iter(self._ways))
 
     def __call__(self, *args: Any, calls_left: int) -> Any:
-        name = self._next(calls_left)
-        if name is None:
-            return self._ways[self.chosen](*args)
+        while True:
+            name = self._next(calls_left)
+            try:
+                return self._ways[self.chosen](*args) if name is None else self._measure(name, args)
+            except Exception as error:
+                # a rule may be beyond batching or tracing: then it is run in one of the ways that are left
+                if is_out_of_memory(error) or not self._drop(name or self.chosen):
+                    raise
+
+    def _measure(self, name: str, args: tuple[Any, ...]) -> Any:
         start = clock(self._device)
         result = self._ways[name](*args)
         elapsed = (clock(self._device) - start) * 1e3
@@ -95,7 +102,7 @@ class Fastest:
             self.ms[name] = min(elapsed, self.ms.get(name, elapsed))
         return result
 
-    def drop(self, name: str) -> bool:
+    def _drop(self, name: str) -> bool:
         """Gives up one way of running; False where it is the last."""
         if len(self._ways) == 1:
             return False

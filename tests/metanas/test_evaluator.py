@@ -154,10 +154,6 @@ def test_candidates_of_one_shape_run_as_one_batch_and_do_not_notice(
         agree(outcome, alone)
 
 
-SHARED = "engine() keeps the program of a shape's first candidate, and _start() takes initial values from it"
-
-
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason=SHARED)
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -85,7 +85,6 @@ def test_stopping_on_the_way_changes_no_bit(family: Family, kind: Any, execution
     assert same(go(family, 7, 32, 33, 40, program=program, execution=execution), straight)
 
 
-@pytest.mark.xfail(strict=True, reason="train() gives rules step / until of the stretch, not of the trial")
 def test_stopping_on_the_way_changes_nothing_for_rules_that_know_their_progress(family: Family) -> None:
     class Warming(Ridge):
         def outer_loss(self, *args: Any) -> Any:

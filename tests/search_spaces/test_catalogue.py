@@ -112,7 +112,7 @@ def test_named_methods_are_points_of_the_space() -> None:
     names = ("depth", "width", "kernel", "activation", "norm", "downsample", "residual")
     conv4 = dict(zip(names, (4, 64, 3, "relu", "running", "pool", False), strict=True))
     conv4 = {"architecture": "conv", **{f"architecture.conv.{name}": value for name, value in conv4.items()}}
-    images = {**outside, "outer.ways": 40, "outer.classes": 80, "outer.queries": 10}
+    images = {**outside, "outer.ways": 40, "outer.classes": 40, "outer.queries": 5}
     prototypes = {"rule": "prototype", "rule.prototype.distance": "euclid"}
     ridge = {"rule": "ridge", "rule.ridge.strength": 0.1}
     for rule in (prototypes, ridge):
