@@ -50,7 +50,7 @@ def in_legs(
         total = (
             steps if open_ended else at + (10 * _PILOT if ms is None else int(_TRAINING * left() * 1e3 / ms))
         )
-        until = min(total, at + _PILOT) if pilot else at + (total - at) // (_LEGS - leg)
+        until = min(total, at + (_PILOT if pilot else max(1, (total - at) // (_LEGS - leg))))
         if until <= at:
             return
         for _, outcome in evaluator.evaluate([job], until, annealed(total), left, patient=True):

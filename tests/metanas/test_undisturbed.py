@@ -1,0 +1,80 @@
+"""Ctrl-C and SIGTERM wait for what must not be cut in two."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from metanas.undisturbed import undisturbed
+
+
+@pytest.fixture(autouse=True)
+def _term_is_ctrl_c() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_comes_at_the_end(number: signal.Signals) -> None:
+    done = []
+
+    def work() -> None:
+        with undisturbed():
+            os.kill(os.getpid(), number)
+            done.append("all of it")
+
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["all of it"]
+    assert handlers == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def test_many_are_one() -> None:
+    def work() -> None:
+        with undisturbed():
+            for _ in range(3):
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
+def test_one_within_another_waits_for_the_outer() -> None:
+    done = []
+
+    def work() -> None:
+        with undisturbed():
+            with undisturbed():
+                signal.raise_signal(signal.SIGINT)
+            done.append("the outer")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["the outer"]
+
+
+def test_an_error_within_is_not_lost() -> None:
+    with pytest.raises(ZeroDivisionError), undisturbed():
+        1 / 0  # noqa: B018
+
+
+def test_in_another_thread_it_does_nothing() -> None:
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            with undisturbed():
+                pass
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert errors == []
