@@ -255,6 +255,9 @@ class Evaluator:
         score = self.score(job.candidate, checkpoint)
         if not math.isfinite(score.value):
             return Outcome(job, "diverged", f"no finite score at meta-step {checkpoint.step}", ms=ms)
+        if not all(bool(part.isfinite().all()) for part in (checkpoint.average, checkpoint.buffers)):
+            # a score may miss it, but no learner file takes such weights
+            return Outcome(job, "diverged", f"no finite weights at meta-step {checkpoint.step}", ms=ms)
         return Outcome(job, "scored", "", checkpoint, score, ms=ms)
 
     def _start(self, job: Job) -> Checkpoint:
