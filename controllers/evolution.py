@@ -9,7 +9,8 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from controllers.interface import CandidateSampler, candidate_of
+from controllers.interface import CandidateSampler, candidate_of, candidates_of
+from controllers.start import spread
 from search_spaces import Candidate, Space, crossover, mutate
 from search_spaces.errors import SpaceError
 
@@ -20,7 +21,7 @@ _TRIES = 20
 
 
 def build(space: Space, seed: int) -> BaseSampler:
-    """The best of a few of the last 20 trials, with one choice moved.
+    """The best of a few of the last 20 trials, with one choice moved; a spread start before.
 
     References:
         Real et al., *Regularized evolution*, 2019, https://arxiv.org/abs/1802.01548. Differs: a fifth
@@ -44,6 +45,8 @@ class Evolution(CandidateSampler):
         tried = {candidate.id for candidate in self._proposed.values()}
         tried |= {candidate.id for _, candidate in found if candidate is not None}
         members = [_Member(_fitness(t, study), c) for t, c in found if c is not None and _is_scored(t)]
+        if len(members) < _SAMPLE:
+            return spread(self.space, candidates_of(study, self.space), self.rng)
         children = (self._child(members[-_POPULATION:]) for _ in range(_TRIES))
         others = (self.space.sample(self.rng) for _ in range(_TRIES))
         for candidates in (children, others):
@@ -53,8 +56,6 @@ class Evolution(CandidateSampler):
         return self.space.sample(self.rng)  # a space so small that all of it has been tried
 
     def _child(self, population: list[_Member]) -> Candidate:
-        if len(population) < _SAMPLE:
-            return self.space.sample(self.rng)
         first = self._parent(population)
         try:
             if self.rng.random() < _CROSSOVER:

@@ -69,6 +69,12 @@ class CandidateSampler(BaseSampler):
         self._proposed.pop(trial.number, None)
 
 
+def candidates_of(study: optuna.Study, space: Space) -> list[Candidate]:
+    """The candidates of all trials of a study that are points of the space, running ones too."""
+    found = (candidate_of(trial, space) for trial in study.get_trials(deepcopy=False))
+    return [candidate for candidate in found if candidate is not None]
+
+
 def candidate_of(trial: FrozenTrial, space: Space) -> Candidate | None:
     """The candidate of a trial: its parameters, and the space's single values merged in.
 

@@ -8,13 +8,12 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 
+from controllers.start import TRIALS, Start
 from search_spaces import Space
-
-_STARTUP = 10  # random trials before the estimator speaks
 
 
 def build(space: Space, seed: int) -> BaseSampler:
-    """TPE, multivariate within each set of choices that are active together.
+    """TPE, multivariate within each set of choices that are active together, after a spread start.
 
     References:
         Bergstra et al., *Algorithms for hyper-parameter optimization*, 2011; Optuna's ``TPESampler``.
@@ -22,6 +21,7 @@ def build(space: Space, seed: int) -> BaseSampler:
     with warnings.catch_warnings():
         # that Optuna may change what `group` means is for us to know; our range of versions takes care of it
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=seed % 2**32, multivariate=True, group=True, constant_liar=True, n_startup_trials=_STARTUP
+        tpe = optuna.samplers.TPESampler(
+            seed=seed % 2**32, multivariate=True, group=True, constant_liar=True, n_startup_trials=TRIALS // 2
         )
+    return Start(space, seed, then=tpe)

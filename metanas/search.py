@@ -23,12 +23,14 @@ from search_spaces import Candidate, Costs, Record, Score, Space, State
 from search_spaces.errors import EvaluationError, IllegalCandidateError, StoreError
 
 _BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
+# the first of them are compared with each other alone: twice as many, or three where there is little time
+_FIRST_BATCH, _FEWEST, _SHORT = 12, 3, 15.0
 _ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
 _TAKEN = 20  # times that other processes take a trial that was asked for, after which they always will
 _HOPELESS = 60  # trials that all failed, after which the next will too
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 # of the budget that one trial may take to a rung, first rung and later ones
-_FIRST_SHARE, _LATER_SHARE = 0.07, 0.15
+_FIRST_SHARE, _LATER_SHARE = 0.025, 0.06
 _MIN_SHARE = 1.0  # second
 
 
@@ -242,9 +244,8 @@ class Search:
         left = budget.left(SEARCH)
         if math.isinf(left):
             return size
-        # at least one trial whatever the budget, so that there is something to hand back
-        if begun == 0:
-            return min(size, 3 if budget.seconds is not None and budget.seconds < 30 else _BATCH)
+        if begun == 0:  # whatever the budget, so that there is something to hand back
+            return min(size, _FEWEST) if left < _SHORT else _FIRST_BATCH if budget.trials is None else size
         return min(size, int(left * begun / seconds)) if seconds > 0 else size
 
     def _climb(self, lives: list[_Live], budget: Budget) -> None:

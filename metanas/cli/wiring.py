@@ -29,7 +29,7 @@ from storage.text import check_name
 FAMILIES = ("metanas.tasks.families", "metanas.families")
 CONTROLLERS = ("controllers", "metanas.controllers")
 _PACKAGES = ("metanas", "torch", "optuna", "numpy", "sqlalchemy")
-_RUNG = {"tables": 200, "images": 60}
+_RUNG = {"tables": 100, "images": 60}
 _RUNGS = 3
 _QUERIES = {"regression": 50, "classification": 15}
 _SHOTS = {"regression": 5, "classification": 1}

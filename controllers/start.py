@@ -1,0 +1,108 @@
+"""How a search starts: with candidates that differ as much as they can, before anything is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from controllers.interface import CandidateSampler, candidates_of
+from search_spaces import Candidate, Categorical, Choice, Space, Value
+from search_spaces.errors import SpaceError
+
+TRIALS = 12  # of a start
+
+
+def spread(space: Space, tried: Sequence[Candidate], rng: np.random.Generator) -> Candidate:
+    """A candidate of the parts that were combined least, with the values that they were given least.
+
+    The parts are the roots of the space that open branches (architecture, rule). With R combinations
+    of them, every value of a choice of V values has met every combination after about R × V
+    candidates, where uniform draws would have left out a third of these pairs.
+    """
+    roots = [choice for choice in space.choices if isinstance(choice, Categorical) and choice.branches]
+    combinations = list(product(*(root.values for root in roots)))
+
+    def parts(candidate: Candidate) -> tuple[Value, ...]:
+        return tuple(candidate[root.name] for root in roots)
+
+    def attempt() -> Candidate:
+        chosen: tuple[Value, ...] = _least(combinations, Counter(map(parts, tried)), rng)
+        alike = [candidate for candidate in tried if parts(candidate) == chosen]
+        fixed = dict(zip((root.name for root in roots), chosen, strict=True))
+
+        def decide(choice: Choice) -> Value:
+            if choice.name in fixed:
+                return fixed[choice.name]
+            if not isinstance(choice, Categorical):
+                return choice.draw(rng)
+            given = Counter(candidate[choice.name] for candidate in alike if choice.name in candidate)
+            value: Value = _least(choice.values, given, rng)
+            return value
+
+        return space.walk(decide)
+
+    try:
+        return space.legal(attempt)
+    except SpaceError:  # what was given least is forbidden together
+        return space.sample(rng)
+
+
+class Start(CandidateSampler):
+    """Spreads the first trials of a study, then leaves the word to another sampler.
+
+    Args:
+        space: What is proposed from.
+        seed: Of its generators.
+        then: Proposes after the start.
+        trials: Of the start.
+    """
+
+    def __init__(self, space: Space, seed: int, then: BaseSampler, trials: int = TRIALS) -> None:
+        super().__init__(space, seed)
+        self.then = then
+        self.trials = trials
+
+    def propose(self, study: optuna.Study) -> Candidate:
+        return spread(self.space, candidates_of(study, self.space), self.rng)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        if trial.number < self.trials:
+            super().before_trial(study, trial)
+        else:
+            self.then.before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {} if trial.number < self.trials else self.then.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {} if trial.number < self.trials else self.then.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        if trial.number < self.trials:
+            return super().sample_independent(study, trial, param_name, param_distribution)
+        return self.then.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        super().after_trial(study, trial, state, values)
+        self.then.after_trial(study, trial, state, values)
+
+
+def _least(values: Sequence[Any], counts: Counter[Any], rng: np.random.Generator) -> Any:
+    """One of the values that were counted least."""
+    least = min(counts[value] for value in values)
+    rarest = [value for value in values if counts[value] == least]
+    return rarest[int(rng.integers(len(rarest)))]

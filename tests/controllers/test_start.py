@@ -1,0 +1,49 @@
+"""The start of a search: what is combined least comes first."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import optuna
+import pytest
+
+from controllers import tpe
+from controllers.start import TRIALS, spread
+from search_spaces import Candidate, Categorical, Forbidden, Real, Space
+
+RULE = Categorical("rule", ("ridge", "gradient"), {"gradient": (Real("rate", 0.1, 1.0),)})
+NORM = Categorical("norm", ("none", "group", "support"))
+SPACE = Space("toy", (Categorical("net", ("mlp",), {"mlp": (NORM,)}), RULE))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_value_meets_every_combination_of_parts(seed: int) -> None:
+    rng, tried = np.random.default_rng(seed), list[Candidate]()
+    for _ in range(6):
+        tried.append(spread(SPACE, tried, rng))
+        SPACE.validate(tried[-1])
+    met = {(candidate["rule"], candidate["norm"]) for candidate in tried}
+    assert met == set(product(RULE.values, NORM.values))
+
+
+def test_what_is_forbidden_is_passed_over() -> None:
+    never = Forbidden({"rule": ("gradient",)}, "not today")
+    space = Space("toy", SPACE.choices, (never,))
+    rng, tried = np.random.default_rng(0), list[Candidate]()
+    for _ in range(5):
+        tried.append(spread(space, tried, rng))
+        space.validate(tried[-1])
+    assert {candidate["rule"] for candidate in tried} == {"ridge"}
+
+
+def test_tpe_starts_spread_and_goes_on_as_tpe() -> None:
+    study = optuna.create_study(sampler=tpe.build(SPACE, 0))
+
+    def objective(trial: optuna.Trial) -> float:
+        return float(SPACE.suggest(trial)["norm"] != "group")
+
+    study.optimize(objective, n_trials=TRIALS + 30)
+    norms = [trial.params["norm"] for trial in study.trials]
+    assert {norms[:TRIALS].count(norm) for norm in NORM.values} == {TRIALS // 3}
+    assert norms[TRIALS:].count("group") > 15, "what is good is proposed more than by chance"
