@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 import click
 
@@ -83,8 +84,8 @@ def main() -> None:
     except MetanasError as error:
         _fail(str(error), error.exit_code, debug)
     except BrokenPipeError:
-        # whoever read our output has gone; Python writes what is left of it once more at its end
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        with suppress(OSError):  # whoever read our output has gone, and Python writes the rest at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
         text = (str(error).splitlines() or [""])[0]

@@ -18,6 +18,8 @@ from metanas.search import Moment
 from metanas.words import in_words
 from search_spaces import Record, Score
 
+_MOMENT = 1.0  # seconds, below which a log need not say what was waited for
+
 
 class View(Protocol):
     """Told of everything that happens in a search."""
@@ -61,7 +63,7 @@ class Lines:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._phase = ""
+        self._phase, self._waited_for, self._since = "", "", 0.0
 
     def moment(self, moment: Moment) -> None:
         if moment.ended is not None:
@@ -71,7 +73,9 @@ class Lines:
             self._say(moment.doing)
 
     def progress(self, what: str, done: int, total: int) -> None:
-        if done == total:
+        if what != self._waited_for:
+            self._waited_for, self._since = what, self._budget.spent
+        if done == total and self._budget.spent - self._since > _MOMENT:
             self._say(f"{what}: {total:,}")
 
     def note(self, text: str) -> None:

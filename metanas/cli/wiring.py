@@ -78,8 +78,6 @@ def open_search(request: Request, listen: Listener, tell: Callable[[str], None])
         raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {request.execution!r}")
     controller = plugins.load(*CONTROLLERS, request.controller)
     family = load_family(request.family, request.source)
-    for note in family.notes:
-        tell(note)
     setting, signature = _setting(family, request)
     space = _space(request, family, signature)
     kind = "images" if len(signature.input_shape) == 3 else "tables"
@@ -105,6 +103,8 @@ def open_search(request: Request, listen: Listener, tell: Callable[[str], None])
     except BaseException:
         store.close()
         raise
+    for note in family.notes:  # here, since what is refused is one line
+        tell(note)
     return found, store
 
 
