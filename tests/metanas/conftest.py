@@ -51,7 +51,7 @@ class Ran:
 Run = Callable[..., Ran]
 
 
-def run_in(folder: Path, *arguments: object) -> Ran:
+def run_in(folder: Path, *arguments: object, **environment: str) -> Ran:
     """Runs ``metanas`` with these arguments in that folder."""
     out, err = io.StringIO(), io.StringIO()
     before, term = dict(os.environ), signal.getsignal(signal.SIGTERM)
@@ -63,6 +63,8 @@ def run_in(folder: Path, *arguments: object) -> Ran:
     ):
         patch.setattr(sys, "argv", ["metanas", *map(str, arguments)])
         patch.delenv("METANAS_STORE", raising=False)
+        for name, value in environment.items():
+            patch.setenv(name, value)
         try:
             main()
         except SystemExit as end:
