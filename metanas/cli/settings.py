@@ -11,6 +11,13 @@ from metanas.tasks.family import Family
 from search_spaces import Signature, Space
 from search_spaces.errors import StoreError
 
+_CONSEQUENCES = {
+    "rungs": "other rungs",
+    "space": "other choices in its space",
+    "preprocessing": "examples prepared in another way",
+    "signature": "tasks of another kind or size",
+}
+
 
 def settings(
     family: Family, signature: Signature, setting: Setting, space: Space, rungs: tuple[int, ...], seed: int
@@ -41,26 +48,30 @@ def refuse_others(study: str, known: Mapping[str, Any], new: Mapping[str, Any]) 
         StoreError: If they differ; says in which options.
     """
     now = json.loads(json.dumps(new))
-    found = [_words(key, known.get(key), value) for key, value in now.items() if known.get(key) != value]
-    told = [words for words in found if words]
-    if told:
+    differ = [key for key, value in now.items() if known.get(key) != value]
+    asked = [words for key in differ if (words := _option(key, known.get(key), now[key]))]
+    # what follows from options is said only where none of them explains it
+    told = asked or [_CONSEQUENCES[key] for key in differ if key in _CONSEQUENCES]
+    if differ:
         raise StoreError(
             f"study {study!r} was begun with other settings ({'; '.join(told)}): "
             "give them as they were, or another --study"
         )
 
 
-def _words(key: str, old: Any, new: Any) -> str:
+def _option(key: str, old: Any, new: Any) -> str:
     if key in ("ways", "shots", "queries", "seed"):
         return f"--{key} {old}, now {new}"
     if key == "rungs":
-        return f"--rung {old[0]}, now {new[0]}" if old and old[0] != new[0] else "other rungs"
+        return f"--rung {old[0]}, now {new[0]}" if old and old[0] != new[0] else ""
     if key == "family":
-        names = (old or {}).get("name"), new["name"]
-        return f"family {names[0]}, now {names[1]}" if names[0] != names[1] else "other data"
+        old = old or {}
+        if old.get("name") != new["name"]:
+            return f"family {old.get('name')}, now {new['name']}"
+        if {**old, "size": 0} == {**new, "size": 0}:
+            return f"--image-size {old.get('size')}, now {new.get('size')}"
+        return "other data"
     if key == "space":
         names = (json.loads(old or "{}").get("name"), json.loads(new)["name"])
-        return f"--space {names[0]}, now {names[1]}" if names[0] != names[1] else "other choices in its space"
-    if key == "preprocessing":
-        return "examples prepared in another way"
-    return ""  # the signature follows from the others
+        return f"--space {names[0]}, now {names[1]}" if names[0] != names[1] else ""
+    return ""

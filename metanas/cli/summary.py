@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metanas.cli.live import score_words
+from metanas.cli.options import STORE
 from metanas.finish import Winner
 from metanas.judging import Judgement
 from metanas.search import Search
@@ -80,10 +82,13 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
 
 def _next(search: Search, saved: dict[str, str]) -> list[str]:
     images = len(search.evaluator.signature.input_shape) == 3
+    study, there = shlex.quote(search.name), ""
+    if saved["store"] != STORE:
+        there = f" --store {shlex.quote(saved['store'])}"
     support, query = ("SUPPORT_FOLDER", "QUERY_FOLDER") if images else ("support.csv", "query.csv")
     return [
-        f"metanas adapt {saved['learner']} --support {support} --query {query}",
-        f"metanas leaderboard {search.name}",
-        f"metanas show {search.name}",
-        "metanas dashboard",
+        f"metanas adapt {shlex.quote(saved['learner'])} --support {support} --query {query}",
+        f"metanas leaderboard {study}{there}",
+        f"metanas show {study}{there}",
+        f"metanas dashboard{there}",
     ]
