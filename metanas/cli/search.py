@@ -132,7 +132,7 @@ def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool
         click.echo(
             f"stopped; {scored} scored trials of study {search.name} are kept. To go on: {again}", err=True
         )
-        raise
+        sys.exit(130)  # as shells have it; click would add an empty line
     view.__exit__(None, None, None)
     if as_json:
         print_json(result)

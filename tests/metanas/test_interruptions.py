@@ -1,0 +1,136 @@
+"""A search that is killed or interrupted loses no trial that had ended, and goes on."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from metanas.evaluator import Evaluator
+from metanas.search import Search
+from storage import Store
+
+Run = Callable[..., Any]
+KILL = Path(__file__).resolve().parents[2] / "benchmarks/kill.py"
+
+
+@pytest.fixture(scope="module")
+def kill() -> Iterator[ModuleType]:
+    """The benchmark that kills searches."""
+    spec = importlib.util.spec_from_file_location("kill_benchmark", KILL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        yield module
+
+
+def test_a_search_killed_and_interrupted_goes_on_with_every_trial_once(
+    kill: ModuleType, metanas: Run, quick: Sequence[object], tmp_path: Path
+) -> None:
+    study, chance = kill.Study(tmp_path), random.Random(342)  # that waits for few trials
+    killed = kill.strike(study, signal.SIGKILL, chance)
+    assert (killed["exit"], killed["lost"], killed["changed"]) == (-9, 0, 0)
+    assert killed["told"] > 0
+    interrupted = kill.strike(study, signal.SIGINT, chance)
+    assert (interrupted["exit"], interrupted["running"]) == (130, 0)
+    ended = metanas(*kill.SEARCH, "--trials", 1)
+    assert (ended.code, ended.err) == (0, "")
+    study.hear(ended.out)
+    assert study.check(ended=True) == {"kept": len(study.told), "lost": 0, "changed": 0, "running": 0}
+    assert [problem for problem in study.problems if "s to end" not in problem] == []
+    with Store.open(f"{tmp_path}/metanas.db") as store:
+        reasons = {record.reason for record in store.records("kill") if record.number not in study.told}
+    assert reasons <= {"interrupted"}  # what the killed run was at
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_five_kills_at_random_moments_lose_nothing() -> None:
+    done = subprocess.run([sys.executable, str(KILL), "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert [row["signal"] for row in found["rows"]].count("SIGKILL") == 5
+    assert found["problems"] == []
+
+
+class TestAtAGivenMoment:
+    """In this process: the signal comes when the third trial is trained, or wherever a test says."""
+
+    @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+    def number(self, request: pytest.FixtureRequest) -> signal.Signals:
+        return signal.Signals(request.param)
+
+    def test_what_ran_is_kept_and_the_way_on_is_said(
+        self, metanas: Run, quick: Sequence[object], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        train, calls = Evaluator._train_and_score, []
+
+        def press(self: Evaluator, *arguments: Any) -> Any:
+            calls.append(arguments)
+            if len(calls) == 3:
+                signal.raise_signal(number)
+            return train(self, *arguments)
+
+        monkeypatch.setattr(Evaluator, "_train_and_score", press)
+        ran = metanas(*quick, "--trials", 4, "--study", "my study", "--controller", "random", "--json")
+        assert ran.code == 130
+        again = "metanas search sinusoid --trials 2 --rung 3 --space closed-form --execution vmap"
+        assert ran.err == (
+            "stopped; 2 scored trials of study my study are kept. To go on: "
+            f"{again} --trials 4 --study 'my study' --controller random --json\n"
+        )
+        ended = {line["trial"]: (line["state"], line["reason"]) for line in ran.lines}
+        assert ended == {n: ("pruned" if n < 2 else "failed", "interrupted") for n in range(4)}
+        (study,) = metanas("study", "list", "--json").json
+        assert {state: study[state] for state in ("complete", "pruned", "failed", "running")} == {
+            "complete": 0,
+            "pruned": 2,
+            "failed": 2,
+            "running": 0,
+        }
+        assert metanas("export", "my study").code == 0  # what was scored has weights
+
+    def test_while_the_winner_goes_on(
+        self, metanas: Run, quick: Sequence[object], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def press(self: Search, *_: Any) -> None:
+            if len(self.running) == 1 and self.running[0].record.parent is not None:
+                signal.raise_signal(number)
+
+        advance = Search.advance
+        monkeypatch.setattr(Search, "advance", lambda *a: (advance(*a), press(*a))[0])
+        ran = metanas(*quick, "--json")
+        assert ran.code == 130
+        assert ran.err.startswith("stopped; 3 scored trials of study sinusoid are kept. To go on: metanas")
+        child = ran.lines[-1]
+        assert (child["state"], child["reason"]) == ("pruned", "interrupted")
+        assert child["parent"] is not None
+
+    def test_while_the_learner_is_written(
+        self, metanas: Run, quick: Sequence[object], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("metanas.cli.search.save_picture", lambda *_: signal.raise_signal(number))
+        ran = metanas(*quick, "--json")
+        assert (ran.code, ran.err.count("\n")) == (130, 1)
+        assert "To go on: metanas search sinusoid" in ran.err
+        assert metanas("show", "sinusoid", "--json").json["results"] == []
+
+    def test_before_the_study_is_there(
+        self, metanas: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    ) -> None:
+        monkeypatch.setattr("metanas.cli.wiring.load_family", lambda *_: signal.raise_signal(number))
+        ran = metanas("search", "sinusoid")
+        assert (ran.code, ran.out, ran.err.strip()) == (130, "", "")
+        assert list(tmp_path.iterdir()) == []
