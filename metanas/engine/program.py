@@ -65,6 +65,8 @@ def vmapped(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, Ten
     def losses(
         meta: Tensor, buffers: Tensor, episodes: Episodes, keys: Tensor, progress: Tensor
     ) -> tuple[Tensor, Tensor]:
+        if len(keys) == 1:  # alone, a task runs in torch's own kernels: batching rules split some of them
+            return program.task_loss(meta, buffers, at(episodes, 0), keys[0], progress)
         batched = torch.func.vmap(program.task_loss, in_dims=(None, None, 0, 0, None))
         loss, observed = batched(meta, buffers, episodes, keys, progress)
         return loss.mean(0), observed.mean(0)

@@ -72,7 +72,7 @@ def test_residual_connections_are_added() -> None:
     signature = Signature("classification", (1, 4, 4), 5, 1)
     for downsample, after in (("stride", lambda x: x[..., ::2, ::2]), ("pool", nn.MaxPool2d(2))):
         one, two = (
-            conv_of(signature, depth=d, residual=True, downsample=downsample, activation="tanh")
+            conv_of(signature, depth=d, residual=True, downsample=downsample, activation="relu")
             for d in (1, 2)
         )
         params, _ = tensors(two)
