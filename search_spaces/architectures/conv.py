@@ -90,7 +90,7 @@ class Conv:
             out, here = norms.normalise(self.norm, params, f"layer{i}", out, mask, statistics)
             if self.residual and i > 0:
                 out = out + x[..., ::stride, ::stride]
-            # pooled before the activation, not after: the same for one that never falls, at a quarter of the cost
+            # pooled before the activation: the same for one that never falls, at a quarter of the cost
             out = functional.max_pool2d(out, 2) if halves and self.downsample == "pool" else out
             x = ACTIVATIONS[self.activation](out)
             used |= here

@@ -17,7 +17,8 @@ from search_spaces.task import Tensors
 NORMS = ("running", "support", "group", "layer", "none")
 _EPSILON = 1e-5
 _GROUPS = 8
-_MEMBERS = 4  # channels of a group, at least: one normalised by itself is always 0, of two only the order is left
+# channels of a group, at least: one normalised by itself is always 0, of two only the order is left
+_MEMBERS = 4
 
 
 def init(norm: str, name: str, channels: int, fan_in: int, generator: torch.Generator) -> dict[str, Tensor]:
