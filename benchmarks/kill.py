@@ -39,18 +39,20 @@ class Study:
 
     Attributes:
         folder: Where its store is.
+        options: More of ``metanas search``, the same for every run.
         told: Every trial that a run said has ended, by number.
         problems: Whatever is not as it should be.
     """
 
     folder: Path
+    options: tuple[str, ...] = ()
     told: dict[int, dict[str, Any]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def start(self, trials: int) -> subprocess.Popen[str]:
         """A run in a process of its own."""
         return subprocess.Popen(
-            [str(METANAS), *SEARCH, "--trials", str(trials)],
+            [str(METANAS), *SEARCH, *self.options, "--trials", str(trials)],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

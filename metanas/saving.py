@@ -15,7 +15,7 @@ from metanas.learner.weights import unpack
 from metanas.report import Example, Summary, draw
 from metanas.search import Search, best_of
 from search_spaces import Record, Signature, catalogue
-from search_spaces.errors import StoreError
+from search_spaces.errors import DataError, StoreError
 
 _EXAMPLES = {"regression": 3, "classification": 1}  # tasks that are drawn
 
@@ -47,7 +47,11 @@ def save_learner(path: Path, search: Search, winner: Winner, result: dict[str, A
 
 
 def save_picture(path: Path, search: Search, winner: Winner, judgement: Judgement) -> None:
-    """Draws what happened: the search, and test tasks that the winner adapted to."""
+    """Draws what happened: the search, and test tasks that the winner adapted to.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
     evaluator, record = search.evaluator, winner.record
     few = at(judgement.episodes, slice(0, _EXAMPLES[evaluator.signature.kind]))
     engine = evaluator.engine(record.candidate)
@@ -63,7 +67,10 @@ def save_picture(path: Path, search: Search, winner: Winner, judgement: Judgemen
         judgement.baselines,
         judgement.verdict.sentence,
     )
-    draw(path, search.records, summary, examples)
+    try:
+        draw(path, search.records, summary, examples)
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from None
 
 
 def export_trial(store: Stored, study: str, number: int | None, path: Path) -> Record:

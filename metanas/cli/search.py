@@ -149,9 +149,11 @@ def _save(
     saved = {"learner": str(learner), "picture": str(picture), "store": store.shown}
     result = result_json(search, winner, judgement, saved)
     save_learner(learner, search, winner, result)
-    save_picture(picture, search, winner, judgement)
-    result["seconds"] = budget.spent
-    store.save_result(search.name, result)
+    try:
+        save_picture(picture, search, winner, judgement)
+    finally:  # the verdict is known, whatever becomes of the picture
+        result["seconds"] = budget.spent
+        store.save_result(search.name, result)
     return result
 
 

@@ -349,3 +349,16 @@ def test_a_reader_that_has_gone_is_no_failure_of_ours(metanas: Run, monkeypatch:
     monkeypatch.setattr("metanas.cli.parts.print_json", gone)
     ran = metanas("family", "list", "--json")
     assert (ran.code, ran.err) == (1, "")
+
+
+def test_a_picture_that_cannot_be_written_costs_no_verdict(
+    metanas: Run, quick: Sequence[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("metanas.saving.draw", full)
+    ran = metanas(*quick, "--json")
+    assert (ran.code, ran.err) == (2, "metanas: cannot write sinusoid.png: No space left on device\n")
+    assert len(metanas("show", "sinusoid", "--json").json["results"]) == 1
+    assert (tmp_path / "sinusoid.metanas").is_file()
