@@ -1,19 +1,23 @@
-"""Going on with the winner: a trial of its own that names its parent."""
+"""Going on with the best trials: trials of their own that name their parents."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from metanas.budget import FINISH, Budget
 from metanas.evaluator import Job
 from metanas.learner.weights import unpack
 from metanas.legs import in_legs
-from metanas.search import Search
-from metanas.training import Checkpoint
+from metanas.search import LiveTrial, Search
+from metanas.training import Checkpoint, scheduled
 from search_spaces import Record
 from search_spaces.errors import EvaluationError
 
 _STEPS = 1  # times the last rung, where the budget is in trials
+_SHORT = 10.0  # seconds, below which there is no final
+_FINAL = 0.5  # part of the time that the final takes; its winner has the rest
+_ENDLESS = 10**7  # meta-steps: the final ends by the clock
 
 
 @dataclass(frozen=True)
@@ -30,33 +34,90 @@ def winner_of(search: Search) -> Winner:
     Raises:
         EvaluationError: If no trial has a score.
     """
-    record = search.best
-    if record is None or record.weights is None:
+    if search.best is None:
         raise EvaluationError(f"study {search.name} has no scored trial yet; let it search longer")
-    evaluator = search.evaluator
-    program = evaluator.engine(record.candidate).program
-    weights = unpack(program, search.memory.get(record.weights))
-    return Winner(record, Checkpoint.resume(*weights, record.seed, evaluator.device))
+    return _load(search, search.best)
 
 
 def finish(search: Search, budget: Budget) -> Winner:
-    """Meta-trains the best trial further, its learning rate falling to nothing.
+    """Meta-trains the best trials further, and the best of them to the end of the time.
+
+    Where the budget is in seconds, the best trial of each rung goes on for the same time: a network
+    that is slow and learns much a step, and one that is fast and learns little, cannot be told apart
+    by meta-steps. Then the best of these goes on alone, its learning rate falling to nothing.
 
     Returns:
-        The better of it and its parent, by validation.
+        The best trial of the study by validation, which may be none of these.
     """
-    parent = winner_of(search)
+    best = winner_of(search)
     if budget.left(FINISH) <= 0:
-        return parent
-    number, candidate = parent.record.number, parent.record.candidate
+        return best
     with search.saving():
-        live = search.begin(candidate, number)
-        job = Job(candidate, live.record.seed, replace(parent.checkpoint, seed=live.record.seed))
-        steps, ms = _STEPS * search.rungs[-1], search.ms.get(candidate.id)
-        search.tell(f"going on with trial {number}")
-        for leg in in_legs(search.evaluator, job, steps, lambda: budget.left(FINISH), ms):
-            search.advance(live, leg.outcome)
-            search.tell(f"going on with trial {number}: meta-step {leg.step:,} of {leg.total:,}")
-        if live in search.running:
-            search.end(live, "complete", f"went on from trial {number}")
+        live = _final(
+            search, [_going_on(search, parent) for parent in _finalists(search, best, budget)], budget
+        )
+        _to_the_end(search, live, budget)
     return winner_of(search)
+
+
+def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
+    """The best trial, and of each rung the best that was scored there."""
+    if budget.left(FINISH) < _SHORT or math.isinf(budget.left(FINISH)):
+        return [best]
+    sign = -1 if search.evaluator.signature.higher_is_better else 1
+    found = {best.record.candidate.id: best}
+    for rung in reversed(search.rungs):
+        scored = [
+            (dict(r.valid_curve)[rung], r.number, r) for r in search.records if rung in dict(r.valid_curve)
+        ]
+        kept = [entry for entry in scored if entry[2].weights and math.isfinite(entry[0])]
+        if kept:
+            record = min(kept, key=lambda entry: (sign * entry[0], entry[1]))[2]
+            found.setdefault(record.candidate.id, _load(search, record))
+    return list(found.values())
+
+
+def _going_on(search: Search, parent: Winner) -> LiveTrial:
+    """A new trial that starts from its parent's weights."""
+    live = search.begin(parent.record.candidate, parent.record.number)
+    live.checkpoint = replace(parent.checkpoint, seed=live.record.seed)
+    return live
+
+
+def _final(search: Search, lives: list[LiveTrial], budget: Budget) -> LiveTrial:
+    """Gives every finalist the same time; ends all but the best."""
+    if len(lives) == 1:
+        return lives[0]
+    seconds = _FINAL * budget.left(FINISH) / len(lives)
+    for live in lives:
+        search.tell(f"final between {len(lives)}: going on with trial {live.record.parent}")
+        job = Job(live.record.candidate, live.record.seed, live.checkpoint)
+        rate = scheduled(_ENDLESS)
+        for _, outcome in search.evaluator.evaluate([job], _ENDLESS, rate, lambda: seconds, patient=True):
+            search.advance(live, outcome)
+    sign = -1 if search.evaluator.signature.higher_is_better else 1
+    left = [live for live in lives if live in search.running and live.record.score]
+    left.sort(key=lambda live: sign * live.record.score.value)  # type: ignore[union-attr]
+    for live in left[1:]:
+        search.end(live, "pruned", f"in the final, after {seconds:.0f} s from trial {live.record.parent}")
+    return left[0] if left else _going_on(search, winner_of(search))
+
+
+def _to_the_end(search: Search, live: LiveTrial, budget: Budget) -> None:
+    parent, candidate = live.record.parent, live.record.candidate
+    job = Job(candidate, live.record.seed, live.checkpoint)
+    steps, ms = _STEPS * search.rungs[-1], search.ms.get(candidate.id)
+    search.tell(f"going on with trial {parent}")
+    for leg in in_legs(search.evaluator, job, steps, lambda: budget.left(FINISH), ms):
+        search.advance(live, leg.outcome)
+        search.tell(f"going on with trial {parent}: meta-step {leg.step:,} of {leg.total:,}")
+    if live in search.running:
+        search.end(live, "complete", f"went on from trial {parent}")
+
+
+def _load(search: Search, record: Record) -> Winner:
+    if record.weights is None:
+        raise EvaluationError(f"trial {record.number} of study {search.name} has no weights to go on from")
+    program = search.evaluator.engine(record.candidate).program
+    weights = unpack(program, search.memory.get(record.weights))
+    return Winner(record, Checkpoint.resume(*weights, record.seed, search.evaluator.device))

@@ -44,7 +44,7 @@ def in_legs(
     Yields:
         Every leg; ends early with one that has no score.
     """
-    at, leg, open_ended = 0, 0, math.isinf(left())
+    at, leg, open_ended = job.checkpoint.step if job.checkpoint else 0, 0, math.isinf(left())
     while leg < _LEGS and left() > 0:
         pilot = ms is None and not open_ended
         total = (

@@ -69,7 +69,7 @@ Listener = Callable[[Moment], None]
 
 
 @dataclass
-class _Live:
+class LiveTrial:
     """A trial that is running."""
 
     trial: Trial
@@ -109,7 +109,7 @@ class Search:
         self.evaluator, self.rungs, self.seed = evaluator, rungs, seed
         self._listen, self._versions = listen, dict(versions or {})
         self.records: list[Record] = memory.records(name)
-        self.running: list[_Live] = []
+        self.running: list[LiveTrial] = []
         self.ms: dict[str, float] = {}  # milliseconds a meta-step, of candidates by id
 
     @property
@@ -136,7 +136,7 @@ class Search:
                 f"none of {len(self.records)} trials could be scored; {self._commonest_reason()}"
             )
 
-    def begin(self, fixed: Candidate | None = None, parent: int | None = None) -> _Live:
+    def begin(self, fixed: Candidate | None = None, parent: int | None = None) -> LiveTrial:
         """Starts a trial: the controller's proposal, or a fixed candidate that goes on from a parent."""
         with undisturbed():
             trial, candidate = self._ask() if fixed is None else self._ask_for(fixed, parent)
@@ -147,11 +147,11 @@ class Search:
             for key, value in in_words(candidate).items():
                 trial.set_user_attr(key, value)
             self.memory.start(record)
-            live = _Live(trial, record)
+            live = LiveTrial(trial, record)
             self.running.append(live)
             return live
 
-    def advance(self, live: _Live, outcome: Outcome) -> None:
+    def advance(self, live: LiveTrial, outcome: Outcome) -> None:
         """Takes in what became of a trial at a rung; ends it if it cannot go on."""
         costs = replace(live.record.costs, seconds=live.record.costs.seconds + outcome.seconds)
         live.record = replace(live.record, costs=costs)
@@ -170,7 +170,7 @@ class Search:
             self.memory.touch(self.name, live.record.number)
             live.trial.report(score.value, step)
 
-    def end(self, live: _Live, state: State, reason: str) -> Record:
+    def end(self, live: LiveTrial, state: State, reason: str) -> Record:
         """Writes our row, then tells Optuna: a crash between the two is mended at the next start."""
         record = replace(live.record, state=state, reason=reason)
         if live.best is not None:
@@ -248,13 +248,13 @@ class Search:
             return min(size, _FEWEST) if left < _SHORT else _FIRST_BATCH if budget.trials is None else size
         return min(size, int(left * begun / seconds)) if seconds > 0 else size
 
-    def _climb(self, lives: list[_Live], budget: Budget) -> None:
+    def _climb(self, lives: list[LiveTrial], budget: Budget) -> None:
         for rung in self.rungs:
             lives = self._to_rung(lives, rung, budget)
         for live in lives:
             self.end(live, "complete", f"rung {len(self.rungs)} of {len(self.rungs)}")
 
-    def _to_rung(self, lives: list[_Live], rung: int, budget: Budget) -> list[_Live]:
+    def _to_rung(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
         """Trains to the rung; those that the pruner lets go on."""
         at = f"rung {self.rungs.index(rung) + 1} of {len(self.rungs)}"
         jobs = [Job(live.record.candidate, live.record.seed, live.checkpoint) for live in lives]
@@ -320,6 +320,6 @@ def best_of(records: Iterable[Record]) -> Record | None:
     return found
 
 
-def _trials(lives: list[_Live]) -> str:
+def _trials(lives: list[LiveTrial]) -> str:
     numbers = sorted(live.record.number for live in lives)
     return f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
