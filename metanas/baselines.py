@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
@@ -80,6 +81,13 @@ def run_simple(evaluator: Evaluator, method: Simple, test: Episodes) -> Rival:
     several = len(method.settings) > 1
     best = max(method.settings, key=lambda s: sign * scores(s, few).mean() if several else 0.0)
     return Rival(method.name, float(scores(best, evaluator.valid).mean()), scores(best, test))
+
+
+def pace(evaluator: Evaluator, method: Simple, tasks: Episodes) -> float:
+    """Seconds that a method takes for one task."""
+    start = time.monotonic()
+    _scores(evaluator.signature, method, method.settings[0], tasks)
+    return (time.monotonic() - start) / count(tasks)
 
 
 def hand_set(signature: Signature, family: Family) -> dict[str, Candidate]:

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from metanas.baselines import hand_set, run_hand_set, run_simple, simple
+from metanas.baselines import hand_set, pace, run_hand_set, run_simple, simple
 from metanas.budget import BASELINES, Budget
-from metanas.engine.program import at
+from metanas.engine.program import count as count_of
 from metanas.evaluator import Evaluator
 from metanas.finish import Winner
 from metanas.scoring import summarise
 from metanas.search import Search
 from metanas.seeds import derive
+from metanas.training import Checkpoint
 from metanas.verdict import Rival, Verdict, decide
-from search_spaces import Score
+from search_spaces import Candidate, Score
 from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
 
 TEST_TASKS = 1000
 _FEWEST = 100
-_PASSES = 3.0  # ours, and two hand-set learners that may be slower
 _SCORED_BY = 0.97  # part of the budget by which scoring should be over
 _LEAST_SHARE = 0.03  # of the budget, for each baseline that is meta-trained
-_PROBE = 20  # tasks that tell how long scoring takes
+_SCORING_PART = 0.6  # of the time left, at most, where scoring is slow: the rest is for training
+_TOO_DEAR = 0.8  # of the time left, beyond which learners are left out that are slow to score
+_LOOKS = 2  # at how long scoring takes
+_PROBE = 8  # tasks that tell how long scoring takes
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Judgement:
         verdict: Against the best of them.
         looks: How often the study has looked at its test tasks.
         episodes: The test tasks.
+        left_out: Baselines that could not be run, and why, in words.
     """
 
     test: Score
@@ -46,15 +51,19 @@ class Judgement:
     verdict: Verdict
     looks: int
     episodes: Episodes
+    left_out: tuple[str, ...] = ()
 
 
 def judge(search: Search, winner: Winner, budget: Budget) -> Judgement:
     """Runs the baselines and the winner on fresh test tasks, and compares them task by task."""
     evaluator, candidate = search.evaluator, winner.record.candidate
     looks = search.memory.look(search.name)
-    count = _affordable(evaluator, winner, budget)
-    test = evaluator.tasks(count, "test", look=looks)
-    rivals = _rivals(search, winner, test, budget)
+    plan = _plan(search, winner, budget)
+    count, test = plan.count, evaluator.tasks(plan.count, "test", look=looks)
+    left_out = list(plan.left_out)
+    rivals = [*_simple_rivals(search, test), *_hand_set_rivals(search, plan, test, budget, left_out)]
+    for why in left_out:
+        search.memory.log(search.name, "baseline left out", why)
     search.tell(f"scoring on {count:,} fresh test tasks")
     ours = evaluator.task_scores(candidate, winner.checkpoint, test).double().cpu().numpy()
     transductive = evaluator.transductive(candidate, winner.checkpoint)
@@ -68,31 +77,30 @@ def judge(search: Search, winner: Winner, budget: Budget) -> Judgement:
         verdict,
         looks,
         test,
+        tuple(left_out),
     )
 
 
-def _rivals(search: Search, winner: Winner, test: Episodes, budget: Budget) -> list[Rival]:
-    evaluator = search.evaluator
+def _simple_rivals(search: Search, test: Episodes) -> list[Rival]:
     rivals = []
-    for method in simple(evaluator):
+    for method in simple(search.evaluator):
         search.tell(f"baseline: {method.name}")
-        rivals.append(run_simple(evaluator, method, test))
-    learners = hand_set(evaluator.signature, evaluator.family)
-    for i, (name, candidate) in enumerate(learners.items()):
+        rivals.append(run_simple(search.evaluator, method, test))
+    return rivals
+
+
+def _hand_set_rivals(
+    search: Search, plan: _Plan, test: Episodes, budget: Budget, left_out: list[str]
+) -> list[Rival]:
+    rivals = []
+    for i, (name, candidate) in enumerate(plan.learners.items()):
         search.tell(f"baseline: {name}, hand-set, meta-trained")
-        # what is left is shared equally among those to come
-        share = max(budget.left(BASELINES) / (len(learners) - i), _LEAST_SHARE * (budget.seconds or 0.0))
-        end = time.monotonic() + share
-        seconds = (
-            (lambda: math.inf) if math.isinf(share) else (lambda end=end: max(0.0, end - time.monotonic()))
-        )
-        steps = search.rungs[-1]
-        seed = derive(search.seed, "baseline")
+        seconds = plan.time_for(i, budget)
+        steps, seed = search.rungs[-1], derive(search.seed, "baseline")
         try:
-            rivals.append(run_hand_set(evaluator, name, candidate, test, steps, seconds, seed))
+            rivals.append(run_hand_set(search.evaluator, name, candidate, test, steps, seconds, seed))
         except EvaluationError as error:
-            search.memory.log(search.name, "baseline left out", str(error))
-            search.tell(str(error))
+            left_out.append(str(error))
     return rivals
 
 
@@ -100,14 +108,72 @@ def _ranked(evaluator: Evaluator, rivals: list[Rival]) -> list[Rival]:
     return sorted(rivals, key=lambda rival: rival.valid, reverse=evaluator.signature.higher_is_better)
 
 
-def _affordable(evaluator: Evaluator, winner: Winner, budget: Budget) -> int:
-    """Number of test tasks that the time for scoring is enough for."""
+@dataclass(frozen=True)
+class _Plan:
+    """What there is time for.
+
+    Attributes:
+        count: Test tasks.
+        learners: Hand-set, by name.
+        ours: Seconds that the winner takes for a test task.
+        each: Seconds that each learner takes for one, in order.
+        valid: Test tasks that scoring on all validation tasks takes as long as.
+        left_out: Learners that there is no time for, in words.
+    """
+
+    count: int
+    learners: dict[str, Candidate]
+    ours: float = 0.0
+    each: tuple[float, ...] = ()
+    valid: float = 0.0
+    left_out: tuple[str, ...] = ()
+
+    def time_for(self, i: int, budget: Budget) -> Callable[[], float]:
+        """Seconds left to meta-train a learner: as many as for those after it, once all are scored."""
+        if budget.seconds is None:
+            return lambda: math.inf
+        scoring = self.count * (self.ours + sum(self.each[i:]))
+        left = min(budget.left(BASELINES), budget.left(_SCORED_BY) - scoring)
+        share = max(left / (len(self.each) - i), _LEAST_SHARE * budget.seconds)
+        end = time.monotonic() + share - self.valid * self.each[i]
+        return lambda: max(0.0, end - time.monotonic())
+
+
+def _plan(search: Search, winner: Winner, budget: Budget) -> _Plan:
+    """Measures how long everybody takes; leaves out learners that could not even be scored in time."""
+    evaluator = search.evaluator
+    learners = hand_set(evaluator.signature, evaluator.family)
     if budget.seconds is None:
-        return TEST_TASKS
+        return _Plan(TEST_TASKS, learners)
     probe = evaluator.tasks(_PROBE, "valid")
-    candidate, checkpoint = winner.record.candidate, winner.checkpoint
-    start = time.monotonic()
-    evaluator.task_scores(candidate, checkpoint, at(probe, slice(0, _PROBE)))
-    each = (time.monotonic() - start) / _PROBE
-    reserved = (_SCORED_BY - BASELINES) * budget.seconds
-    return int(np.clip(reserved / (_PASSES * each + 1e-9), _FEWEST, TEST_TASKS))
+    ours = _pace(evaluator, winner.record.candidate, winner.checkpoint, probe)
+    each = {name: _pace(evaluator, candidate, None, probe) for name, candidate in learners.items()}
+    simply = sum(pace(evaluator, method, probe) for method in simple(evaluator))
+    valid = count_of(evaluator.valid) * _rows(evaluator.valid) / _rows(probe)
+    left_out, room = [], _TOO_DEAR * budget.left(_SCORED_BY)
+    while each and _FEWEST * (ours + simply) + (_FEWEST + valid) * sum(each.values()) > room:
+        slowest = max(each, key=each.__getitem__)
+        each.pop(slowest)
+        left_out.append(f"baseline {slowest} is left out: scoring it takes more time than there is")
+    reserved = _SCORING_PART * budget.left(_SCORED_BY)
+    count = int(np.clip(reserved / (ours + simply + sum(each.values()) + 1e-9), _FEWEST, TEST_TASKS))
+    kept = {name: learners[name] for name in each}
+    return _Plan(count, kept, ours, tuple(each.values()), valid, tuple(left_out))
+
+
+def _pace(
+    evaluator: Evaluator, candidate: Candidate, checkpoint: Checkpoint | None, probe: Episodes
+) -> float:
+    """Seconds that scoring a task takes."""
+    program = evaluator.engine(candidate).program
+    checkpoint = checkpoint or Checkpoint.start(program, 0, evaluator.device)
+    taken = []
+    for _ in range(_LOOKS):  # the first pays what every shape pays once
+        start = time.monotonic()
+        evaluator.task_scores(candidate, checkpoint, probe).cpu()
+        taken.append(time.monotonic() - start)
+    return min(taken) / count_of(probe)
+
+
+def _rows(episodes: Episodes) -> int:
+    return episodes["support_x"].shape[1] + episodes["query_x"].shape[1]

@@ -124,6 +124,8 @@ def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool
         search.run(budget)
         winner = finish(search, budget)
         judgement = judge(search, winner, budget)
+        for why in judgement.left_out:
+            view.note(why)
         result = _save(search, store, winner, judgement, budget)
     except KeyboardInterrupt:
         view.__exit__(None, None, None)

@@ -18,6 +18,7 @@ from PIL import Image
 import metanas as package
 from metanas import judging
 from metanas.testing.drawings import draw_classes
+from search_spaces.errors import EvaluationError
 from storage import Store
 
 Run = Callable[..., Any]
@@ -275,3 +276,17 @@ def test_pictures_are_searched_adapted_to_and_kept_apart(pictures: Any, metanas:
     refused(metanas(*same, "--image-size", 10), "--image-size 8, now 10", "images")
     shutil.copy(tmp_path / "data/c00/0.png", tmp_path / "data/c00/more.png")
     refused(metanas(*same), "other data", "images")
+
+
+def test_a_baseline_that_could_not_be_run_is_said(
+    metanas: Run, quick: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise EvaluationError("baseline MAML could not be scored (timeout)")
+
+    monkeypatch.setattr(judging, "run_hand_set", fail)
+    ran = metanas(*quick, "--json")
+    assert ran.code == 0
+    assert {"event": "note", "text": "baseline MAML could not be scored (timeout)"} in ran.lines
+    assert "MAML" not in {baseline["name"] for baseline in ran.lines[-1]["baselines"]}
+    assert shape(ran.lines[-1]) == RESULT
