@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from controllers import random as random_controller
 from controllers.interface import CandidateSampler, candidate_of
 from controllers.pruning import successive_halving
-from metanas.budget import SEARCH, Budget
+from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Ended, Evaluator, Job, Outcome, Setting
 from metanas.finish import finish, winner_of
 from metanas.learner.weights import unpack
@@ -32,6 +32,7 @@ from search_spaces.space import Forbidden
 CPU = torch.device("cpu")
 RUNGS = (10, 30, 90)
 SEED = 7
+_PATIENT = 1000  # meta-steps that a patient job makes in the time it may take
 SIGNATURE = sinusoid.build(Source()).signature(None, 5)
 SPACE = catalogue.space("closed-form", SIGNATURE)
 NUMBERS = {derive(SEED, "trial", number): number for number in range(500)}
@@ -65,7 +66,8 @@ class Scripted(Evaluator):
         for i, job in enumerate(jobs):
             self.allowed.append(seconds())
             self._tick()
-            yield i, self._outcome(job, until)
+            done = job.checkpoint.step if job.checkpoint else 0
+            yield i, self._outcome(job, min(until, done + _PATIENT) if patient else until)
 
     def _outcome(self, job: Job, until: int) -> Outcome:
         number = NUMBERS[job.seed]
@@ -507,6 +509,62 @@ def test_going_on_is_not_mixed_up_with_anothers_trial() -> None:
     assert winner.record.parent == 1
     assert winner.record.candidate == search.records[1].candidate
     assert TrialState.RUNNING not in told(search).values()
+
+
+def before_the_final(script: Script) -> tuple[Search, Budget]:
+    """A search of which trial 0 is the best of rung 3, trial 1 of rung 2, trial 3 of rung 1."""
+    search = make(lambda number, rung: 1.0)
+    for number, (rung, value) in enumerate([(90, 0.6), (30, 0.3), (10, 0.8), (10, 0.2)]):
+        live = search.begin()
+        evaluator: Any = search.evaluator
+        job = Job(live.record.candidate, live.record.seed)
+        evaluator._script = lambda _, at, value=value: value + (90 - at) / 1000
+        for at in RUNGS[: RUNGS.index(rung) + 1]:
+            search.advance(live, evaluator._outcome(job, at))
+        search.end(live, "complete" if rung == 90 else "pruned", f"trial {number} of the test")
+    clock = Clock()
+    evaluator._script, evaluator._tick = script, clock.go(1.0)
+    return search, Budget(100.0, clock=clock)
+
+
+def test_in_seconds_the_best_of_each_rung_meet_in_a_final_and_its_winner_goes_on() -> None:
+    parents = {4: 3, 5: 0, 6: 1}  # the best first, then from the last rung down
+    search, budget = before_the_final(lambda number, at: 0.05 if parents[number] == 1 else 0.5)
+    winner = finish(search, budget).record
+    assert budget.spent <= 100 * FINISH
+    children = search.memory.records("s")[4:]
+    assert {child.number: child.parent for child in children} == parents
+    assert (winner.parent, winner.state, winner.reason) == (1, "complete", "went on from trial 1")
+    others = [child for child in children if child.parent != 1]
+    assert {child.state for child in others} == {"pruned"}
+    assert all(child.reason.startswith("in the final, after ") for child in others)
+    assert all(child.score is not None and child.weights for child in others)
+    assert TrialState.RUNNING not in told(search).values()
+
+
+def test_a_final_that_nobody_survives_leaves_the_winner_there_was() -> None:
+    search, budget = before_the_final(lambda number, at: "diverged")
+    winner = finish(search, budget).record
+    assert (winner.number, winner.parent) == (3, None)
+    children = search.memory.records("s")[4:]
+    assert {child.state for child in children} == {"failed"}
+    assert TrialState.RUNNING not in told(search).values()
+
+
+def test_ctrl_c_in_a_final_ends_all_finalists() -> None:
+    def press(number: int, at: int) -> float:
+        if number == 5:
+            raise KeyboardInterrupt
+        return 0.1
+
+    search, budget = before_the_final(press)
+    with pytest.raises(KeyboardInterrupt):
+        finish(search, budget)
+    assert [states(search)[number] for number in (4, 5, 6)] == [
+        ("pruned", "interrupted"),
+        ("failed", "interrupted"),
+        ("failed", "interrupted"),
+    ]
 
 
 def test_the_best_has_weights_to_hand_back() -> None:
