@@ -300,6 +300,21 @@ def test_ctrl_c_keeps_what_is_scored_and_says_so() -> None:
     assert weights_of(search, search.best) == {0.01}
 
 
+def test_ctrl_c_is_ctrl_c_even_if_the_store_refuses_what_it_ends() -> None:
+    def press(number: int, rung: int) -> float:
+        raise KeyboardInterrupt
+
+    def refuse(record: Record) -> None:
+        refused.append(record.number)
+        raise StoreError("the disk is full")
+
+    refused: list[int] = []
+    search = make(press, memory=Kept(on_finish=refuse))
+    with pytest.raises(KeyboardInterrupt):
+        search.run(Budget(trials=3))
+    assert refused == [0, 1, 2]  # each had its chance
+
+
 def test_any_other_error_ends_the_running_trials_too() -> None:
     def listen(moment: Moment) -> None:
         if moment.ended:
