@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from metanas.budget import FINISH, Budget
@@ -10,14 +11,13 @@ from metanas.evaluator import Job
 from metanas.learner.weights import unpack
 from metanas.legs import in_legs
 from metanas.search import LiveTrial, Search
-from metanas.training import Checkpoint, scheduled
+from metanas.training import Checkpoint
 from search_spaces import Record
 from search_spaces.errors import EvaluationError
 
 _STEPS = 1  # times the last rung, where the budget is in trials
 _SHORT = 10.0  # seconds, below which there is no final
 _FINAL = 0.5  # part of the time that the final takes; its winner has the rest
-_ENDLESS = 10**7  # meta-steps: the final ends by the clock
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,8 @@ def _final(search: Search, lives: list[LiveTrial], budget: Budget) -> LiveTrial:
     seconds = _FINAL * budget.left(FINISH) / len(lives)
     for live in lives:
         search.tell(f"final between {len(lives)}: going on with trial {live.record.parent}")
-        job = Job(live.record.candidate, live.record.seed, live.checkpoint)
-        rate = scheduled(_ENDLESS)
-        for _, outcome in search.evaluator.evaluate([job], _ENDLESS, rate, lambda: seconds, patient=True):
-            search.advance(live, outcome)
+        # each comes to rest: at a full learning rate some would be judged in mid-stride
+        _legs(search, live, search.rungs[-1], _until(budget, budget.spent + seconds))
     sign = -1 if search.evaluator.signature.higher_is_better else 1
     left = [live for live in lives if live in search.running and live.record.score]
     left.sort(key=lambda live: sign * live.record.score.value)  # type: ignore[union-attr]
@@ -104,15 +102,25 @@ def _final(search: Search, lives: list[LiveTrial], budget: Budget) -> LiveTrial:
 
 
 def _to_the_end(search: Search, live: LiveTrial, budget: Budget) -> None:
-    parent, candidate = live.record.parent, live.record.candidate
-    job = Job(candidate, live.record.seed, live.checkpoint)
-    steps, ms = _STEPS * search.rungs[-1], search.ms.get(candidate.id)
+    parent = live.record.parent
     search.tell(f"going on with trial {parent}")
-    for leg in in_legs(search.evaluator, job, steps, lambda: budget.left(FINISH), ms):
-        search.advance(live, leg.outcome)
-        search.tell(f"going on with trial {parent}: meta-step {leg.step:,} of {leg.total:,}")
+    _legs(search, live, _STEPS * search.rungs[-1], lambda: budget.left(FINISH))
     if live in search.running:
         search.end(live, "complete", f"went on from trial {parent}")
+
+
+def _legs(search: Search, live: LiveTrial, steps: int, left: Callable[[], float]) -> None:
+    """Takes a trial through legs of a falling learning rate, to the end of its steps or its time."""
+    job = Job(live.record.candidate, live.record.seed, live.checkpoint)
+    ms = search.ms.get(live.record.candidate.id)
+    for leg in in_legs(search.evaluator, job, steps, left, ms):
+        search.advance(live, leg.outcome)
+        search.tell(f"going on with trial {live.record.parent}: meta-step {leg.step:,} of {leg.total:,}")
+
+
+def _until(budget: Budget, end: float) -> Callable[[], float]:
+    """Seconds to that moment of the budget."""
+    return lambda: max(0.0, end - budget.spent)
 
 
 def _load(search: Search, record: Record) -> Winner:
