@@ -119,7 +119,8 @@ def shape_of(candidate: Candidate) -> Candidate:
 
 def _suiting(kind: tuple[str, str], signature: Signature) -> list[str]:
     found = ((name, plugins.load(*kind, name)) for name in plugins.names(*kind))
-    return [name for name, part in found if part.suits(signature)]
+    # a part of a third party that says nothing of what it suits is taken to suit anything
+    return [name for name, part in found if not hasattr(part, "suits") or part.suits(signature)]
 
 
 def _part(root: str, kind: tuple[str, str], names: list[str], signature: Signature) -> Choice:
