@@ -1,4 +1,4 @@
-"""Baselines: simple methods by hand, against scikit-learn, and the hand-set learners."""
+"""Baselines: simple methods by hand, and the hand-set learners."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
-from sklearn.neighbors import KNeighborsRegressor
-from sklearn.preprocessing import PolynomialFeatures
 
 from metanas import baselines
 from metanas.baselines import Simple, hand_set, run_hand_set, run_simple, simple
@@ -87,21 +84,6 @@ def test_ridge_recovers_a_line_and_a_cubic(curves: Evaluator) -> None:
     for degree, truth in ((1, lambda z: 3 * z + 1), (3, lambda z: z**3 - 2 * z**2 + 4)):
         predicted = method(curves, "ridge per task").predict((degree, 1e-6), x, truth(x), q)
         np.testing.assert_allclose(predicted, truth(q), atol=1e-4)
-
-
-@pytest.mark.parametrize("rows", [1, 5, 40])
-@pytest.mark.parametrize("columns", [1, 3])
-def test_ridge_and_neighbours_are_scikit_learns(rows: int, columns: int, rng: np.random.Generator) -> None:
-    x, q, y = rng.normal(size=(rows, columns)), rng.normal(size=(7, columns)), rng.normal(size=(rows, 2))
-    q[0] = x[0]  # an example itself: its distance is 0
-    for degree, strength in ((1, 0.01), (2, 1.0), (3, 10.0)):
-        powers = PolynomialFeatures(degree, include_bias=False)
-        model = Ridge(alpha=strength).fit(powers.fit_transform(x), y)
-        found = baselines._ridge((degree, strength), x, y, q)
-        np.testing.assert_allclose(found, model.predict(powers.transform(q)), atol=1e-6)
-    for k, weights in ((1, "uniform"), (3, "uniform"), (3, "distance"), (5, "distance")):
-        expected = KNeighborsRegressor(min(k, rows), weights=weights).fit(x, y).predict(q)
-        np.testing.assert_allclose(baselines._neighbours((k, weights), x, y, q), expected, atol=1e-9)
 
 
 def test_many_features_are_not_multiplied_out() -> None:
