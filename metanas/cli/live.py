@@ -98,7 +98,10 @@ class Panels:
         self._moment: Moment | None = None
         self._reading: tuple[str, int, int] | None = None
         self._live = Live(
-            console=Console(stderr=True), get_renderable=self._draw, refresh_per_second=4, transient=True
+            console=Console(stderr=True, markup=False),
+            get_renderable=self._draw,
+            refresh_per_second=4,
+            transient=True,
         )
 
     def moment(self, moment: Moment) -> None:

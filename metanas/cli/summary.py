@@ -46,8 +46,8 @@ def leaderboard(records: Sequence[Record], rows: int = _ROWS) -> Table:
 
 def wide_console() -> Console:
     """A console for tables: as wide as the terminal, or wide enough for a log."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_LOG_WIDTH)
+    console = Console(markup=False)  # names are the user's: brackets in them are brackets
+    return console if console.is_terminal else Console(width=_LOG_WIDTH, markup=False)
 
 
 def print_summary(search: Search, winner: Winner, judgement: Judgement, result: dict[str, Any]) -> None:
