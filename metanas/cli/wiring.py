@@ -16,7 +16,7 @@ import torch
 
 from controllers.pruning import ladder, successive_halving
 from metanas.cli.settings import refuse_others, settings
-from metanas.engine import EXECUTIONS, resolve_device
+from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device
 from metanas.evaluator import Evaluator, Setting
 from metanas.search import Listener, Search
 from metanas.seeds import derive
@@ -74,6 +74,7 @@ def open_search(request: Request, listen: Listener, tell: Callable[[str], None])
     """
     check_name(request.study)
     device = resolve_device(request.device)
+    keep_freed_memory()
     if request.execution not in EXECUTIONS:
         raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {request.execution!r}")
     controller = plugins.load(*CONTROLLERS, request.controller)

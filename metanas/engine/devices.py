@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 import time
@@ -12,6 +13,7 @@ from search_spaces.errors import DeviceError
 
 # in the messages of errors that have no type of their own: the CPU's allocator, CUDA and its libraries
 _NO_ROOM = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 def resolve_device(name: str) -> torch.device:
@@ -30,6 +32,20 @@ def resolve_device(name: str) -> torch.device:
             f"{name} is not there: torch sees {torch.cuda.device_count()} CUDA devices; try --device cpu"
         )
     return torch.device(name)
+
+
+def keep_freed_memory() -> None:
+    """Has glibc keep the memory of large tensors for the next ones, up to 2 GiB of it.
+
+    It gives each of them back to the system, which clears its pages when they are asked for again:
+    a quarter of the time of a Conv-4's meta-step. Where there is no glibc, nothing changes.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # musl has none
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def clock(device: torch.device) -> float:

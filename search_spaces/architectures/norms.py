@@ -11,6 +11,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from search_spaces.task import Tensors
 
@@ -64,7 +65,8 @@ def normalise(
         return x + bias, {}
     scale = params[f"{name}.scale"]
     if norm in ("group", "layer"):
-        return _within(x, 1 if norm == "layer" else _groups(x.shape[1])) * _columns(scale, x) + bias, {}
+        groups = 1 if norm == "layer" else _groups(x.shape[1])
+        return functional.group_norm(x, groups, scale, params[f"{name}.bias"], _EPSILON), {}
     if norm == "running" and not given and mask is None and x.ndim > 2:
         return _fused(params, name, x)
     if given:
@@ -98,12 +100,6 @@ def _moments(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     mean = kept.sum(axes) / count
     var = (torch.where(weight > 0, x - _columns(mean, x), 0.0) ** 2).sum(axes) / count
     return mean, var
-
-
-def _within(x: Tensor, groups: int) -> Tensor:
-    grouped = x.reshape(x.shape[0], groups, -1)
-    var, mean = torch.var_mean(grouped, -1, correction=0, keepdim=True)
-    return ((grouped - mean) * torch.rsqrt(var + _EPSILON)).reshape(x.shape)
 
 
 def _groups(channels: int) -> int:
