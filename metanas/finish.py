@@ -6,18 +6,25 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from metanas.budget import FINISH, Budget
 from metanas.evaluator import Job
 from metanas.learner.weights import unpack
 from metanas.legs import in_legs
 from metanas.search import LiveTrial, Search
+from metanas.seeds import derive
 from metanas.training import Checkpoint
-from search_spaces import Record
+from search_spaces import Candidate, Record
 from search_spaces.errors import EvaluationError
 
 _STEPS = 1  # times the last rung, where the budget is in trials
 _SHORT = 10.0  # seconds, below which there is no final
 _FINAL = 0.5  # part of the time that the final takes; its winner has the rest
+_LONG = 60.0  # seconds, from which on there is a second round, between ways to train the winner
+_FIRST_ROUND = 0.3  # part of the time that the first of two rounds takes
+_WAYS_TO_TRAIN = 4  # beside its own
+_DRAWS = 100  # of them, some of which are forbidden or alike
 
 
 @dataclass(frozen=True)
@@ -44,18 +51,25 @@ def finish(search: Search, budget: Budget) -> Winner:
 
     Where the budget is in seconds, the best trial of each rung goes on for the same time: a network
     that is slow and learns much a step, and one that is fast and learns little, cannot be told apart
-    by meta-steps. Then the best of these goes on alone, its learning rate falling to nothing.
+    by meta-steps. Where there is time, the best of these then goes on in several ways: which outer
+    settings are good shows late (a turned character is a class more, which slows learning at first),
+    and they can change under way. The best of all goes on alone, its learning rate falling to nothing.
 
     Returns:
         The best trial of the study by validation, which may be none of these.
+
+    References:
+        Jaderberg et al., *Population based training*, 2017, https://arxiv.org/abs/1711.09846
     """
     best = winner_of(search)
     if budget.left(FINISH) <= 0:
         return best
     with search.saving():
-        live = _final(
-            search, [_going_on(search, parent) for parent in _finalists(search, best, budget)], budget
-        )
+        rounds = 2 if _LONG <= budget.left(FINISH) < math.inf else 1
+        lives = [_going_on(search, parent) for parent in _finalists(search, best, budget)]
+        live = _final(search, lives, budget, _FINAL if rounds == 1 else _FIRST_ROUND)
+        if rounds == 2:
+            live = _final(search, [live, *_other_ways(search, live)], budget, _FINAL)
         _to_the_end(search, live, budget)
     return winner_of(search)
 
@@ -84,11 +98,31 @@ def _going_on(search: Search, parent: Winner) -> LiveTrial:
     return live
 
 
-def _final(search: Search, lives: list[LiveTrial], budget: Budget) -> LiveTrial:
-    """Gives every finalist the same time; ends all but the best."""
+def _other_ways(search: Search, live: LiveTrial) -> list[LiveTrial]:
+    """The same network and rule, from the same weights, with other outer settings."""
+    if live.checkpoint is None:
+        return []
+    own, rng = live.record.candidate, np.random.default_rng(derive(live.record.seed, "other ways"))
+    found: dict[str, LiveTrial] = {}
+    for _ in range(_DRAWS):
+        drawn = {name: value for name, value in search.space.sample(rng).items() if name in own}
+        outer = {name: value for name, value in drawn.items() if name.startswith("outer.")}
+        other = Candidate(dict(own) | outer)
+        if search.space.objection(other) is None and other.id not in {own.id, *found}:
+            found[other.id] = search.begin(other, live.record.number)
+            weights = live.checkpoint.average, live.checkpoint.buffers
+            seed, device = found[other.id].record.seed, search.evaluator.device
+            found[other.id].checkpoint = Checkpoint.resume(*weights, seed, device)
+        if len(found) == _WAYS_TO_TRAIN:
+            break
+    return list(found.values())
+
+
+def _final(search: Search, lives: list[LiveTrial], budget: Budget, share: float) -> LiveTrial:
+    """Gives every finalist the same part of that share of the time; ends all but the best."""
     if len(lives) == 1:
         return lives[0]
-    seconds = _FINAL * budget.left(FINISH) / len(lives)
+    seconds = share * budget.left(FINISH) / len(lives)
     for live in lives:
         search.tell(f"final between {len(lives)}: going on with trial {live.record.parent}")
         # each comes to rest: at a full learning rate some would be judged in mid-stride

@@ -30,7 +30,7 @@ _TAKEN = 20  # times that other processes take a trial that was asked for, after
 _HOPELESS = 60  # trials that all failed, after which the next will too
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 # of the budget that one trial may take to a rung, first rung and later ones
-_FIRST_SHARE, _LATER_SHARE = 0.025, 0.06
+_FIRST_SHARE, _LATER_SHARE = 0.02, 0.05
 _MIN_SHARE = 1.0  # second
 
 

@@ -526,6 +526,9 @@ def test_going_on_is_not_mixed_up_with_anothers_trial() -> None:
     assert TrialState.RUNNING not in told(search).values()
 
 
+SHORT = 70.0  # seconds, of which a final has too few for a second round
+
+
 def before_the_final(script: Script) -> tuple[Search, Budget]:
     """A search of which trial 0 is the best of rung 3, trial 1 of rung 2, trial 3 of rung 1."""
     search = make(lambda number, rung: 1.0)
@@ -539,14 +542,14 @@ def before_the_final(script: Script) -> tuple[Search, Budget]:
         search.end(live, "complete" if rung == 90 else "pruned", f"trial {number} of the test")
     clock = Clock()
     evaluator._script, evaluator._tick = script, clock.go(1.0)
-    return search, Budget(100.0, clock=clock)
+    return search, Budget(SHORT, clock=clock)
 
 
 def test_in_seconds_the_best_of_each_rung_meet_in_a_final_and_its_winner_goes_on() -> None:
     parents = {4: 3, 5: 0, 6: 1}  # the best first, then from the last rung down
     search, budget = before_the_final(lambda number, at: 0.05 if parents[number] == 1 else 0.5)
     winner = finish(search, budget).record
-    assert budget.spent <= 100 * FINISH
+    assert budget.spent <= SHORT * FINISH
     children = search.memory.records("s")[4:]
     assert {child.number: child.parent for child in children} == parents
     assert (winner.parent, winner.state, winner.reason) == (1, "complete", "went on from trial 1")
@@ -554,6 +557,26 @@ def test_in_seconds_the_best_of_each_rung_meet_in_a_final_and_its_winner_goes_on
     assert {child.state for child in others} == {"pruned"}
     assert all(child.reason.startswith("in the final, after ") for child in others)
     assert all(child.score is not None and child.weights for child in others)
+    assert TrialState.RUNNING not in told(search).values()
+
+
+def test_with_time_the_winner_goes_on_in_several_ways_to_train() -> None:
+    """The same network and rule from the same weights, other outer settings; the best of them goes on."""
+    search, _ = before_the_final(lambda number, at: 0.05 if number == 8 else 0.5)
+    clock = Clock()
+    evaluator: Any = search.evaluator
+    evaluator._tick = clock.go(1.0)
+    winner = finish(search, Budget(200.0, clock=clock)).record
+    assert clock.now <= 200 * FINISH
+    records = {record.number: record for record in search.memory.records("s")}
+    first = records[winner.parent or 0]
+    assert winner.number == 8
+    assert winner.reason == f"went on from trial {first.number}"
+    ways = [record for record in records.values() if record.parent == first.number]
+    assert len(ways) == 4
+    inner = [{k: v for k, v in r.candidate.items() if not k.startswith("outer.")} for r in (first, *ways)]
+    assert all(part == inner[0] for part in inner)
+    assert len({r.candidate.id for r in (first, *ways)}) == 5
     assert TrialState.RUNNING not in told(search).values()
 
 
