@@ -9,14 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import PolynomialFeatures
+from sklearn.svm import SVC, SVR
 from threadpoolctl import threadpool_limits
 
+from metanas import pooled
 from metanas.engine.program import at, count
 from metanas.evaluator import Evaluator, Job
 from metanas.legs import in_legs
+from metanas.scoring import by_cluster
 from metanas.seeds import derive
 from metanas.tasks.family import Family, Limits
 from metanas.verdict import Rival
@@ -33,21 +39,45 @@ Predict = Callable[[Any, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Simple:
-    """A method that learns each task on its own, from the support set alone.
+    """A method that needs no meta-training.
 
     Attributes:
         name: Of it.
         settings: Of which the best on validation tasks is used.
         predict: Fits and predicts one task.
+        prepare: Done to many tasks at once, before.
     """
 
     name: str
     settings: tuple[Any, ...]
     predict: Predict
+    prepare: pooled.Prepare = list
 
 
 def simple(evaluator: Evaluator) -> list[Simple]:
-    """The simple methods that suit the tasks."""
+    """The simple methods that suit the tasks: of each task alone and, for tables, of all rows at once."""
+    known = evaluator.family.preprocessing.get("target", {}).get("classes", ())
+    if not pooled.suits(evaluator.signature, evaluator.valid, len(known)):
+        return _alone(evaluator)
+    training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
+    found = pooled.methods(evaluator.signature, training)
+    together = [Simple(m.name, m.settings, m.predict, m.prepare) for m in found]
+    return [*_alone(evaluator), *_kernels(evaluator.signature), *together]
+
+
+def _kernels(signature: Signature) -> list[Simple]:
+    """Kernel methods of each task alone."""
+    if signature.kind == "classification":
+        return [Simple("support vectors per task", (0.1, 1.0, 10.0), _vectors)]
+    scales = tuple((length, noise) for length in (1.0, 3.0) for noise in (0.1, 0.5))
+    return [
+        Simple("Gaussian process per task", scales, _process),
+        Simple("support vectors per task", (0.1, 1.0, 10.0), _vectors),
+    ]
+
+
+def _alone(evaluator: Evaluator) -> list[Simple]:
+    """Methods that learn each task on its own, from the support set alone."""
     if evaluator.signature.kind == "classification":
         return [
             Simple("nearest centroid", (None,), _centroid),
@@ -192,10 +222,12 @@ def _outer(shots: str = "same", **values: Any) -> dict[str, Any]:
 def _scores(signature: Signature, method: Simple, setting: Any, episodes: Episodes) -> np.ndarray:
     # tasks are tiny: threads within one cost more than they give
     with threadpool_limits(1):
-        return np.array([_score(signature, method, setting, task) for task in _tasks(episodes)])
+        tasks = method.prepare(list(_tasks(episodes)))
+        found = [_score(signature, method, setting, task) for task in tasks]
+    return by_cluster(torch.tensor(found, dtype=torch.float64), episodes).numpy()
 
 
-def _score(signature: Signature, method: Simple, setting: Any, task: tuple[np.ndarray, ...]) -> float:
+def _score(signature: Signature, method: Simple, setting: Any, task: pooled.Arrays) -> float:
     sx, sy, qx, qy = task
     prediction = method.predict(setting, sx, sy, qx)
     if signature.kind == "regression":
@@ -203,7 +235,7 @@ def _score(signature: Signature, method: Simple, setting: Any, task: tuple[np.nd
     return float((prediction.argmax(-1) == qy.argmax(-1)).mean())
 
 
-def _tasks(episodes: Episodes) -> Iterator[tuple[np.ndarray, ...]]:
+def _tasks(episodes: Episodes) -> Iterator[pooled.Arrays]:
     """Each task's support and query as flat arrays, masked rows left out."""
     arrays = {name: tensor.cpu().numpy() for name, tensor in episodes.items()}  # type: ignore[attr-defined]
     for t in range(count(episodes)):
@@ -226,6 +258,21 @@ def _neighbours(setting: tuple[int, str], x: np.ndarray, y: np.ndarray, q: np.nd
     # a tree, though the sets are tiny: brute force inspects the machine's thread pools at every call
     model = KNeighborsRegressor(min(k, len(x)), weights=weights, algorithm="kd_tree")
     return np.asarray(model.fit(x, y).predict(q)).reshape(len(q), -1)
+
+
+def _process(setting: tuple[float, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    length, noise = setting
+    scale = length * math.sqrt(x.shape[1])  # distances grow with the number of features
+    # around the support's mean: its spread is told by the kernel
+    model = GaussianProcessRegressor(RBF(scale), alpha=noise, optimizer=None).fit(x, y - y.mean(0))
+    found: np.ndarray = np.asarray(model.predict(q)).reshape(len(q), -1) + y.mean(0)
+    return found
+
+
+def _vectors(strength: float, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    if y.shape[1] == 1:
+        return np.asarray(SVR(C=strength).fit(x, y[:, 0]).predict(q))[:, None]
+    return np.asarray(np.eye(y.shape[1])[SVC(C=strength).fit(x, y.argmax(1)).predict(q)])
 
 
 def _centroid(_: None, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:

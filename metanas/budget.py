@@ -48,6 +48,11 @@ class Budget:
             raise BudgetError(f"--trials should be at least 1, not {self.trials}")
         object.__setattr__(self, "started", self.clock())
 
+    def part(self, share: float) -> Budget:
+        """A budget of its own, of that share of the time that is left; as many trials."""
+        seconds = None if self.seconds is None else max(1.0, share * self.left())
+        return Budget(seconds, self.trials, self.clock)
+
     @property
     def spent(self) -> float:
         """Seconds since the start."""

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from metanas.engine import Engine, Program
 from metanas.engine.devices import clock, peak_memory
 from metanas.engine.program import at
-from metanas.scoring import is_transductive, summarise, task_scores
+from metanas.scoring import by_cluster, is_transductive, summarise, task_scores
 from metanas.seeds import derive, generator
 from metanas.tasks.family import Family, Split
 from metanas.training import Checkpoint, Schedule, Trained, as_dtype, train
@@ -162,9 +162,9 @@ class Evaluator:
         return self._engines[shape]
 
     def task_scores(self, candidate: Candidate, checkpoint: Checkpoint, episodes: Episodes) -> Tensor:
-        """The metric of each task ``(T,)`` with the averaged weights."""
+        """The metric of each task ``(T,)``, or of each cluster of them, with the averaged weights."""
         prediction = self.engine(candidate).predictions(checkpoint.average, checkpoint.buffers, episodes)
-        return task_scores(self.signature, prediction, episodes)
+        return by_cluster(task_scores(self.signature, prediction, episodes), episodes)
 
     def score(self, candidate: Candidate, checkpoint: Checkpoint) -> Score:
         """On the study's validation tasks."""

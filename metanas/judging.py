@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from metanas.baselines import hand_set, pace, run_hand_set, run_simple, simple
+from metanas.baselines import Simple, hand_set, pace, run_hand_set, run_simple, simple
 from metanas.budget import BASELINES, Budget
 from metanas.engine.program import count as count_of
 from metanas.evaluator import Evaluator
@@ -19,7 +19,7 @@ from metanas.search import Search
 from metanas.seeds import derive
 from metanas.training import Checkpoint
 from metanas.verdict import Rival, Verdict, decide
-from search_spaces import Candidate, Score
+from search_spaces import Candidate, Score, Signature
 from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
 
@@ -34,6 +34,27 @@ _PROBE = 8  # tasks that tell how long scoring takes
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """A winner and its rivals on the same fresh test tasks, which chose nothing.
+
+    Attributes:
+        ours: Score on each task ``(T,)``.
+        rivals: On the same ones.
+        transductive: Whether ours peeks at the other queries: measured.
+        looks: How often the study has looked at its test tasks.
+        episodes: The test tasks.
+        left_out: Baselines that could not be run, and why, in words.
+    """
+
+    ours: np.ndarray
+    rivals: list[Rival]
+    transductive: bool
+    looks: int
+    episodes: Episodes
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What the test tasks say of a winner.
 
@@ -44,6 +65,7 @@ class Judgement:
         looks: How often the study has looked at its test tasks.
         episodes: The test tasks.
         left_out: Baselines that could not be run, and why, in words.
+        folds: Parts that the tasks were divided into, each of which was the test part once; 1: one split.
     """
 
     test: Score
@@ -52,38 +74,56 @@ class Judgement:
     looks: int
     episodes: Episodes
     left_out: tuple[str, ...] = ()
+    folds: int = 1
 
 
-def judge(search: Search, winner: Winner, budget: Budget) -> Judgement:
-    """Runs the baselines and the winner on fresh test tasks, and compares them task by task."""
+def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
+    """What the test tasks of all parts say together; each part had a search of its own."""
+    rivals = _joined_rivals(parts)
+    ours, looks = np.concatenate([part.ours for part in parts]), max(part.looks for part in parts)
+    ranked = sorted(rivals, key=lambda rival: rival.valid, reverse=signature.higher_is_better)
+    return Judgement(
+        summarise(signature, ours, "test", any(part.transductive for part in parts)),
+        {rival.name: summarise(signature, rival.test, "test") for rival in ranked},
+        decide(signature, ours, rivals, looks),
+        looks,
+        parts[0].episodes,
+        tuple(dict.fromkeys(why for part in parts for why in part.left_out)),
+        len(parts),
+    )
+
+
+def _joined_rivals(parts: Sequence[Comparison]) -> list[Rival]:
+    """Those that every part has."""
+    found = []
+    for name in [rival.name for rival in parts[0].rivals]:
+        same = [rival for part in parts for rival in part.rivals if rival.name == name]
+        if len(same) == len(parts):
+            valid = float(np.mean([rival.valid for rival in same]))
+            found.append(Rival(name, valid, np.concatenate([rival.test for rival in same])))
+    return found
+
+
+def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
+    """Scores the winner and the baselines on fresh test tasks."""
     evaluator, candidate = search.evaluator, winner.record.candidate
     looks = search.memory.look(search.name)
-    plan = _plan(search, winner, budget)
+    methods = simple(evaluator)
+    plan = _plan(search, winner, budget, methods)
     count, test = plan.count, evaluator.tasks(plan.count, "test", look=looks)
     left_out = list(plan.left_out)
-    rivals = [*_simple_rivals(search, test), *_hand_set_rivals(search, plan, test, budget, left_out)]
+    rivals = [*_simple_rivals(search, methods, test), *_hand_set_rivals(search, plan, test, budget, left_out)]
     for why in left_out:
         search.memory.log(search.name, "baseline left out", why)
     search.tell(f"scoring on {count:,} fresh test tasks")
     ours = evaluator.task_scores(candidate, winner.checkpoint, test).double().cpu().numpy()
     transductive = evaluator.transductive(candidate, winner.checkpoint)
-    verdict = decide(evaluator.signature, ours, rivals, looks)
-    return Judgement(
-        summarise(evaluator.signature, ours, "test", transductive),
-        {
-            rival.name: summarise(evaluator.signature, rival.test, "test")
-            for rival in _ranked(evaluator, rivals)
-        },
-        verdict,
-        looks,
-        test,
-        tuple(left_out),
-    )
+    return Comparison(ours, rivals, transductive, looks, test, tuple(left_out))
 
 
-def _simple_rivals(search: Search, test: Episodes) -> list[Rival]:
+def _simple_rivals(search: Search, methods: list[Simple], test: Episodes) -> list[Rival]:
     rivals = []
-    for method in simple(search.evaluator):
+    for method in methods:
         search.tell(f"baseline: {method.name}")
         rivals.append(run_simple(search.evaluator, method, test))
     return rivals
@@ -102,10 +142,6 @@ def _hand_set_rivals(
         except EvaluationError as error:
             left_out.append(str(error))
     return rivals
-
-
-def _ranked(evaluator: Evaluator, rivals: list[Rival]) -> list[Rival]:
-    return sorted(rivals, key=lambda rival: rival.valid, reverse=evaluator.signature.higher_is_better)
 
 
 @dataclass(frozen=True)
@@ -139,7 +175,7 @@ class _Plan:
         return lambda: max(0.0, end - time.monotonic())
 
 
-def _plan(search: Search, winner: Winner, budget: Budget) -> _Plan:
+def _plan(search: Search, winner: Winner, budget: Budget, methods: list[Simple]) -> _Plan:
     """Measures how long everybody takes; leaves out learners that could not even be scored in time."""
     evaluator = search.evaluator
     learners = hand_set(evaluator.signature, evaluator.family)
@@ -148,7 +184,7 @@ def _plan(search: Search, winner: Winner, budget: Budget) -> _Plan:
     probe = evaluator.tasks(_PROBE, "valid")
     ours = _pace(evaluator, winner.record.candidate, winner.checkpoint, probe)
     each = {name: _pace(evaluator, candidate, None, probe) for name, candidate in learners.items()}
-    simply = sum(pace(evaluator, method, probe) for method in simple(evaluator))
+    simply = sum(pace(evaluator, method, probe) for method in methods)
     valid = count_of(evaluator.valid) * _rows(evaluator.valid) / _rows(probe)
     left_out, room = [], _TOO_DEAR * budget.left(_SCORED_BY)
     while each and _FEWEST * (ours + simply) + (_FEWEST + valid) * sum(each.values()) > room:

@@ -42,6 +42,16 @@ def task_scores(signature: Signature, prediction: Tensor, episodes: Episodes) ->
     return torch.where(mask, rows, 0.0).sum(1) / mask.sum(1).clamp(min=1)
 
 
+def by_cluster(values: Tensor, episodes: Episodes) -> Tensor:
+    """The mean of each cluster of episodes ``(K,)``; the values ``(T,)`` where they are independent."""
+    if "cluster" not in episodes:
+        return values
+    _, place = episodes["cluster"].to(values.device).unique(return_inverse=True)
+    sums = values.new_zeros(int(place.max()) + 1).index_add(0, place, values)
+    means: Tensor = sums / place.bincount()
+    return means
+
+
 def half_width(values: np.ndarray) -> float:
     """Half of the 95 % interval of the mean of independent values ``(T,)``; infinite where it has none."""
     with np.errstate(over="ignore", invalid="ignore"):

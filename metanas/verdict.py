@@ -12,7 +12,7 @@ from metanas.scoring import half_width
 from search_spaces import Signature
 
 Ruling = Literal["better", "no difference", "worse", "too few tasks"]
-FEWEST = 30  # tasks, below which an interval says too little
+FEWEST = 10  # tasks, below which an interval says too little
 
 _METRIC = {"mse": "mean squared error", "accuracy": "accuracy"}
 

@@ -36,4 +36,11 @@ class Task(TypedDict):
 
 
 class Episodes(Task):
-    """A batch of tasks: every tensor of :class:`Task` with a leading axis of tasks ``(T, …)``."""
+    """A batch of tasks: every tensor of :class:`Task` with a leading axis of tasks ``(T, …)``.
+
+    Attributes:
+        cluster: ``(T,)`` whole numbers, where episodes are not independent: those of one number are
+            of one task, or of one group of tasks. Intervals are taken over these.
+    """
+
+    cluster: NotRequired[Tensor]

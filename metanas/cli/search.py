@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -15,8 +16,9 @@ from metanas.cli.live import View, score_json, view_for
 from metanas.cli.options import HELP, print_json, store_option
 from metanas.cli.summary import print_summary
 from metanas.cli.wiring import Request, check_writable, open_search, output_path, quiet_optuna
-from metanas.finish import Winner, finish
-from metanas.judging import Judgement, judge
+from metanas.finish import Winner
+from metanas.folds import search_and_judge
+from metanas.judging import Judgement
 from metanas.saving import save_learner, save_picture
 from metanas.search import Search
 from metanas.tasks.family import Source
@@ -52,11 +54,20 @@ _DEFAULT_BUDGET = "10m"
 @click.option(
     "--queries", type=int, help="Scored examples, a class or a task. [default: 15 a class, 50 a task]"
 )
+@click.option("--task", "task_column", help="Column of a table that tells its tasks apart.")
+@click.option("--target", help="Column of a table to predict.")
+@click.option("--features", help="Columns to learn from, with commas between. [default: all others]")
+@click.option("--group", help="Column of what tasks belong to: no group is in two splits.")
+@click.option(
+    "--kind",
+    type=click.Choice(["regression", "classification"]),
+    help="Of a table's tasks. [default: by the target's type]",
+)
 @click.option(
     "--test-data", type=click.Path(path_type=Path), help="Images whose classes are all test classes."
 )
 @click.option(
-    "--splits", type=click.Path(path_type=Path), help="File that says which class is in which split."
+    "--splits", type=click.Path(path_type=Path), help="File that says which class or task is in which split."
 )
 @click.option(
     "--image-size", type=click.IntRange(4, 512), default=28, show_default=True, help="Pixels a side."
@@ -79,20 +90,27 @@ def command(
     store: str,
     budget_text: str | None,
     trials: int | None,
+    as_json: bool,
+    task_column: str | None,
+    target: str | None,
+    features: str | None,
+    group: str | None,
+    kind: Literal["regression", "classification"] | None,
     test_data: Path | None,
     splits: Path | None,
     image_size: int,
-    as_json: bool,
     **options: Any,
 ) -> None:
     """Search for the best learner of a FAMILY of tasks, over architecture and learning rule together.
 
     FAMILY is one of `metanas family list`; `images` takes a PATH: a zip or a folder of class
-    folders. Ends by writing STUDY.metanas (the learner), STUDY.png (what happened) and a verdict:
+    folders; `table` takes a CSV or Parquet file, and the columns that tell tasks apart and that are to
+    be predicted. Ends by writing STUDY.metanas (the learner), STUDY.png (what happened) and a verdict:
     whether it beats what you would have done without a search. Ctrl-C keeps what is done.
 
     \b
       metanas search sinusoid --budget 2m
+      metanas search table exam.csv --task school --target score --budget 3m
       metanas search images photos.zip --ways 5 --shots 1 --budget 15m
       metanas search sinusoid --trials 12 --seed 1 --controller random
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
@@ -104,11 +122,28 @@ def command(
         check_writable(output_path(name, ending))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with view_for(as_json, budget) as view:
-        source = Source(path, test_data, splits, image_size, progress=view.progress)
+        source = Source(
+            path,
+            test_data,
+            splits,
+            task=task_column,
+            target=target,
+            features=_listed(features),
+            group=group,
+            kind=kind,
+            shots=options["shots"],
+            image_size=image_size,
+            progress=view.progress,
+        )
         request = Request(family=family, source=source, study=name, store=store, **options)
-        search, memory = open_search(request, view.moment, view.note)
+        search, memory, others = open_search(request, view.moment, view.note)
         with memory:
-            _run(search, memory, budget, view, as_json)
+            _run(search, memory, others, budget, view, as_json)
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    """Names with commas between them."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _budget(text: str | None, trials: int | None) -> Budget:
@@ -119,11 +154,16 @@ def _budget(text: str | None, trials: int | None) -> Budget:
     return Budget(None if text is None else parse(text), trials)
 
 
-def _run(search: Search, store: Store, budget: Budget, view: View, as_json: bool) -> None:
+def _run(
+    search: Search,
+    store: Store,
+    others: list[Callable[[], Search]],
+    budget: Budget,
+    view: View,
+    as_json: bool,
+) -> None:
     try:
-        search.run(budget)
-        winner = finish(search, budget)
-        judgement = judge(search, winner, budget)
+        winner, judgement = search_and_judge(search, others, budget)
         for why in judgement.left_out:
             view.note(why)
         result = _save(search, store, winner, judgement, budget)
@@ -181,5 +221,6 @@ def result_json(
             "sentence": verdict.sentence,
         },
         "looks": judgement.looks,
+        "folds": judgement.folds,
         "saved": saved,
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -18,9 +18,9 @@ from controllers.pruning import ladder, successive_halving
 from metanas.cli.settings import refuse_others, settings
 from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device
 from metanas.evaluator import Evaluator, Setting
-from metanas.search import Listener, Search
+from metanas.search import Listener, Moment, Search
 from metanas.seeds import derive
-from metanas.tasks.family import Family, Source
+from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from search_spaces import Signature, Space, catalogue, plugins
 from search_spaces.errors import BudgetError, DataError, DeviceError
 from storage import Store, reconcile
@@ -32,7 +32,6 @@ _PACKAGES = ("metanas", "torch", "optuna", "numpy", "sqlalchemy")
 _RUNG = {"tables": 100, "images": 60}
 _RUNGS = 3
 _QUERIES = {"regression": 50, "classification": 15}
-_SHOTS = {"regression": 5, "classification": 1}
 _VALID_TASKS = {"regression": 500, "classification": 250}
 
 
@@ -66,8 +65,13 @@ def load_family(name: str, source: Source) -> Family:
     return built
 
 
-def open_search(request: Request, listen: Listener, tell: Callable[[str], None]) -> tuple[Search, Store]:
+def open_search(
+    request: Request, listen: Listener, tell: Callable[[str], None]
+) -> tuple[Search, Store, list[Callable[[], Search]]]:
     """Everything ready to run: checked before a store is made or a candidate trained.
+
+    Returns:
+        The search, its store, and what opens the searches of other folds, where tasks are few.
 
     Raises:
         MetanasError: Whatever is wrong with the request.
@@ -77,36 +81,73 @@ def open_search(request: Request, listen: Listener, tell: Callable[[str], None])
     keep_freed_memory()
     if request.execution not in EXECUTIONS:
         raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {request.execution!r}")
-    controller = plugins.load(*CONTROLLERS, request.controller)
+    plugins.load(*CONTROLLERS, request.controller)
     family = load_family(request.family, request.source)
     setting, signature = _setting(family, request)
-    space = _space(request, family, signature)
-    kind = "images" if len(signature.input_shape) == 3 else "tables"
-    rungs = ladder(request.rung or _RUNG[kind], _RUNGS)
-    if kind == "tables" and device.type == "cpu":
+    _space(request, family, signature)
+    if len(signature.input_shape) == 1 and device.type == "cpu":
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
-    family.to(device)
     store = Store.open(request.store)
     try:
-        known = {summary.name: summary.settings for summary in store.studies()}.get(request.study, {})
-        # the user's seed, else that of the study if it is there already
-        seed = int(known.get("seed", 0)) if request.seed is None else request.seed
-        shared = settings(family, signature, setting, space, rungs, seed)
-        if known:
-            refuse_others(request.study, known, shared)
-        evaluator = _evaluator(family, signature, setting, device, request.execution, seed)
-        store.save_study(request.study, shared)
-        study = _optuna_study(store, request.study, signature, rungs)
-        reconcile(store, study)
-        tried = len(store.records(request.study))
-        study.sampler = controller.build(space, derive(seed, "controller", tried))
-        found = Search(request.study, space, study, store, evaluator, rungs, seed, listen, versions())
+        found = _search(request, family, request.study, setting, device, store, listen)
     except BaseException:
         store.close()
         raise
     for note in family.notes:  # here, since what is refused is one line
         tell(note)
-    return found, store
+    return found, store, _folds(request, family, setting, device, store, listen)
+
+
+def _folds(
+    request: Request,
+    family: Family,
+    setting: Setting,
+    device: torch.device,
+    store: Store,
+    listen: Listener,
+) -> list[Callable[[], Search]]:
+    """Opens the search of each other fold, where the family has them; studies of their own."""
+    others: Sequence[Family] = getattr(family, "folds", ())
+
+    def opener(number: int, fold: Family) -> Callable[[], Search]:
+        def told(moment: Moment) -> None:
+            listen(replace(moment, doing=f"fold {number} of {len(others) + 1}: {moment.doing}", ended=None))
+
+        name = f"{request.study} fold {number}"
+        return lambda: _search(request, fold, name, setting, device, store, told)
+
+    return [opener(number, fold) for number, fold in enumerate(others, 2)]
+
+
+def _search(
+    request: Request,
+    family: Family,
+    name: str,
+    setting: Setting,
+    device: torch.device,
+    store: Store,
+    listen: Listener,
+) -> Search:
+    """A search of one study, which goes on if the store has it."""
+    signature = family.signature(request.ways, setting.shots)
+    space = _space(request, family, signature)
+    images = len(signature.input_shape) == 3
+    rungs = ladder(request.rung or _RUNG["images" if images else "tables"], _RUNGS)
+    family.to(device)
+    known = {summary.name: summary.settings for summary in store.studies()}.get(name, {})
+    # the user's seed, else that of the study if it is there already
+    seed = int(known.get("seed", 0)) if request.seed is None else request.seed
+    shared = settings(family, signature, setting, space, rungs, seed)
+    if known:
+        refuse_others(name, known, shared)
+    evaluator = _evaluator(family, signature, setting, device, request.execution, seed)
+    store.save_study(name, shared)
+    study = _optuna_study(store, name, signature, rungs)
+    reconcile(store, study)
+    tried = len(store.records(name))
+    controller = plugins.load(*CONTROLLERS, request.controller)
+    study.sampler = controller.build(space, derive(seed, "controller", tried))
+    return Search(name, space, study, store, evaluator, rungs, seed, listen, versions())
 
 
 def _evaluator(
@@ -165,7 +206,7 @@ def check_writable(path: Path) -> None:
 
 
 def _setting(family: Family, request: Request) -> tuple[Setting, Signature]:
-    shots = request.shots if request.shots is not None else _SHOTS[family.kind]
+    shots = request.shots if request.shots is not None else USUAL_SHOTS[family.kind]
     queries = request.queries if request.queries is not None else _usual_queries(family, shots)
     least = {"--shots": (shots, 1), "--queries": (queries, 1)}
     if request.ways is not None and family.kind == "classification":
@@ -174,7 +215,8 @@ def _setting(family: Family, request: Request) -> tuple[Setting, Signature]:
         if value < low:
             raise BudgetError(f"{name} should be at least {low}, not {value}")
     signature = family.signature(request.ways, shots)
-    family.check(signature.outputs, shots, queries)
+    for fold in (family, *getattr(family, "folds", ())):
+        fold.check(signature.outputs, shots, queries)
     return Setting(signature.outputs, shots, queries), signature
 
 

@@ -96,6 +96,10 @@ def _inputs(values: Mapping[str, Any]) -> Iterator[str]:
     elif preprocessing.get("kind") == "table":
         features, targets = (", ".join(preprocessing[name]) for name in ("features", "targets"))
         yield f"Inputs: {features}. Targets: {targets}."
+    elif preprocessing.get("kind") == "columns":
+        features = ", ".join(f"{known['name']} ({known['kind']})" for known in preprocessing["features"])
+        yield f"Inputs: columns {features}; missing cells may be empty."
+        yield f"Target: {preprocessing['target']['name']}."
     else:
         yield f"Inputs: numbers of shape {signature['input_shape']} an example."
 

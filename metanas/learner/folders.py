@@ -41,7 +41,7 @@ def adapt_folders(learner: Learner, support_path: Path, query_path: Path) -> Ans
     queries = _images(query_path)
     for first in range(0, len(queries), _BLOCK):
         block = queries[first : first + _BLOCK]
-        found = predictions(model, block)
+        found = predictions(model, block, len(block))
         rows += [
             [str(path), *more] for path, more in zip(block, zip(*found.values(), strict=True), strict=True)
         ]

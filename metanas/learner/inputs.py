@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from metanas.learner import records
 from metanas.learner.arrays import as_float, as_numbers, finite
 from metanas.tasks.pictures import prepare, prepare_file, standardise
 from search_spaces import Signature
@@ -58,23 +59,32 @@ class Inputs(Protocol):
 def inputs_of(signature: Signature, preprocessing: Mapping[str, Any]) -> Inputs:
     """The inputs that a family's preprocessing describes.
 
-    Kinds: ``table`` (named ``features`` and ``targets``), ``image`` (``size``, ``channels``, ``mean``,
-    ``std``), ``array`` (numbers of the signature's input shape, as they are).
+    Kinds: ``table`` (named ``features`` and ``targets``), ``columns`` (``features`` of several kinds and
+    a ``target``, with what was learned of each), ``image`` (``size``, ``channels``, ``mean``, ``std``),
+    ``array`` (numbers of the signature's input shape, as they are).
 
     Raises:
         LearnerFileError: If it describes none, or does not fit the signature.
     """
-    fields = {"array": set(), "table": {"features", "targets"}, "image": {"size", "channels", "mean", "std"}}
+    fields = {
+        "array": set(),
+        "table": {"features", "targets"},
+        "columns": {"features", "target"},
+        "image": {"size", "channels", "mean", "std"},
+    }
     kind = preprocessing.get("kind")
     if not isinstance(kind, str) or fields.get(kind) != preprocessing.keys() - {"kind"}:
         raise LearnerFileError(_TOO_NEW)
     fits = {
         "array": True,
         "table": _is_table(signature, preprocessing),
+        "columns": records.fits(signature, preprocessing),
         "image": _is_image(signature, preprocessing),
     }
     if not fits[kind]:
         raise LearnerFileError(f"its {kind} preprocessing does not fit its signature: export it anew")
+    if kind == "columns":
+        return records.Records(preprocessing["features"])
     return Images(preprocessing) if kind == "image" else Numbers(signature.input_shape)
 
 

@@ -60,6 +60,8 @@ class Learner:
         self._program = program
         self._meta, self._buffers = meta.to(self.device), buffers.to(self.device)
         self._inputs = inputs_of(manifest.signature, manifest.preprocessing)
+        target = manifest.preprocessing.get("target", {})
+        self._scale = float(target.get("mean", 0.0)), float(target.get("std", 1.0))
 
     @property
     def signature(self) -> Signature:
@@ -84,9 +86,10 @@ class Learner:
 
         Args:
             x: Examples, as NumPy array, torch tensor or nested list. Numbers: ``(S, features)``, or
-                ``(S,)`` for one feature. Images: whole numbers from 0 to 255, ``(S, C, H, W)`` or
-                ``(S, H, W)``, or a list of PIL images or of paths; they are resized and standardised
-                as in training.
+                ``(S,)`` for one feature. Columns of several kinds: a mapping of names to columns, or a
+                pandas DataFrame; see ``manifest.preprocessing``. Images: whole numbers from 0 to 255,
+                ``(S, C, H, W)`` or ``(S, H, W)``, or a list of PIL images or of paths; they are resized
+                and standardised as in training.
             y: Regression: ``(S,)`` for one output, or ``(S, outputs)``. Classification: ``(S,)``
                 labels, text or whole numbers or anything hashable, of at least two classes.
 
@@ -99,7 +102,7 @@ class Learner:
         rows = self._inputs.rows(x, "support")
         if len(rows) == 0:
             raise DataError("support is empty: give at least one labelled example")
-        targets, known = encode(self.signature, y, len(rows))
+        targets, known = encode(self.signature, y, len(rows), *self._scale)
         self._check_ways(targets)
         support = self._inputs.tensor(rows, 0, "support").to(self.device)
         key = torch.zeros((), dtype=torch.int64, device=self.device)

@@ -41,6 +41,11 @@ class Sheet:
                 raise DataError(f"{self._place(line, column)} is empty: fill it in or leave the row out")
         return [row[at] for row in self.rows]
 
+    def cells(self, column: str) -> list[str | None]:
+        """The cells of a column, None where one is empty."""
+        at = self.columns.index(column)
+        return [row[at] or None for row in self.rows]
+
     def numbers(self, columns: Sequence[str]) -> np.ndarray:
         """``(rows, columns)`` float64.
 

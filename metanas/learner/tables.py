@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -63,25 +63,31 @@ def adapt_csv(learner: Learner, support_path: Path, query_path: Path) -> Answers
     Raises:
         DataError: If a file cannot be used; file, line and column are named.
     """
-    if learner.manifest.preprocessing["kind"] != "table":
+    known = learner.manifest.preprocessing
+    if known["kind"] not in ("table", "columns"):
         raise DataError("this learner does not take tables: use it in a program, with metanas.load")
     support, query = read_sheet(support_path), read_sheet(query_path)
     features, targets = _support_columns(support, learner)
     asked = _query_columns(query, features, targets)
     regression = learner.signature.kind == "regression"
     labels: Any = support.numbers(targets) if regression else support.texts(targets[0])
-    model = learner.adapt(support.numbers(features), labels)
-    found = predictions(model, query.numbers(asked), targets)
+    names = _names(known)[0]
+    model = learner.adapt(_examples(support, features, names, known), labels)
+    found = predictions(model, _examples(query, asked, names, known), len(query.rows), targets)
     _check_free(query, found)
     rows = [[*row, *more] for row, more in zip(query.rows, zip(*found.values(), strict=True), strict=True)]
-    score = _score(model, query, asked, targets) if set(targets) <= set(query.columns) else None
+    score = None
+    if set(targets) <= set(query.columns):
+        for column in targets:
+            query = query.having(column)
+        score = _score(model, query, _examples(query, asked, names, known), targets)
     return Answers([*query.columns, *found], rows, len(support.rows), score)
 
 
-def predictions(model: Model, x: Any, targets: Sequence[str] = ()) -> dict[str, list[Any]]:
-    """Columns with the predictions for queries ``x``, by name."""
+def predictions(model: Model, x: Any, count: int, targets: Sequence[str] = ()) -> dict[str, list[Any]]:
+    """Columns with the predictions for ``count`` queries ``x``, by name."""
     if model.classes is None:
-        values = np.asarray(model.predict(x)).reshape(len(x), -1)
+        values = np.asarray(model.predict(x)).reshape(count, -1)
         names = [PREDICTION] if values.shape[1] == 1 else [f"{PREDICTION}_{name}" for name in targets]
         return {name: [_short(v) for v in column] for name, column in zip(names, values.T, strict=True)}
     shares = np.asarray(model.predict_proba(x))
@@ -96,14 +102,27 @@ def _short(value: float) -> float:
 
 def _support_columns(sheet: Sheet, learner: Learner) -> tuple[list[str], list[str]]:
     """Names of the features and of the targets in the support."""
-    known = learner.manifest.preprocessing
-    names, wanted = list(known["features"]), list(known["targets"])
+    names, wanted = _names(learner.manifest.preprocessing)
     by_name = _by_name(sheet, names)
     others = [column for column in sheet.columns if not by_name or column not in names]
     targets = wanted if _by_name(sheet, wanted) else others[-len(wanted) :]
     if len(targets) < len(wanted):
         raise DataError(f"{sheet.path} has no column for the target: add {', '.join(wanted)}")
     return (names if by_name else _rest(sheet, targets, names)), targets
+
+
+def _names(preprocessing: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Of the features and of the targets that the learner was trained with."""
+    if preprocessing["kind"] == "columns":
+        return [known["name"] for known in preprocessing["features"]], [preprocessing["target"]["name"]]
+    return list(preprocessing["features"]), list(preprocessing["targets"])
+
+
+def _examples(sheet: Sheet, columns: list[str], names: list[str], preprocessing: Mapping[str, Any]) -> Any:
+    """The features of a sheet, in the form that the learner takes."""
+    if preprocessing["kind"] == "table":
+        return sheet.numbers(columns)
+    return {name: sheet.cells(column) for name, column in zip(names, columns, strict=True)}
 
 
 def _query_columns(sheet: Sheet, features: list[str], targets: list[str]) -> list[str]:
@@ -140,13 +159,11 @@ def _check_free(query: Sheet, found: dict[str, list[Any]]) -> None:
         raise DataError(f"{query.path} has a column {taken[0]!r} already: rename it or take it out")
 
 
-def _score(model: Model, query: Sheet, features: list[str], targets: list[str]) -> dict[str, Any] | None:
-    """On the rows of the query that have every target."""
-    for column in targets:
-        query = query.having(column)
+def _score(model: Model, query: Sheet, x: Any, targets: list[str]) -> dict[str, Any] | None:
+    """On the rows of the query, each of which has every target."""
     if not query.rows:
         return None
-    predicted = np.asarray(model.predict(query.numbers(features)))
+    predicted = np.asarray(model.predict(x))
     if model.classes is None:
         value = float(((predicted - query.numbers(targets)) ** 2).mean())
         return {"metric": "mse", "value": value, "rows": len(query.rows)}

@@ -20,12 +20,17 @@ class Reals:
 
     Attributes:
         flat: Whether they came as ``(n,)``, and so go back.
+        mean: Of the training targets, where the network sees them standardised.
+        std: Likewise.
     """
 
     flat: bool
+    mean: float = 0.0
+    std: float = 1.0
 
     def answer(self, outputs: Tensor, like: Any) -> np.ndarray | Tensor:
         """``(Q, O)`` to ``(Q,)`` or ``(Q, O)``, a tensor if ``like`` is one."""
+        outputs = outputs * self.std + self.mean
         return same_kind(outputs[:, 0] if self.flat else outputs, like)
 
 
@@ -47,13 +52,17 @@ class Classes:
         return chosen
 
 
-def encode(signature: Signature, y: Any, rows: int) -> tuple[Reals | Classes, Tensor]:
+def encode(
+    signature: Signature, y: Any, rows: int, mean: float = 0.0, std: float = 1.0
+) -> tuple[Reals | Classes, Tensor]:
     """Targets as a rule wants them.
 
     Args:
         signature: Of the learner's tasks.
         y: ``(S,)`` labels or numbers, or ``(S, O)`` numbers.
         rows: S, of the examples.
+        mean: That the network sees numbers without.
+        std: That it sees them in units of.
 
     Returns:
         How to answer, and ``(S, O)`` float32: numbers, or one-hot rows.
@@ -62,7 +71,7 @@ def encode(signature: Signature, y: Any, rows: int) -> tuple[Reals | Classes, Te
         DataError: If they are not of that shape and length, are missing, or are all of one class.
     """
     found: tuple[Reals | Classes, Tensor] = (
-        _reals(y, signature.outputs) if signature.kind == "regression" else _classes(y)
+        _reals(y, signature.outputs, mean, std) if signature.kind == "regression" else _classes(y)
     )
     if len(found[1]) != rows:
         raise DataError(f"support has {rows} rows of x and {len(found[1])} of y: one target an example")
@@ -74,14 +83,15 @@ def same_kind(x: Tensor, like: Any) -> np.ndarray | Tensor:
     return x.to(like.device) if isinstance(like, Tensor) else x.numpy()
 
 
-def _reals(y: Any, outputs: int) -> tuple[Reals, Tensor]:
+def _reals(y: Any, outputs: int, mean: float, std: float) -> tuple[Reals, Tensor]:
     found = as_numbers(y, "support y")
     flat = found.ndim == 1 and outputs == 1
     shape = tuple(found.shape)
     if not flat and (found.ndim != 2 or shape[1] != outputs):
         want = f"(n, {outputs})" + (" or (n,)" if outputs == 1 else "")
         raise DataError(f"support y should have the shape {want}, not {shape}")
-    return Reals(flat), finite(as_float(found[:, None] if flat else found), 0, "support y")
+    numbers = finite(as_float(found[:, None] if flat else found), 0, "support y")
+    return Reals(flat, mean, std), (numbers - mean) / std
 
 
 def _classes(y: Any) -> tuple[Classes, Tensor]:

@@ -14,6 +14,7 @@ from search_spaces.task import Episodes
 
 Split = Literal["train", "valid", "test"]
 Shots = int | tuple[int, int]
+USUAL_SHOTS = {"regression": 5, "classification": 1}  # where the user names no number
 Progress = Callable[[str, int, int], None]  # what is being done, done, of
 
 
@@ -29,6 +30,12 @@ class Source:
         path: A file or folder; None for families that make their own data.
         test_path: Data of which every class or task is a test one.
         splits: A file that says which class or task belongs to which split.
+        task: Column that tells the tasks of a table apart.
+        target: Column to predict.
+        features: Columns to learn from; none: all others.
+        group: Column of what tasks belong to, which lies in one split whole.
+        kind: Of a table's tasks; None: by the target's type.
+        shots: At scoring, as asked; None: the usual.
         image_size: Height and width, in pixels, that images are resized to.
         cache: Folder for decoded data.
         progress: Told of anything that takes longer than a moment.
@@ -37,6 +44,12 @@ class Source:
     path: Path | None = None
     test_path: Path | None = None
     splits: Path | None = None
+    task: str | None = None
+    target: str | None = None
+    features: tuple[str, ...] = ()
+    group: str | None = None
+    kind: Literal["regression", "classification"] | None = None
+    shots: int | None = None
     image_size: int = 28
     cache: Path | None = None
     progress: Progress = field(default=silent, repr=False)
@@ -48,7 +61,8 @@ class Limits:
 
     Attributes:
         ways: Classes of each split.
-        examples: Of the smallest class, support and query together.
+        examples: Of the smallest class, support and query together; of the largest task, where
+            tasks that have fewer say so by a mask.
     """
 
     ways: dict[str, int] | None = None

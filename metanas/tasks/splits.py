@@ -47,7 +47,15 @@ class Division:
     notes: tuple[str, ...] = ()
 
 
-def divide(names: Sequence[str], wanted: Sequence[Split], listed: Path | None, where: str) -> Division:
+def divide(
+    names: Sequence[str],
+    wanted: Sequence[Split],
+    listed: Path | None,
+    where: str,
+    *,
+    share: float = SHARE,
+    folders: bool = True,
+) -> Division:
     """Shares classes out among splits.
 
     An official list comes first, then top folders called ``train``, ``valid`` and ``test``, then
@@ -58,14 +66,16 @@ def divide(names: Sequence[str], wanted: Sequence[Split], listed: Path | None, w
         wanted: Splits to fill: with or without ``"test"``, which may have its own data.
         listed: File with the official list.
         where: What to call the data in messages.
+        share: Of the units, for valid and for test each.
+        folders: Whether the top of a name is a folder's, which may name a split.
 
     Raises:
         DataError: If the list cannot be used or there are too few classes.
     """
-    given = read_list(listed, names) if listed else by_folder(names)
+    given = read_list(listed, names) if listed else by_folder(names) if folders else None
     if given is None:
-        unit = "group" if _has_groups(names) else "class"
-        return Division(by_hash(names, wanted, where), unit)
+        unit = "group" if has_groups(names) else "class"
+        return Division(by_hash(names, wanted, where, share), unit)
     for split in set(given.values()) - set(wanted):
         raise DataError(f"{listed or where} has {split} classes, and so has --test-data: give one of them")
     train = [name for name, split in given.items() if split == "train"]
@@ -79,11 +89,11 @@ def divide(names: Sequence[str], wanted: Sequence[Split], listed: Path | None, w
     return Division(given, "file" if listed else "folder", notes)
 
 
-def by_hash(names: Sequence[str], wanted: Sequence[Split], where: str) -> Assignment:
+def by_hash(names: Sequence[str], wanted: Sequence[Split], where: str, share: float = SHARE) -> Assignment:
     """Shares units out by the hash of their names, so that no random state has a say.
 
     A unit is a group, or a class where there are fewer than three groups. Test and valid take
-    units in the order of their hashes until each has 15 % of them and, where the number of
+    units in the order of their hashes until each has its share of them and, where the number of
     classes allows, five classes; train has the rest, and always the unit of most classes.
 
     Raises:
@@ -99,7 +109,7 @@ def by_hash(names: Sequence[str], wanted: Sequence[Split], where: str) -> Assign
     order.append(order.pop(order.index(max(order, key=lambda unit: len(units[unit])))))
     result: Assignment = {}
     enough = min(ENOUGH, len(names) // len(wanted))
-    few = max(1, int(SHARE * len(units) + 0.5))
+    few = max(1, int(share * len(units) + 0.5))
     others = [split for split in wanted if split != "train"]
     while others:
         split, taken = others.pop(), 0
@@ -110,6 +120,13 @@ def by_hash(names: Sequence[str], wanted: Sequence[Split], where: str) -> Assign
             taken += 1
         result |= dict.fromkeys(members, split)
     return result | dict.fromkeys([name for unit in order for name in units[unit]], "train")
+
+
+def dealt(names: Sequence[str], parts: int, unit: str) -> list[list[str]]:
+    """Deals units out in the order of their hashes: parts of which none has a unit more than another."""
+    units = _units(names) if unit == "group" else {name: [name] for name in names}
+    order = sorted(units, key=lambda unit: (hashlib.sha256(unit.encode()).digest(), unit))
+    return [[name for unit in order[i::parts] for name in units[unit]] for i in range(parts)]
 
 
 def by_folder(names: Sequence[str]) -> Assignment | None:
@@ -196,13 +213,14 @@ def _split(word: str) -> Split:
         raise ValueError(f"{word!r} is no split (known: {', '.join(get_args(Split))})") from None
 
 
-def _has_groups(names: Iterable[str]) -> bool:
+def has_groups(names: Iterable[str]) -> bool:
+    """Whether names have groups before them, and enough to be shared out whole."""
     return len({group_of(name) for name in names} - {""}) >= FEW_GROUPS
 
 
 def _units(names: Sequence[str]) -> dict[str, list[str]]:
     units: dict[str, list[str]] = defaultdict(list)
-    grouped = _has_groups(names)
+    grouped = has_groups(names)
     for name in names:
         units[(grouped and group_of(name)) or name].append(name)
     return units

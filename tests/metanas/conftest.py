@@ -121,3 +121,16 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
         ran = run_in(folder, *QUICK, "--trials", 4, "--seed", 3, "--controller", "random", "--json")
     assert ran.code == 0, ran.err
     return Searched(folder, ran)
+
+
+@pytest.fixture(scope="session")
+def metanas_in() -> Run:
+    """Runs ``metanas`` in a folder, scoring on few tasks."""
+
+    def run(folder: Path, *arguments: object) -> Ran:
+        with pytest.MonkeyPatch.context() as patch:
+            few_tasks(patch)
+            patch.setattr("metanas.pooled.TASKS", 40)
+            return run_in(folder, *arguments)
+
+    return run

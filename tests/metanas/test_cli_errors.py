@@ -64,7 +64,7 @@ def trial(folder: Path, number: int, state: Any) -> None:
 
 
 SEARCH = [
-    (("sinus",), r"no family called 'sinus'; did you mean sinusoid\? \(known: .*images, sinusoid"),
+    (("sinus",), r"no family called 'sinus'; did you mean sinusoid\? \(known: .*images, sinusoid, table"),
     (("sinusoid", "--controller", "ga"), r"no controller called 'ga' .*known: evolution, random, tpe"),
     (("sinusoid", "--space", "all"), r"no space called 'all' \(known: default, gradient, closed-form"),
     (("sinusoid", "--budget", "0"), r"--budget should be a time such as 90s, 10m or 2h, not '0'"),
@@ -75,7 +75,7 @@ SEARCH = [
     (("sinusoid", "--shots", 0), r"--shots should be at least 1, not 0"),
     (("sinusoid", "--queries", 0), r"--queries should be at least 1, not 0"),
     (("sinusoid", "--ways", 3), r"sinusoid is regression: it has no classes, leave --ways out"),
-    (("sinusoid", "photos.zip"), r"sinusoid makes its own tasks: leave the path out"),
+    (("sinusoid", "photos.zip"), r"sinusoid makes its own tasks: leave path and columns out"),
     (("sinusoid", "--device", "tpu"), r"--device should be auto, cpu, cuda or cuda:n, not 'tpu'"),
     (("sinusoid", "--execution", "eager"), r"--execution should be one of auto, sequential, vmap, replay"),
     (("sinusoid", "--study", "a\nb"), r"a study's name should be 1 to 512 printable characters"),
@@ -85,6 +85,10 @@ SEARCH = [
     (("sinusoid", "--store", "nowhere/runs.db"), r"no folder nowhere for the store; make it first"),
     (("sinusoid", "--store", "mysql://localhost/x"), r"a store is not kept in 'mysql'"),
     (("sinusoid", "--store", "postgresql://localhost:1/x"), r"localhost:1/x"),
+    (("table",), r"table needs a file: metanas search table FILE\.csv --task COLUMN --target COLUMN"),
+    (("table", "t.csv"), r"table needs --task COLUMN"),
+    (("table", "gone.csv", "--task", "a", "--target", "b"), r"cannot read gone\.csv: there is no such file"),
+    (("images", "--task", "a"), r"images has no columns"),
     (("images",), r"images needs a zip or a folder of class folders: metanas search images PATH"),
     (("images", "gone.zip"), r"gone\.zip does not exist"),
 ]

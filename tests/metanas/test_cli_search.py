@@ -34,6 +34,7 @@ RESULT = {
     "baselines": [{"name": str, "value": float, "ci95": float}],
     "verdict": {"outcome": str, "against": str, "difference": float, "ci95": float, "sentence": str},
     "looks": int,
+    "folds": int,
     "saved": {"learner": str, "picture": str, "store": str},
 }
 OUTCOMES = {"better", "no difference", "worse", "too few tasks"}

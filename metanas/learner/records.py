@@ -1,0 +1,124 @@
+"""Examples whose features are columns of several kinds: numbers, categories, dates; missing or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metanas.learner.arrays import as_numbers, finite
+from metanas.tasks.columns import Cells, encode, is_column, is_missing, is_target, plain, width
+from search_spaces import Signature
+from search_spaces.errors import DataError
+
+
+@dataclass(frozen=True)
+class Records:
+    """Rows of named columns, as the training table's were.
+
+    Examples are a mapping of names to columns (or a pandas DataFrame), or rows ``(n, features)`` whose
+    entries stand in the order of ``features``; missing ones are None or NaN.
+
+    Attributes:
+        features: What each column holds, as :func:`metanas.tasks.columns.learn` found it.
+    """
+
+    features: Sequence[Mapping[str, Any]]
+
+    def rows(self, x: Any, what: str) -> Tensor:
+        """``(n, D)`` float32: what the network sees, so that a slice of it is rows too."""
+        cells = self._by_name(x, what) if hasattr(x, "keys") else self._by_place(x, what)
+        sizes = {len(column) for column in cells}
+        if len(sizes) > 1:
+            raise DataError(f"{what}: columns should be equally long, not {sorted(sizes)}")
+        try:
+            parts = [encode(known, column) for known, column in zip(self.features, cells, strict=True)]
+        except DataError as error:
+            raise DataError(f"{what}: {error}") from None
+        return torch.from_numpy(np.concatenate(parts, 1))
+
+    def tensor(self, rows: Tensor, first: int, what: str) -> Tensor:
+        return finite(rows, first, f"{what} x")
+
+    def _by_name(self, x: Any, what: str) -> list[Cells]:
+        missing = [known["name"] for known in self.features if known["name"] not in x]
+        if missing:
+            raise DataError(
+                f"{what} lacks the column {missing[0]!r} (it has {', '.join(map(str, x.keys()))})"
+            )
+        return [_cells(list(x[known["name"]])) for known in self.features]
+
+    def _by_place(self, x: Any, what: str) -> list[Cells]:
+        numbers = all(known["kind"] == "number" for known in self.features)
+        found = as_numbers(x, what) if numbers and not isinstance(x, list) else _objects(x, what)
+        if isinstance(found, Tensor):
+            found = found.cpu().numpy()
+        if found.ndim == 1 and len(self.features) == 1:
+            found = found[:, None]
+        if found.ndim != 2 or found.shape[1] != len(self.features):
+            names = ", ".join(known["name"] for known in self.features)
+            raise DataError(
+                f"{what} x should have the shape (n, {len(self.features)}): {names}; not {tuple(found.shape)}"
+            )
+        return [
+            column.astype(np.float64) if column.dtype != object else _cells(column.tolist())
+            for column in found.T
+        ]
+
+
+def fits(signature: Signature, preprocessing: Mapping[str, Any]) -> bool:
+    """Whether a learner file's columns are well-formed, and as wide as its signature says."""
+    features, target = preprocessing.get("features"), preprocessing.get("target")
+    if not isinstance(features, list) or not all(map(is_column, features)):
+        return False
+    names = [known["name"] for known in features]
+    if len(set(names)) < len(names) or signature.input_shape != (sum(map(width, features)),):
+        return False
+    if signature.kind == "regression":
+        return signature.outputs == 1 and is_target(target)
+    return isinstance(target, dict) and isinstance(target.get("name"), str)
+
+
+def _objects(x: Any, what: str) -> np.ndarray:
+    if isinstance(x, Tensor):
+        x = x.cpu().numpy()
+    try:
+        rows = [list(row) if not isinstance(row, str) else [row] for row in x]
+        found = np.empty((len(rows), len(rows[0]) if rows else 0), dtype=object)
+        for i, row in enumerate(rows):
+            found[i, :] = row
+    except (TypeError, ValueError):
+        raise DataError(f"{what}: rows should have the same number of entries each") from None
+    return found
+
+
+def _cells(values: list[Any]) -> Cells:
+    """Numbers as float64 where all are, else text."""
+    plainly = [None if _is_missing(value) else value for value in values]
+    if all(value is None or _is_real(value) for value in plainly):
+        return np.array([np.nan if value is None else float(value) for value in plainly], dtype=np.float64)
+    found = np.full(len(values), None, dtype=object)
+    for row, value in enumerate(plainly):
+        if value is not None:
+            found[row] = _text(value)
+    return found
+
+
+def _text(value: Any) -> str:
+    if _is_real(value):
+        return plain(float(value))
+    return str(value.isoformat() if hasattr(value, "isoformat") else value).strip()
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or (isinstance(value, str) and is_missing(value)):
+        return True
+    return bool(value != value)  # NaN and pandas' NaT differ from themselves

@@ -1,0 +1,159 @@
+"""Baselines that learn from all training tasks at once, as somebody who has a table would first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, RidgeCV
+
+from search_spaces import Signature
+from search_spaces.task import Episodes
+
+TASKS = 400  # training episodes that pooled models are fitted to
+_MOST_ROWS = 20_000
+_MODELS = 2  # a linear one and a boosted one
+_ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
+# how strongly a task's own intercept and slopes are drawn to those of all tasks, in rows
+_SHRINK = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
+Model = Any  # fitted, with scikit-learn's predict
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # support_x, support_y, query_x, query_y
+Prepare = Callable[[list[Arrays]], list[Arrays]]
+Predict = Callable[[Any, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A pooled baseline, fitted.
+
+    Attributes:
+        name: Of it.
+        settings: Of which the best on validation tasks is used.
+        predict: Fits and predicts one prepared task.
+        prepare: What the models say of all rows of many tasks at once, put in the place of features.
+    """
+
+    name: str
+    settings: tuple[Any, ...]
+    predict: Predict
+    prepare: Prepare
+
+
+def methods(signature: Signature, known: list[Arrays]) -> list[Pooled]:
+    """The pooled baselines that suit the tasks.
+
+    Args:
+        signature: Of the tasks.
+        known: Training episodes, as flat arrays.
+    """
+    if signature.kind == "classification":
+        classifiers = _classifiers(known)
+        columns = tuple(range(len(classifiers)))
+        return [Pooled("pooled classifier", columns, _class, partial(_beside, classifiers))]
+    if signature.outputs > 1:
+        return []
+    models, described = _regressors(*_rows(known)), _regressors(*_described_rows(known))
+    columns = tuple(range(len(models)))
+    shrunken = tuple((column, shrink) for column in columns for shrink in _SHRINK)
+    beside = partial(_beside, models)
+    return [
+        Pooled("pooled model", columns, _as_it_is, beside),
+        Pooled("pooled model + task intercept", shrunken, _intercept, beside),
+        Pooled("pooled model + task intercept and slopes", shrunken, _slopes, beside),
+        Pooled("pooled model of support statistics", columns, _as_it_is, partial(_described, described)),
+    ]
+
+
+def _beside(models: tuple[Model, ...], tasks: list[Arrays]) -> list[Arrays]:
+    """Puts the predictions of each model before the features of support and query."""
+    sizes = [len(part) for sx, _, qx, _ in tasks for part in (sx, qx)]
+    x = np.concatenate([part for sx, _, qx, _ in tasks for part in (sx, qx)])
+    said = np.column_stack([*(model.predict(x) for model in models), x])
+    parts = np.split(said, np.cumsum(sizes)[:-1])
+    return [(parts[2 * i], sy, parts[2 * i + 1], qy) for i, (_, sy, _, qy) in enumerate(tasks)]
+
+
+def _described(models: tuple[Model, ...], tasks: list[Arrays]) -> list[Arrays]:
+    """Predictions of each model from the queries beside what the support says."""
+    x = np.concatenate([_with_statistics(sx, sy, qx) for sx, sy, qx, _ in tasks])
+    said = np.column_stack([model.predict(x) for model in models])
+    parts = np.split(said, np.cumsum([len(qx) for _, _, qx, _ in tasks])[:-1])
+    return [(sx, sy, part, qy) for (sx, sy, _, qy), part in zip(tasks, parts, strict=True)]
+
+
+def _as_it_is(column: int, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return np.asarray(q[:, [column]])
+
+
+def _class(column: int, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return np.asarray(np.eye(y.shape[-1])[q[:, column].astype(int)])
+
+
+def _intercept(setting: tuple[int, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The mean residual of the support, shrunken: the best linear prediction of a random intercept."""
+    column, shrink = setting
+    residual = y[:, 0] - x[:, column]
+    return np.asarray(q[:, [column]] + residual.sum() / (len(x) + shrink))
+
+
+def _slopes(setting: tuple[int, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The same with random slopes: ridge on the residuals, the intercept shrunken like any slope.
+
+    References:
+        Robinson, *That BLUP is a good thing*, 1991, https://doi.org/10.1214/ss/1177011926
+    """
+    column, shrink = setting
+    rows, asked = (np.column_stack([np.ones(len(part)), part[:, _MODELS:]]) for part in (x, q))
+    # as many equations as rows, of which there are fewer than slopes
+    weights = np.linalg.solve(rows @ rows.T + shrink * np.eye(len(rows)), y[:, 0] - x[:, column])
+    return np.asarray(q[:, [column]] + (asked @ rows.T @ weights)[:, None])
+
+
+def _regressors(x: np.ndarray, y: np.ndarray) -> tuple[Model, ...]:
+    boosted = HistGradientBoostingRegressor(max_iter=100, early_stopping=len(x) > 500, random_state=0)
+    return RidgeCV(_ALPHAS).fit(x, y), boosted.fit(x, y)
+
+
+def _classifiers(known: list[Arrays]) -> tuple[Model, ...]:
+    x, y = _rows(known)
+    boosted = HistGradientBoostingClassifier(max_iter=100, early_stopping=len(x) > 500, random_state=0)
+    return LogisticRegression(max_iter=500).fit(x, y), boosted.fit(x, y)
+
+
+def _with_statistics(x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Queries beside what the support says: size, mean and spread of targets, mean of features, slopes."""
+    centred = x - x.mean(0)
+    slopes = centred.T @ (y[:, 0] - y.mean()) / ((centred**2).sum(0) + 1.0)
+    said = [math.log(len(x)), y.mean(), y.std(), *x.mean(0), *slopes]
+    return np.column_stack([q, q * slopes, np.tile(said, (len(q), 1))])
+
+
+def _rows(known: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:
+    """All rows, support and query alike: targets, or places of classes."""
+    x = np.concatenate([part for sx, _, qx, _ in known for part in (sx, qx)])[:_MOST_ROWS]
+    y = np.concatenate([part for _, sy, _, qy in known for part in (sy, qy)])[:_MOST_ROWS]
+    return x, y[:, 0] if y.shape[1] == 1 else y.argmax(1)
+
+
+def _described_rows(known: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:
+    x = np.concatenate([_with_statistics(sx, sy, qx) for sx, sy, qx, _ in known])[:_MOST_ROWS]
+    return x, np.concatenate([qy[:, 0] for *_, qy in known])[:_MOST_ROWS]
+
+
+def suits(signature: Signature, valid: Episodes, classes: int | None) -> bool:
+    """Whether tasks are rows of one table, whose classes mean the same in every task.
+
+    Args:
+        signature: Of the tasks.
+        valid: Tasks of it.
+        classes: Of the table, if its targets are classes.
+    """
+    if "cluster" not in valid:
+        return False
+    return signature.kind == "regression" or classes == signature.outputs

@@ -1,0 +1,31 @@
+"""Rows of a table: each value of one of its columns is a task."""
+
+from __future__ import annotations
+
+from metanas.tasks.family import Family, Source
+from metanas.tasks.splits import divide
+from metanas.tasks.table_tasks import SPLITS, Tables, crossed
+from metanas.tasks.task_table import read_tasks
+
+_SHARE = 0.2  # of the tasks, or groups, for validation and for test each
+FEW = 30  # tasks, below which one split would leave too few to judge by
+
+
+def build(source: Source) -> Family:
+    """The rows of a CSV or Parquet file, an npz file or a folder of Arrow files.
+
+    Each value of the column ``source.task`` is one task: predict ``source.target`` from
+    ``source.features``. Features may be numbers, categories, booleans, ISO dates, and missing.
+
+    Args:
+        source: ``path``, ``task`` and ``target`` are needed; the column ``group``, if given, is what
+            tasks belong to and lies in one split whole; ``splits`` may list tasks or groups.
+
+    Raises:
+        DataError: If the table cannot be used; file, row and column are named.
+    """
+    table = read_tasks(source)
+    if source.splits is None and len(table.tasks) < FEW:
+        return crossed(table)
+    division = divide(table.tasks, SPLITS, source.splits, str(source.path), share=_SHARE, folders=False)
+    return Tables(table, division)

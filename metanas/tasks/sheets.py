@@ -1,0 +1,281 @@
+"""Reads a user's table: CSV, Parquet, NumPy's npz, or a folder that Hugging Face's datasets saved."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metanas.tasks.columns import Cells, is_missing, plain, typed
+from search_spaces.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NUMBER_BYTES = 3 * 8  # of memory that reading a cell takes: as it is parsed, kept, and prepared
+_PART = 0.5  # of the free memory that a table may take
+_SAMPLE = 2**20  # bytes of a CSV file that tell how long its lines are
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A user's table.
+
+    Attributes:
+        path: Of the file or folder.
+        columns: Cells ``(N,)`` by name, in the order of the file.
+        digest: SHA-256 of the file.
+    """
+
+    path: Path
+    columns: dict[str, Cells]
+    digest: str
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def texts(self, name: str) -> list[str | None]:
+        """A column as text: whole numbers without a point, None where missing."""
+        cells = self.columns[name]
+        if cells.dtype == object:
+            return list(cells)
+        return [None if np.isnan(value) else plain(value) for value in cells]
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for messages."""
+        return f"{self.path.name}, row {row + 1} below the header"
+
+
+def read_table(path: Path, needed: Sequence[str], wanted: Collection[str] | None = None) -> Table:
+    """Reads a table whole.
+
+    Args:
+        path: ``.csv`` (or ``.tsv``, ``.txt``), ``.parquet``, ``.npz`` with arrays ``x``, ``y`` and
+            ``task``, or a folder of Arrow files.
+        needed: Columns that it must have; they are read as text, so that 007 stays 007.
+        wanted: Of the others, those to read; None: all.
+
+    Raises:
+        DataError: If it is missing, broken, empty or larger than memory; or lacks a column.
+    """
+    if not path.exists():
+        raise DataError(f"cannot read {path}: there is no such file")
+    readers: dict[str, Callable[..., dict[str, Cells]]] = {".parquet": _read_arrow, ".npz": _read_npz}
+    read = _read_arrow if path.is_dir() else readers.get(path.suffix.lower(), _read_csv)
+    try:
+        columns = read(path, list(dict.fromkeys(needed)), wanted)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from None
+    if not columns or not len(next(iter(columns.values()))):
+        raise DataError(f"{path} has no rows below its column names: give at least one")
+    return Table(path, columns, _digest(path))
+
+
+def _check_names(path: Path, names: Sequence[str], needed: Sequence[str], wanted: Any) -> list[str]:
+    """The columns to read."""
+    for name in [*needed, *(wanted or ())]:
+        if name not in names:
+            shown = ", ".join(names[:20]) + (" …" if len(names) > 20 else "")
+            raise DataError(f"{path} has no column {name!r} (it has {shown})")
+    return [name for name in names if wanted is None or name in needed or name in wanted]
+
+
+def _read_csv(path: Path, needed: list[str], wanted: Collection[str] | None) -> dict[str, Cells]:
+    import pandas as pd
+
+    separator, names = _header(path)
+    kept = _check_names(path, names, needed, wanted)
+    _check_room(path, _rows_of_csv(path), len(kept))
+    _check_cells(path, separator, len(names))
+    try:
+        frame = pd.read_csv(
+            path,
+            sep=separator,
+            usecols=kept,
+            dtype=dict.fromkeys(needed, str),
+            skipinitialspace=True,
+            low_memory=False,
+            encoding="utf-8-sig",
+            on_bad_lines="error",
+            index_col=False,
+        )
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise DataError(
+            f"{path} is not CSV ({str(error).strip()[:120]}): save it as CSV with commas"
+        ) from None
+    return _cells(frame, needed, path)
+
+
+def _header(path: Path) -> tuple[str, list[str]]:
+    """The separator, and the names of the columns."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            line = handle.readline(_SAMPLE)
+            if not line.strip():
+                raise DataError(f"{path} is empty: it needs a line of column names, and rows")
+            separator = max(",;\t", key=line.count)
+            names = [
+                name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+            ]
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
+    except csv.Error as error:
+        raise DataError(f"{path} is not CSV ({error}): save it as CSV with commas") from None
+    if any(names.count(name) > 1 for name in names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path} has the column name {twice!r} twice: give each column its own")
+    return separator, names
+
+
+def _check_cells(path: Path, separator: str, columns: int) -> None:
+    """Sees to it that every line has as many cells as there are columns: pandas drops what is too much."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            reader = csv.reader(handle, delimiter=separator, skipinitialspace=True)
+            for row in reader:
+                if row and len(row) != columns:
+                    where = f"{path}, line {reader.line_num}"
+                    raise DataError(f"{where}: {len(row)} cells for {columns} columns")
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
+    except csv.Error as error:
+        raise DataError(f"{path} is not CSV ({error}): save it as CSV with commas") from None
+
+
+def _rows_of_csv(path: Path) -> int:
+    size = path.stat().st_size
+    with open(path, "rb") as handle:
+        sample = handle.read(_SAMPLE)
+    return max(1, round(size * max(1, sample.count(b"\n")) / max(1, len(sample))))
+
+
+def _check_room(path: Path, rows: int, columns: int) -> None:
+    """Says what fits, before memory is taken.
+
+    Raises:
+        DataError: If the table does not.
+    """
+    need, free = rows * columns * _NUMBER_BYTES, _free_memory() * _PART
+    if need > free:
+        fit = max(1, int(free / (rows * _NUMBER_BYTES)))
+        raise DataError(
+            f"{path} has about {rows:,} rows of {columns:,} columns, which need {need / 1e9:.1f} GB of "
+            f"memory where {free / 1e9:.1f} may be used: about {fit:,} columns fit; name those you need "
+            "with --features"
+        )
+
+
+def _free_memory() -> float:
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (ValueError, OSError):  # not known there
+        return float("inf")
+
+
+def _read_npz(path: Path, needed: list[str], wanted: Collection[str] | None) -> dict[str, Cells]:
+    try:
+        # opened here, since numpy leaves a broken file open
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, AttributeError) as error:
+        raise DataError(f"{path} is no npz file of plain arrays ({str(error)[:80]})") from None
+    x = arrays.pop("x", None)
+    if x is None:
+        raise DataError(f"{path} has no array 'x' (it has {', '.join(arrays) or 'none'})")
+    x = x[:, None] if x.ndim == 1 else x
+    if x.ndim != 2:
+        raise DataError(f"{path}: x should be (rows, features), not {x.shape}")
+    names = ["x"] if x.shape[1] == 1 else [f"x{i}" for i in range(x.shape[1])]
+    columns = dict(zip(names, x.T, strict=True)) | arrays
+    kept = _check_names(path, list(columns), needed, wanted)
+    for name in kept:
+        if columns[name].shape != (len(x),):
+            raise DataError(
+                f"{path}: {name} should be ({len(x)},), one a row of x, not {columns[name].shape}"
+            )
+    return {name: _array_cells(columns[name], name in needed) for name in kept}
+
+
+def _array_cells(array: np.ndarray, as_text: bool) -> Cells:
+    if array.dtype.kind in "fiu" and not as_text:
+        return array.astype(np.float64)
+    values = array.tolist()
+    found = np.full(len(values), None, dtype=object)
+    for row, value in enumerate(values):
+        text = plain(value) if isinstance(value, (int, float)) and value == value else str(value)
+        found[row] = None if is_missing(text) else text
+    return found
+
+
+def _read_arrow(path: Path, needed: list[str], wanted: Collection[str] | None) -> dict[str, Cells]:
+    """A Parquet file, or the Arrow files that ``Dataset.save_to_disk`` leaves in a folder."""
+    if find_spec("pyarrow") is None:
+        raise DataError(f"{path.name} needs pyarrow, which is not installed: pip install 'metanas[arrow]'")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        if path.is_dir():
+            files = sorted(path.rglob("*.arrow"))
+            if not files:
+                raise DataError(f"{path} is a folder without Arrow files: is it what save_to_disk wrote?")
+            tables = []
+            for file in files:
+                with pa.memory_map(str(file)) as source:
+                    tables.append(pa.ipc.open_stream(source).read_all())
+            kept = _check_names(path, tables[0].column_names, needed, wanted)
+            _check_room(path, sum(len(table) for table in tables), len(kept))
+            frame = pa.concat_tables([table.select(kept) for table in tables]).to_pandas()
+        else:
+            meta = pq.read_metadata(path)
+            kept = _check_names(path, meta.schema.to_arrow_schema().names, needed, wanted)
+            _check_room(path, meta.num_rows, len(kept))
+            frame = pq.read_table(path, columns=kept).to_pandas()
+    except pa.ArrowException as error:
+        raise DataError(f"{path} cannot be read as Parquet or Arrow ({str(error)[:80]})") from None
+    return _cells(frame, needed, path)
+
+
+def _cells(frame: pd.DataFrame, needed: list[str], path: Path) -> dict[str, Cells]:
+    frame = frame.rename(columns=lambda name: str(name).strip())
+    return {name: _series_cells(name, frame[name], name in needed, path) for name in frame.columns}
+
+
+def _series_cells(name: str, series: pd.Series, as_text: bool, path: Path) -> Cells:
+    kind = series.dtype.kind
+    if kind in "fiu" and not as_text:
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.where(np.isfinite(values), values, np.nan)
+    texts = [None if missing else _text(value) for value, missing in zip(series, series.isna(), strict=True)]
+    if not as_text:
+        return typed(name, texts, lambda row: f"{path.name}, row {row + 1} below the header")
+    found = np.full(len(texts), None, dtype=object)
+    found[:] = [None if text is None or is_missing(text) else text.strip() for text in texts]
+    return found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return plain(float(value))
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*.arrow")) if path.is_dir() else [path]:
+        with open(file, "rb") as handle:
+            while block := handle.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,184 @@
+"""Tasks of a table: each holds the rows of one value of the task column."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from metanas.tasks.family import Limits, Shots, Split
+from metanas.tasks.row_drawing import Draw, Rows, draw
+from metanas.tasks.splits import Division, dealt, has_groups
+from metanas.tasks.task_table import TaskTable
+from search_spaces import Signature
+from search_spaces.errors import DataError, UnknownNameError
+from search_spaces.task import Episodes
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+_FOLDS = 5
+
+
+class Tables:
+    """Tasks over the rows of a table, as a :class:`metanas.tasks.family.Family`.
+
+    Support and queries are drawn from the rows of a task anew each time. Tasks differ in size: where
+    one has fewer rows than are asked for, those that are missing lie behind a mask. Training draws
+    tasks with equal probability; validation and test take one after the other, so that each comes
+    equally often, and ``cluster`` says which one (or which group) an episode is of.
+
+    Args:
+        table: The rows that are used.
+        division: Task name → split; tasks without one are never drawn.
+
+    Attributes:
+        members: Split → names of its tasks.
+        folds: The same table divided in other ways, where tasks are few, see :func:`crossed`.
+
+    Raises:
+        DataError: If the training tasks hold nothing to learn from.
+    """
+
+    name = "table"
+    variants: tuple[str, ...] = ()
+    augmentations: tuple[str, ...] = ("none",)
+
+    def __init__(self, table: TaskTable, division: Division) -> None:
+        self.kind: Literal["regression", "classification"] = table.kind
+        self.members = {s: tuple(n for n in table.tasks if division.splits.get(n) == s) for s in SPLITS}
+        data = table.prepare(self.members["train"])
+        self.notes = table.notes + data.notes + division.notes
+        self.preprocessing = data.preprocessing
+        self.folds: tuple[Tables, ...] = ()
+        self._table, self._division = table, division
+        self._x, self._y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+        self._rows = {split: Rows.of(data, self.members[split]) for split in SPLITS}
+        self._clusters = {split: _clusters(self.members[split], division.unit) for split in SPLITS}
+        # as many as any task has: those that lack some say so by a mask
+        self.limits = Limits(examples=max(rows.most for rows in self._rows.values()))
+
+    @property
+    def tasks(self) -> int:
+        """How many there are in all."""
+        return sum(map(len, self.members.values()))
+
+    def signature(self, ways: int | None, shots: int) -> Signature:
+        if self.kind == "regression":
+            if ways not in (None, 1):
+                raise DataError("the target is a number: it has no classes, leave --ways out")
+            return Signature("regression", (self._x.shape[1],), 1, shots)
+        most = len(self._table.classes)
+        if ways is not None and ways > most:
+            raise DataError(f"{ways} ways are more than the {most} classes of the target: take fewer")
+        return Signature("classification", (self._x.shape[1],), ways or min(5, most), shots)
+
+    def check(self, ways: int, shots: Shots, queries: int) -> None:
+        """Says early what :meth:`sample` would say.
+
+        Raises:
+            DataError: If a split has no task with that many rows.
+        """
+        high = shots if isinstance(shots, int) else shots[1]
+        if high < 1 or queries < 1:
+            raise DataError(f"a task needs at least 1 shot and 1 query, not {shots} and {queries}")
+        for split in SPLITS:
+            self._rows[split].fitting(ways, shots if isinstance(shots, int) else shots[0], split)
+
+    def sample(
+        self,
+        n_tasks: int,
+        split: Split,
+        generator: torch.Generator,
+        *,
+        shots: Shots,
+        ways: int,
+        queries: int,
+        variant: str | None = None,
+        augmentation: str = "none",
+    ) -> Episodes:
+        if variant is not None or augmentation != "none":
+            raise UnknownNameError(f"table has no variant or augmentation {variant or augmentation!r}")
+        low = shots if isinstance(shots, int) else shots[0]
+        rows = self._rows[split].fitting(ways, low, split)
+        asked = Draw(n_tasks, shots, ways, queries, split != "train")
+        drawn = draw(rows, asked, generator)
+        classes = None if drawn.classes is None else drawn.classes.to(self._x.device)
+        episodes: Episodes = {
+            "support_x": self._take(self._x, drawn.support),
+            "support_y": self._targets(drawn.support, classes),
+            "query_x": self._take(self._x, drawn.query),
+            "query_y": self._targets(drawn.query, classes),
+            "cluster": self._clusters[split][drawn.task.cpu()].to(generator.device),
+        }
+        for name, mask in (("support_mask", drawn.support_mask), ("query_mask", drawn.query_mask)):
+            if mask is not None:
+                episodes[name] = mask  # type: ignore[literal-required]
+        return _on(episodes, generator.device)
+
+    def to(self, device: torch.device) -> None:
+        self._x, self._y = self._x.to(device), self._y.to(device)
+        self._rows = {split: rows.to(device) for split, rows in self._rows.items()}
+
+    def facts(self) -> dict[str, Any]:
+        division = json.dumps(self.members, sort_keys=True).encode()
+        return {
+            "name": self.name,
+            "content": self._table.table.digest,
+            "target": self._table.target,
+            "features": list(self._table.features),
+            "unit": self._division.unit,
+            "division": hashlib.sha256(division).hexdigest(),
+            "tasks": {split: len(names) for split, names in self.members.items()},
+            "rows": {split: int(self._rows[split].count.sum()) for split in SPLITS},
+        }
+
+    def _take(self, values: Tensor, rows: Tensor) -> Tensor:
+        return values[rows.to(values.device)]
+
+    def _targets(self, rows: Tensor, classes: Tensor | None) -> Tensor:
+        """``(T, E, 1)`` numbers, or one-hot rows ``(T, E, W)`` over each task's classes ``(T, W)``."""
+        found = self._take(self._y, rows)
+        return found if classes is None else (found[..., None] == classes[:, None]).to(torch.float32)
+
+
+def _on(episodes: Episodes, device: torch.device) -> Episodes:
+    return {name: tensor.to(device) for name, tensor in episodes.items()}  # type: ignore[return-value, attr-defined]
+
+
+def _clusters(names: Sequence[str], unit: str) -> Tensor:
+    """What each task of a split belongs to: its group where groups were kept whole, else itself."""
+    of = [name.rpartition("/")[0] if unit == "group" else name for name in names]
+    return torch.tensor([sorted(set(of)).index(name) for name in of], dtype=torch.int64)
+
+
+def crossed(table: TaskTable) -> Tables:
+    """The table divided in several ways, so that each task is a test one once; groups stay whole.
+
+    Returns:
+        The first; the others are its ``folds``.
+
+    Raises:
+        DataError: If there are fewer than three tasks.
+    """
+    unit = "group" if has_groups(table.tasks) else "class"
+    parts = [part for part in dealt(table.tasks, _FOLDS, unit) if part]
+    if len(parts) < len(SPLITS):
+        raise DataError(
+            f"{table.table.path} has {len(table.tasks)} tasks: at least {len(SPLITS)} are needed, one each "
+            "to learn from, to choose by and to judge by, and many more to learn well"
+        )
+    said = f"{len(table.tasks)} tasks are few: each is a test one once, in {len(parts)} searches"
+    first, *others = (
+        Tables(table, Division(_fold(parts, i), unit, (said,) if i == 0 else ())) for i in range(len(parts))
+    )
+    first.folds = tuple(others)
+    return first
+
+
+def _fold(parts: Sequence[Sequence[str]], i: int) -> dict[str, Split]:
+    """One part for test, the next for validation."""
+    others: dict[int, Split] = {i: "test", (i + 1) % len(parts): "valid"}
+    return {name: others.get(j, "train") for j, names in enumerate(parts) for name in names}

@@ -1,0 +1,263 @@
+"""A user's table: what is read, what is said of it, and the tasks that it makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from metanas.tasks.columns import encode, learn
+from metanas.tasks.families import table
+from metanas.tasks.family import Source
+from metanas.tasks.table_tasks import SPLITS, Tables
+from metanas.testing.tables import COLUMNS, MODES, labelled, rows, write
+from search_spaces.errors import DataError
+
+
+def source(path: Path, **more: Any) -> Source:
+    return Source(**{"path": path, "task": "machine", "target": "wear", "shots": 5} | more)
+
+
+def built(path: Path, **more: Any) -> Tables:
+    family = table.build(source(path, **more))
+    assert isinstance(family, Tables)
+    return family
+
+
+def draw(family: Tables, split: Any = "train", tasks: int = 16, seed: int = 0, **more: Any) -> Any:
+    asked = {"shots": 5, "ways": 1, "queries": 4} | more
+    return family.sample(tasks, split, torch.Generator().manual_seed(seed), **asked)
+
+
+def test_row_numbers_are_noticed_and_named(tmp_path: Path) -> None:
+    family = built(write(tmp_path / "t.csv", rows()))
+    assert any("row" in note and "number the rows" in note for note in family.notes)
+    names = [feature["name"] for feature in family.preprocessing["features"]]
+    assert names == ["site", "load", "mode", "day"]
+    chosen = built(tmp_path / "t.csv", features=("row", "load"))
+    assert [feature["name"] for feature in chosen.preprocessing["features"]] == ["row", "load"]
+
+
+def test_kinds_of_columns(tmp_path: Path) -> None:
+    family = built(write(tmp_path / "t.csv", rows()))
+    kinds = {feature["name"]: feature["kind"] for feature in family.preprocessing["features"]}
+    assert kinds == {"site": "category", "load": "number", "mode": "category", "day": "date"}
+    assert set(next(f for f in family.preprocessing["features"] if f["name"] == "mode")["values"]) == set(
+        MODES
+    )
+    assert family.kind == "regression"
+
+
+def test_only_training_tasks_set_the_scale(tmp_path: Path) -> None:
+    lines = rows()
+    family = built(write(tmp_path / "t.csv", lines))
+    train = [line for line in lines if line[2] in family.members["train"]]
+    target = np.array([float(line[6]) for line in train])
+    assert family.preprocessing["target"]["mean"] == pytest.approx(target.mean())
+    assert family.preprocessing["target"]["std"] == pytest.approx(target.std())
+    # what test tasks hold changes nothing
+    for line in lines:
+        if line[2] in family.members["test"]:
+            line[6] = "1000"
+    again = built(write(tmp_path / "u.csv", lines))
+    assert again.preprocessing == family.preprocessing
+
+
+def test_targets_and_features_belong_together(tmp_path: Path) -> None:
+    """Every row of an episode is a row of one task of the split, load and wear side by side."""
+    lines = rows()
+    family = built(write(tmp_path / "t.csv", lines), features=("load",))
+    load, target = family.preprocessing["features"][0], family.preprocessing["target"]
+    where = {(round(float(line[3]), 3), round(float(line[6]), 3)): line[2] for line in lines}
+    for split in SPLITS:
+        episodes = draw(family, split)
+        x = torch.cat([episodes["support_x"], episodes["query_x"]], 1)[..., 0] * load["std"] + load["mean"]
+        y = (
+            torch.cat([episodes["support_y"], episodes["query_y"]], 1)[..., 0] * target["std"]
+            + target["mean"]
+        )
+        for task in range(len(x)):
+            pairs = zip(x[task].tolist(), y[task].tolist(), strict=True)
+            owners = [where[round(a, 3), round(b, 3)] for a, b in pairs]
+            assert len(set(owners)) == 1
+            assert owners[0] in family.members[split]
+
+
+def test_no_row_is_support_and_query(tmp_path: Path) -> None:
+    family = built(write(tmp_path / "t.csv", rows(each=9)), features=("load",))
+    episodes = draw(family, tasks=40)
+    x = torch.cat([episodes["support_x"], episodes["query_x"]], 1)[..., 0]
+    assert all(len(set(task.tolist())) == 9 for task in x)
+
+
+def test_small_tasks_are_masked_and_smaller_ones_left_out(tmp_path: Path) -> None:
+    lines = rows(each=12)
+    few = [line for line in lines if line[2] != "m00"]
+    few += [line for line in lines if line[2] == "m00"][:6]  # 5 shots + 2 queries need 7
+    few = [
+        line for line in few if line[2] != "m01" or line[0] % 12 < 9
+    ]  # 9 rows: masked where more are asked for
+    family = built(write(tmp_path / "t.csv", few))
+    assert "left out 1 of 24 tasks: fewer than 5 shots + 2 queries" in family.notes
+    assert all("m00" not in names for names in family.members.values())
+    split = next(split for split in SPLITS if "m01" in family.members[split])
+    episodes = draw(family, split, tasks=64, queries=7)
+    counts = set(episodes["query_mask"].sum(1).tolist())
+    assert counts == {3, 7} or counts == {4, 7}
+    assert "support_mask" not in episodes
+
+
+def test_pairs_of_shots_leave_queries(tmp_path: Path) -> None:
+    family = built(write(tmp_path / "t.csv", rows(each=9)))
+    episodes = draw(family, shots=(2, 12), queries=5, tasks=64)
+    shots, queries = episodes["support_mask"].sum(1), episodes["query_mask"].sum(1)
+    assert set(shots.tolist()) <= set(range(2, 8)), "two rows are kept for queries"
+    assert (queries >= 2).all()
+    assert (shots + queries <= 9).all()
+
+
+def test_valid_and_test_take_every_task_equally_often(tmp_path: Path) -> None:
+    family = built(write(tmp_path / "t.csv", rows(machines=40)))
+    have = len(family.members["test"])
+    counts = draw(family, "test", tasks=3 * have)["cluster"].bincount()
+    assert counts.tolist() == [3] * have
+
+
+def test_groups_stay_whole(tmp_path: Path) -> None:
+    family = built(write(tmp_path / "t.csv", rows(machines=40, sites=10)), group="site")
+    sites = {split: {name.partition("/")[0] for name in family.members[split]} for split in SPLITS}
+    assert not sites["train"] & sites["test"]
+    assert not sites["train"] & sites["valid"]
+    clusters = draw(family, "test", tasks=64)["cluster"]
+    assert len(clusters.unique()) == len(sites["test"]), "an interval is taken over groups"
+
+
+def test_folds_test_every_task_once(tmp_path: Path) -> None:
+    family = built(write(tmp_path / "t.csv", rows()))
+    folds = [family, *family.folds]
+    assert len(folds) == 5
+    tested = [name for fold in folds for name in fold.members["test"]]
+    assert sorted(tested) == sorted(name for names in family.members.values() for name in names)
+    for fold in folds:
+        assert not set(fold.members["test"]) & set(fold.members["train"])
+        assert fold.members["valid"]
+
+
+def test_classes(tmp_path: Path) -> None:
+    family = built(labelled(tmp_path / "t.csv"), target="state", shots=2)
+    assert family.kind == "classification"
+    assert family.signature(None, 2).outputs == 2
+    episodes = draw(family, shots=2, ways=2, queries=3, tasks=32)
+    assert (episodes["support_y"].sum(1) == 2).all(), "two shots of each class"
+    assert family.preprocessing["target"]["classes"] == ["fine", "worn"]
+
+
+def test_missing_cells(tmp_path: Path) -> None:
+    lines = rows()
+    for line in lines[::5]:
+        line[3], line[4] = "", "NA"
+    family = built(write(tmp_path / "t.csv", lines))
+    load = next(f for f in family.preprocessing["features"] if f["name"] == "load")
+    assert load["missing"]
+    assert draw(family)["support_x"].isfinite().all()
+    encoded = encode(load, np.array([np.nan, load["mean"]]))
+    np.testing.assert_array_equal(encoded, [[0, 1], [0, 0]])
+
+
+def test_a_category_never_seen_is_none_of_the_known(tmp_path: Path) -> None:
+    column = learn("mode", np.array(["a", "b", "a"], dtype=object))
+    assert column is not None
+    encoded = encode(column, np.array(["b", "new", None], dtype=object))
+    np.testing.assert_array_equal(encoded, [[0, 1], [0, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("ending", ["npz", "parquet", "tsv"])
+def test_other_files_hold_the_same(tmp_path: Path, ending: str) -> None:
+    lines = rows()
+    load, wear = (np.array([float(line[i]) for line in lines]) for i in (3, 6))
+    machine = np.array([line[2] for line in lines])
+    path = tmp_path / f"t.{ending}"
+    names = {"task": "machine", "target": "wear"}
+    if ending == "npz":
+        np.savez(path, x=load, y=wear, task=machine)
+        names = {"task": "task", "target": "y"}
+    elif ending == "tsv":
+        path.write_text("\n".join("\t".join(map(str, line)) for line in [COLUMNS, *lines]))
+    else:
+        pytest.importorskip("pyarrow")
+        import pandas as pd
+
+        pd.DataFrame({"load": load, "machine": machine, "wear": wear}).to_parquet(path)
+    features = ("x",) if ending == "npz" else ("load",)
+    other = built(path, features=features, **names)
+    plain = built(write(tmp_path / "t.csv", lines), features=("load",))
+    torch.testing.assert_close(draw(other)["support_x"], draw(plain)["support_x"])
+    torch.testing.assert_close(draw(other)["query_y"], draw(plain)["query_y"])
+
+
+def change(column: str, value: str, every: int = 1) -> Any:
+    def changed(lines: list[list[Any]]) -> list[list[Any]]:
+        for line in lines[::every]:
+            line[COLUMNS.index(column)] = value
+        return lines
+
+    return changed
+
+
+def mistyped(lines: list[list[Any]]) -> list[list[Any]]:
+    lines[41][3] = "3,1O"
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("edit", "options", "said"),
+    [
+        (None, {"task": "engine"}, r"t\.csv has no column 'engine' \(it has row, site, machine"),
+        (None, {"features": ("load", "speed")}, r"has no column 'speed'"),
+        (None, {"task": None}, r"--task COLUMN"),
+        (None, {"target": None}, r"--target COLUMN"),
+        (None, {"task": "wear"}, r"should name different columns"),
+        (None, {"shots": 11}, r"0 of 24 tasks are large enough .*fewer --shots"),
+        (
+            None,
+            {"kind": "regression", "target": "mode"},
+            r"row 1 below the header: column 'mode' is '\w+', not a number",
+        ),
+        (change("machine", "m1"), {}, r"column 'machine' has 1 value: every row is of one task"),
+        (change("wear", ""), {}, r"column 'wear' is empty in every row"),
+        (change("wear", "4"), {}, r"column 'wear' is the same in every row"),
+        (mistyped, {}, r"t\.csv, row 42 below the header: column 'load' is '3,1O', where nearly all others"),
+    ],
+)
+def test_tables_that_cannot_be(tmp_path: Path, edit: Any, options: dict[str, Any], said: str) -> None:
+    lines = rows() if edit is None else edit(rows())
+    with pytest.raises(DataError, match=said):
+        built(write(tmp_path / "t.csv", lines), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("gone.csv", None, "there is no such file"),
+        ("t.csv", b"", "is empty"),
+        ("t.csv", b"machine,wear\n", "has no rows"),
+        ("t.csv", b"machine,wear,wear\n1,2,3\n", "the column name 'wear' twice"),
+        ("t.csv", b"machine,load,wear\n1,2\n1,2,3,4,5\n", "line 2: 2 cells for 3 columns"),
+        ("t.csv", b"machine,wear\nm\xff,1\n", "is not UTF-8"),
+        ("t.npz", b"PK\x03\x04 and then nothing", "is no npz file"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path: Path, name: str, data: bytes | None, said: str) -> None:
+    if data is not None:
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=said):
+        built(tmp_path / name)
+
+
+def test_a_table_larger_than_memory_says_what_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metanas.tasks.sheets._free_memory", lambda: 20_000.0)
+    with pytest.raises(DataError, match=r"289 rows of 7 columns.*about 1 columns fit; name those you need"):
+        built(write(tmp_path / "t.csv", rows()))
