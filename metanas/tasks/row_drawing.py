@@ -101,6 +101,12 @@ class Rows:
             regression=not data.classes,
         )
 
+    @property
+    def largest(self) -> int:
+        """Rows of the largest task; with classes, of the second largest class of any task."""
+        ranked = self.count.sort(1, descending=True).values
+        return int(ranked[:, 0 if self.regression else 1].max())
+
     def to(self, device: torch.device) -> Rows:
         return replace(
             self,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from metanas.tasks.family import Limits, Shots, Split
-from metanas.tasks.row_drawing import Draw, Rows, draw
+from metanas.tasks.row_drawing import LEAST_QUERIES, Draw, Rows, draw
 from metanas.tasks.splits import Division, dealt, has_groups
 from metanas.tasks.task_table import TaskTable
 from search_spaces import Signature
@@ -57,8 +57,8 @@ class Tables:
         self._x, self._y = torch.from_numpy(data.x), torch.from_numpy(data.y)
         self._rows = {split: Rows.of(data, self.members[split]) for split in SPLITS}
         self._clusters = {split: _clusters(self.members[split], division.unit) for split in SPLITS}
-        # as many as any task has: those that lack some say so by a mask
-        self.limits = Limits(examples=max(rows.most for rows in self._rows.values()))
+        # what the largest task of each split has: those that have fewer say so by a mask
+        self.limits = Limits(examples=min(rows.largest for rows in self._rows.values()) - LEAST_QUERIES + 1)
 
     @property
     def tasks(self) -> int:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from metanas.tasks.families import harmonics, images, sinusoid
+from metanas.tasks.families import harmonics, images, sinusoid, table
 from metanas.tasks.family import Family, Source
 from metanas.testing.drawings import draw_classes, zipped
 from metanas.testing.families import FAMILY_CHECKS, Check
+from metanas.testing.tables import labelled, rows, write
 
 GREEK = [f"{alphabet}/{letter}" for alphabet in ("a", "b", "c", "d") for letter in "pqrst"]
 
@@ -30,11 +31,26 @@ def coloured(folder: Path) -> Family:
     return images.build(Source(path=own, test_path=test, image_size=8, cache=folder / "cache"))
 
 
+def numbers(folder: Path) -> Family:
+    """Machines of a table, with columns of every kind."""
+    path = write(folder / "wear.csv", rows(machines=40, sites=10))
+    return table.build(Source(path=path, task="machine", target="wear", group="site"))
+
+
+def states(folder: Path) -> Family:
+    """The same with classes."""
+    return table.build(
+        Source(path=labelled(folder / "state.csv", machines=40), task="machine", target="state")
+    )
+
+
 FAMILIES: dict[str, Callable[[Path], Family]] = {
     "sinusoid": lambda _: sinusoid.build(Source()),
     "harmonics": lambda _: harmonics.build(Source()),
     "grey images": grey,
     "coloured images": coloured,
+    "table of numbers": numbers,
+    "table of classes": states,
 }
 
 
