@@ -35,19 +35,24 @@ def family_arguments(name: str) -> list[str]:
 
 
 def run(family: str, controller: str, seed: int, budget: str, extra: tuple[str, ...]) -> dict[str, Any]:
-    """One search: its result, and how long the whole command took."""
+    """One search of a family: its result, and how long the whole command took."""
     words = [*family_arguments(family), "--budget", budget, "--seed", str(seed), "--controller", controller]
+    return {"controller": controller, "seed": seed, **search([*words, *extra])}
+
+
+def search(words: list[str]) -> dict[str, Any]:
+    """``metanas search`` with these words, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
         done = subprocess.run(
-            [METANAS, "search", *words, *extra, "--json"],
+            [METANAS, "search", *words, "--json"],
             cwd=folder,
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {"controller": controller, "seed": seed, "wall_seconds": time.monotonic() - start, **result}
+    return {"wall_seconds": time.monotonic() - start, **result}
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -31,7 +31,7 @@ _HOPELESS = 60  # trials that all failed, after which the next will too
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 # of the budget that one trial may take to a rung, first rung and later ones
 _FIRST_SHARE, _LATER_SHARE = 0.02, 0.05
-_MIN_SHARE = 1.0  # second
+_MIN_SHARE = 1.5  # second
 
 
 class Memory(Protocol):
