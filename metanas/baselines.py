@@ -56,8 +56,7 @@ class Simple:
 
 def simple(evaluator: Evaluator) -> list[Simple]:
     """The simple methods that suit the tasks: of each task alone and, for tables, of all rows at once."""
-    known = evaluator.family.preprocessing.get("target", {}).get("classes", ())
-    if not pooled.suits(evaluator.signature, evaluator.valid, len(known)):
+    if not pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
         return _alone(evaluator)
     training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
     found = pooled.methods(evaluator.signature, training)

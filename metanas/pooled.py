@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
+from metanas.tasks.family import Family
 from search_spaces import Signature
 from search_spaces.task import Episodes
 
@@ -146,14 +147,15 @@ def _described_rows(known: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:
     return x, np.concatenate([qy[:, 0] for *_, qy in known])[:_MOST_ROWS]
 
 
-def suits(signature: Signature, valid: Episodes, classes: int | None) -> bool:
+def suits(signature: Signature, valid: Episodes, family: Family) -> bool:
     """Whether tasks are rows of one table, whose classes mean the same in every task.
 
     Args:
         signature: Of the tasks.
         valid: Tasks of it.
-        classes: Of the table, if its targets are classes.
+        family: Whose they are.
     """
     if "cluster" not in valid:
         return False
-    return signature.kind == "regression" or classes == signature.outputs
+    classes = family.preprocessing.get("target", {}).get("classes", ())
+    return signature.kind == "regression" or len(classes) == signature.outputs

@@ -54,7 +54,7 @@ def plan(
     monkeypatch.setattr(judging, "_pace", lambda *_: next(each))
     monkeypatch.setattr(judging, "pace", lambda *_: 0.0)
     winner = SimpleNamespace(record=SimpleNamespace(candidate=None), checkpoint=None)
-    return judging._plan(SimpleNamespace(evaluator=evaluator), winner, budget)  # type: ignore[arg-type]
+    return judging._plan(SimpleNamespace(evaluator=evaluator), winner, budget, [])  # type: ignore[arg-type]
 
 
 def test_a_budget_of_trials_has_time_for_everything(

@@ -16,7 +16,7 @@ from search_spaces.errors import MetanasError, UnknownNameError
 KINDS = [
     (ARCHITECTURES, ["conv", "mlp"]),
     (RULES, ["gradient", "prototype", "ridge"]),
-    (("metanas.tasks.families", "metanas.families"), ["harmonics", "images", "sinusoid"]),
+    (("metanas.tasks.families", "metanas.families"), ["harmonics", "images", "sinusoid", "table"]),
     (("controllers", "metanas.controllers"), ["evolution", "random", "tpe"]),
 ]
 
