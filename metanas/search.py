@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import optuna
 from optuna.trial import Trial, TrialState
 
-from metanas.budget import SEARCH, Budget
+from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Evaluator, Job, Outcome
 from metanas.learner.weights import pack
 from metanas.seeds import derive
@@ -31,7 +31,8 @@ _HOPELESS = 60  # trials that all failed, after which the next will too
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 # of the budget that one trial may take to a rung, first rung and later ones
 _FIRST_SHARE, _LATER_SHARE = 0.02, 0.05
-_MIN_SHARE = 1.5  # second
+_MIN_SHARE = 1.5  # seconds
+_PATIENT_PART = 0.5  # of the time to the end of training, for one trial where all were too slow
 
 
 class Memory(Protocol):
@@ -131,6 +132,7 @@ class Search:
                 start = budget.spent
                 self._climb([self.begin() for _ in range(size)], budget)
                 begun, seconds = begun + size, seconds + budget.spent - start
+            self._patiently(budget)
         if self.best is None:
             raise EvaluationError(
                 f"none of {len(self.records)} trials could be scored; {self._commonest_reason()}"
@@ -155,12 +157,13 @@ class Search:
         """Takes in what became of a trial at a rung; ends it if it cannot go on."""
         costs = replace(live.record.costs, seconds=live.record.costs.seconds + outcome.seconds)
         live.record = replace(live.record, costs=costs)
+        if outcome.ms:
+            self.ms[live.record.candidate.id] = outcome.ms
         if outcome.checkpoint is None or outcome.score is None:
             scored = live.record.score is not None
             self.end(live, "pruned" if scored else "failed", f"{outcome.ended}: {outcome.reason}")
             return
         step, score = outcome.checkpoint.step, outcome.score
-        self.ms[live.record.candidate.id] = outcome.ms
         curve = (*live.record.valid_curve, (step, score.value))
         live.checkpoint = outcome.checkpoint
         live.record = replace(live.record, valid_curve=curve, curve=outcome.checkpoint.curve)
@@ -276,6 +279,22 @@ class Search:
             else:
                 going.append(live)
         return going
+
+    def _patiently(self, budget: Budget) -> None:
+        """Where all were too slow for their first rung, scores what the fastest of them comes to."""
+        slow = [r for r in self.records if r.reason.startswith("timeout") and r.candidate.id in self.ms]
+        if self.best is not None or not slow or math.isinf(budget.left()):
+            return
+        parent = min(slow, key=lambda record: self.ms[record.candidate.id])
+        self.tell(f"no trial reached its first rung in time: going on with {parent.number}, the fastest")
+        live = self.begin(parent.candidate, parent.number)
+        job = Job(live.record.candidate, live.record.seed)
+        seconds = max(_MIN_SHARE, _PATIENT_PART * budget.left(FINISH))
+        rate = scheduled(self.rungs[-1])
+        for _, outcome in self.evaluator.evaluate([job], self.rungs[0], rate, lambda: seconds, patient=True):
+            self.advance(live, outcome)
+        if live in self.running:
+            self.end(live, "complete", f"went on from trial {parent.number}, too slow for its first rung")
 
     def _share(self, rung: int, budget: Budget) -> float:
         """Seconds that a trial may take to a rung."""

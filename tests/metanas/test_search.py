@@ -52,6 +52,7 @@ class Scripted(Evaluator):
         self._script, self._tick = script, tick
         self.asked: list[tuple[int, list[int]]] = []
         self.allowed: list[float] = []
+        self.patient = False
 
     def evaluate(
         self,
@@ -67,6 +68,7 @@ class Scripted(Evaluator):
             self.allowed.append(seconds())
             self._tick()
             done = job.checkpoint.step if job.checkpoint else 0
+            self.patient = patient
             yield i, self._outcome(job, min(until, done + _PATIENT) if patient else until)
 
     def _outcome(self, job: Job, until: int) -> Outcome:
@@ -197,6 +199,18 @@ def test_if_nothing_could_be_scored_the_commonest_reason_is_said() -> None:
     assert set(told(search).values()) == {TrialState.FAIL}
     with pytest.raises(EvaluationError, match="has no scored trial yet"):
         winner_of(search)
+
+
+def test_if_all_are_too_slow_for_the_first_rung_one_is_scored_where_it_comes_to() -> None:
+    clock = Clock()
+    search: Any = make(
+        lambda number, rung: 0.5 if search.evaluator.patient else "timeout", tick=clock.go(5.0)
+    )
+    search.run(Budget(60.0, clock=clock))
+    assert [record.number for record in search.records if record.score] == [len(search.records) - 1]
+    assert search.best.parent is not None
+    assert search.best.candidate == search.records[search.best.parent].candidate
+    assert winner_of(search).record is search.best
 
 
 def test_a_search_in_which_everything_fails_at_once_ends_before_its_budget() -> None:
