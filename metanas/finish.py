@@ -22,7 +22,8 @@ _STEPS = 1  # times the last rung, where the budget is in trials
 _SHORT = 10.0  # seconds, below which there is no final
 _FINAL = 0.5  # part of the time that the final takes; its winner has the rest
 _LONG = 60.0  # seconds, from which on there is a second round, between ways to train the winner
-_FIRST_ROUND = 0.3  # part of the time that the first of two rounds takes
+_LAST_RUNG = 2  # of those that reached it, beside the best: they were trained longest
+_FIRST_ROUND = 0.2  # part of the time that the first of two rounds takes
 _WAYS_TO_TRAIN = 4  # beside its own
 _DRAWS = 100  # of them, some of which are forbidden or alike
 
@@ -49,7 +50,7 @@ def winner_of(search: Search) -> Winner:
 def finish(search: Search, budget: Budget) -> Winner:
     """Meta-trains the best trials further, and the best of them to the end of the time.
 
-    Where the budget is in seconds, the best trial of each rung goes on for the same time: a network
+    Where the budget is in seconds, the best trials of each rung go on for the same time: a network
     that is slow and learns much a step, and one that is fast and learns little, cannot be told apart
     by meta-steps. Where there is time, the best of these then goes on in several ways: which outer
     settings are good shows late (a turned character is a class more, which slows learning at first),
@@ -75,20 +76,28 @@ def finish(search: Search, budget: Budget) -> Winner:
 
 
 def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
-    """The best trial, and of each rung the best that was scored there."""
+    """The best trial, the best few at the last rung, and the best at each of the others."""
     if budget.left(FINISH) < _SHORT or math.isinf(budget.left(FINISH)):
         return [best]
-    sign = -1 if search.evaluator.signature.higher_is_better else 1
+    last = len(search.rungs) - 1
     found = {best.record.candidate.id: best}
-    for rung in reversed(search.rungs):
-        scored = [
-            (dict(r.valid_curve)[rung], r.number, r) for r in search.records if rung in dict(r.valid_curve)
-        ]
-        kept = [entry for entry in scored if entry[2].weights and math.isfinite(entry[0])]
-        if kept:
-            record = min(kept, key=lambda entry: (sign * entry[0], entry[1]))[2]
+    for rung in range(last, -1, -1):
+        for record in _ranked(search, rung)[: _LAST_RUNG if rung == last else 1]:
             found.setdefault(record.candidate.id, _load(search, record))
     return list(found.values())
+
+
+def _ranked(search: Search, rung: int) -> list[Record]:
+    """The trials that were scored at a rung, from 0, best first."""
+    sign = -1 if search.evaluator.signature.higher_is_better else 1
+    scored = [
+        (sign * r.valid_curve[rung][1], r.number, r)
+        for r in search.records
+        if r.parent is None and r.weights and len(r.valid_curve) > rung
+    ]
+    return [
+        record for value, _, record in sorted(scored, key=lambda entry: entry[:2]) if math.isfinite(value)
+    ]
 
 
 def _going_on(search: Search, parent: Winner) -> LiveTrial:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import optuna
@@ -16,7 +17,7 @@ from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Evaluator, Job, Outcome
 from metanas.learner.weights import pack
 from metanas.seeds import derive
-from metanas.training import Checkpoint, scheduled
+from metanas.training import Checkpoint, Schedule, scheduled
 from metanas.undisturbed import undisturbed
 from metanas.words import in_words
 from search_spaces import Candidate, Costs, Record, Score, Space, State
@@ -32,6 +33,11 @@ _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed
 # of the budget that one trial may take to a rung, first rung and later ones
 _FIRST_SHARE, _LATER_SHARE = 0.02, 0.05
 _MIN_SHARE = 1.5  # seconds
+# of the budget that every trial gets to its first rung, where trials are compared after equal times; to the
+# others it gets as many times more as these are further
+_RUNG_PART = 0.007
+_ENOUGH = 0.5  # part of a rung's time, without which going on to it tells nothing
+_ENDLESS = 10**9  # meta-steps, where time says when to stop
 _PATIENT_PART = 0.5  # of the time to the end of training, for one trial where all were too slow
 
 
@@ -92,6 +98,8 @@ class Search:
         seed: Of every trial.
         listen: Told of everything that happens.
         versions: Of the packages at work, for the records.
+        by_time: Whether, where the budget is in seconds, trials are compared after equal times instead of
+            equal meta-steps: for families whose networks differ much in what a meta-step costs.
     """
 
     def __init__(
@@ -105,10 +113,11 @@ class Search:
         seed: int,
         listen: Listener = lambda moment: None,
         versions: Mapping[str, str] | None = None,
+        by_time: bool = False,
     ) -> None:
         self.name, self.space, self.study, self.memory = name, space, study, memory
         self.evaluator, self.rungs, self.seed = evaluator, rungs, seed
-        self._listen, self._versions = listen, dict(versions or {})
+        self._listen, self._versions, self._by_time = listen, dict(versions or {}), by_time
         self.records: list[Record] = memory.records(name)
         self.running: list[LiveTrial] = []
         self.ms: dict[str, float] = {}  # milliseconds a meta-step, of candidates by id
@@ -171,7 +180,13 @@ class Search:
             live.record, live.best = replace(live.record, score=score, rung=step), outcome.checkpoint
         with undisturbed():
             self.memory.touch(self.name, live.record.number)
-            live.trial.report(score.value, step)
+            live.trial.report(score.value, self._reached(live))
+
+    def _reached(self, live: LiveTrial) -> int:
+        """What the pruner knows a rung by: its meta-steps, also where it is equal times that are compared."""
+        entries, step = len(live.record.valid_curve), live.record.valid_curve[-1][0]
+        timed = self._by_time and live.record.parent is None and entries <= len(self.rungs)
+        return self.rungs[entries - 1] if timed else step
 
     def end(self, live: LiveTrial, state: State, reason: str) -> Record:
         """Writes our row, then tells Optuna: a crash between the two is mended at the next start."""
@@ -260,12 +275,17 @@ class Search:
     def _to_rung(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
         """Trains to the rung; those that the pruner lets go on."""
         at = f"rung {self.rungs.index(rung) + 1} of {len(self.rungs)}"
-        jobs = [Job(live.record.candidate, live.record.seed, live.checkpoint) for live in lives]
-        rate = scheduled(self.rungs[-1])
+        timed = self._by_time and budget.seconds is not None
+        lives = self._with_time_for(lives, rung, budget) if timed else lives
         self.tell(f"{at}, {_trials(lives)}")
-        for index, outcome in self.evaluator.evaluate(jobs, rung, rate, lambda: self._share(rung, budget)):
-            self.advance(lives[index], outcome)
-            self.tell(f"{at}, {_trials(lives)}")
+        for here in _by_step(lives):
+            until, share = (_ENDLESS, self._equal_share) if timed else (rung, self._share)
+            rate = self._rate(here[0], rung, timed)
+            jobs = [Job(live.record.candidate, live.record.seed, live.checkpoint) for live in here]
+            allowed = partial(share, rung, budget)
+            for index, outcome in self.evaluator.evaluate(jobs, until, rate, allowed, patient=timed):
+                self.advance(here[index], outcome)
+                self.tell(f"{at}, {_trials(lives)}")
         reached = [live for live in lives if live in self.running]
         if rung == self.rungs[-1]:
             return reached
@@ -295,6 +315,29 @@ class Search:
             self.advance(live, outcome)
         if live in self.running:
             self.end(live, "complete", f"went on from trial {parent.number}, too slow for its first rung")
+
+    def _rate(self, live: LiveTrial, rung: int, timed: bool) -> Schedule:
+        """Learning rates to the last rung: where time says when that is, by the pace to the one before."""
+        if not timed or live.checkpoint is None:
+            return scheduled(self.rungs[-1])
+        before = self.rungs[self.rungs.index(rung) - 1]
+        return scheduled(max(1, live.checkpoint.step * self.rungs[-1] // before))
+
+    def _equal_share(self, rung: int, budget: Budget) -> float:
+        """Seconds that every trial gets to a rung, from the one before."""
+        assert budget.seconds is not None
+        before = max((r for r in self.rungs if r < rung), default=0)
+        return max(_MIN_SHARE, _RUNG_PART * budget.seconds * (rung - before) / self.rungs[0])
+
+    def _with_time_for(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
+        """Those that there is time to take to the rung; ends the others, unless it is the first one."""
+        if rung == self.rungs[0]:
+            return lives
+        room = budget.left(SEARCH) / self._equal_share(rung, budget) + 1 - _ENOUGH
+        going, late = lives[: int(room)], lives[int(room) :]
+        for live in late:
+            self.end(live, "pruned", f"no time left for rung {self.rungs.index(rung) + 1}")
+        return going
 
     def _share(self, rung: int, budget: Budget) -> float:
         """Seconds that a trial may take to a rung."""
@@ -337,6 +380,14 @@ def best_of(records: Iterable[Record]) -> Record | None:
         ):
             found = record
     return found
+
+
+def _by_step(lives: Iterable[LiveTrial]) -> list[list[LiveTrial]]:
+    """In groups of those that are at the same meta-step, in their order."""
+    found: dict[int, list[LiveTrial]] = {}
+    for live in lives:
+        found.setdefault(live.checkpoint.step if live.checkpoint else 0, []).append(live)
+    return list(found.values())
 
 
 def _trials(lives: list[LiveTrial]) -> str:

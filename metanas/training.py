@@ -164,7 +164,7 @@ def train(
     while step < until and not pace.over:
         episodes, keys = next(drawn)
         progress = torch.tensor(schedule.progress(step), dtype=now.meta.dtype, device=engine.device)
-        found = engine.gradients(now.meta, now.buffers, episodes, keys, progress, until - step)
+        found = engine.gradients(now.meta, now.buffers, episodes, keys, progress, pace.left)
         gradients, loss, observed = found
         rates = _column([schedule(outer, step) for outer in outers], now.meta)
         now = update(now, gradients, observed, rates, decays, step)
@@ -191,6 +191,15 @@ class _Pace:
         """Milliseconds a meta-step, of the later half: the earlier one pays for tracing and measuring."""
         late = self._each[len(self._each) // 2 :]
         return 1e3 * sum(late) / len(late) if late else 0.0
+
+    @property
+    def left(self) -> int:
+        """Meta-steps to come: all, or as many as there is time for at the fastest pace so far."""
+        fastest = min(self._each, default=0.0)
+        steps = self._steps - self._done
+        if not self._patient or fastest == 0.0 or math.isinf(self._seconds):
+            return steps
+        return max(1, min(steps, int((self._seconds - (self._last - self._begin)) / fastest)))
 
     @property
     def needs(self) -> float:
