@@ -15,7 +15,7 @@ from metanas.legs import in_legs
 from metanas.search import LiveTrial, Search
 from metanas.seeds import derive
 from metanas.training import Checkpoint
-from search_spaces import Candidate, Record
+from search_spaces import Candidate, Categorical, Record, Space
 from search_spaces.errors import EvaluationError
 
 _STEPS = 1  # times the last rung, where the budget is in trials
@@ -111,20 +111,32 @@ def _other_ways(search: Search, live: LiveTrial) -> list[LiveTrial]:
     """The same network and rule, from the same weights, with other outer settings."""
     if live.checkpoint is None:
         return []
-    own, rng = live.record.candidate, np.random.default_rng(derive(live.record.seed, "other ways"))
-    found: dict[str, LiveTrial] = {}
+    found = []
+    for candidate in _unlike(search.space, live.record.candidate, derive(live.record.seed, "other ways")):
+        other = search.begin(candidate, live.record.number)
+        weights = live.checkpoint.average, live.checkpoint.buffers
+        other.checkpoint = Checkpoint.resume(*weights, other.record.seed, search.evaluator.device)
+        found.append(other)
+    return found
+
+
+def _unlike(space: Space, own: Candidate, seed: int) -> list[Candidate]:
+    """With other outer settings: of many draws a few that differ in most choices from own and each other."""
+    rng, kept, left = np.random.default_rng(seed), [own], {}
     for _ in range(_DRAWS):
-        drawn = {name: value for name, value in search.space.sample(rng).items() if name in own}
-        outer = {name: value for name, value in drawn.items() if name.startswith("outer.")}
+        drawn = space.sample(rng)
+        outer = {n: v for n, v in drawn.items() if n in own and n.startswith("outer.")}
         other = Candidate(dict(own) | outer)
-        if search.space.objection(other) is None and other.id not in {own.id, *found}:
-            found[other.id] = search.begin(other, live.record.number)
-            weights = live.checkpoint.average, live.checkpoint.buffers
-            seed, device = found[other.id].record.seed, search.evaluator.device
-            found[other.id].checkpoint = Checkpoint.resume(*weights, seed, device)
-        if len(found) == _WAYS_TO_TRAIN:
-            break
-    return list(found.values())
+        if space.objection(other) is None and other.id != own.id:
+            left[other.id] = other
+    while left and len(kept) <= _WAYS_TO_TRAIN:
+        kept.append(left.pop(max(left, key=lambda id: min(_differing(space, left[id], k) for k in kept))))
+    return kept[1:]
+
+
+def _differing(space: Space, one: Candidate, other: Candidate) -> int:
+    """How many of the choices between a few values are different."""
+    return sum(isinstance(space.flat[name], Categorical) and one[name] != other[name] for name in one)
 
 
 def _final(search: Search, lives: list[LiveTrial], budget: Budget, share: float) -> LiveTrial:

@@ -157,10 +157,12 @@ def make(
     tick: Callable[[], None] = lambda: None,
     rungs: tuple[int, ...] = RUNGS,
     listen: Callable[[Moment], None] = lambda moment: None,
+    by_time: bool = False,
 ) -> Search:
     sampler = sampler or random_controller.build(space, 0)
     study = study or optuna.create_study(sampler=sampler, pruner=successive_halving(rungs))
-    return Search("s", space, study, memory or Kept(), Scripted(script, tick), rungs, SEED, listen)
+    evaluator = Scripted(script, tick)
+    return Search("s", space, study, memory or Kept(), evaluator, rungs, SEED, listen, by_time=by_time)
 
 
 def weights_of(search: Search, record: Record) -> set[float]:
@@ -482,6 +484,52 @@ def test_no_trial_may_take_the_whole_budget() -> None:
     assert set(evaluator.allowed) == {np.inf}
 
 
+def _timed(script: Script) -> Any:
+    """A search of 1,000 s by time, of which training takes exactly what it may."""
+    clock = Clock()
+    search: Any = make(script, by_time=True, tick=lambda: clock.go(search.evaluator.allowed[-1])())
+    search.run(Budget(1000.0, clock=clock))
+    search.clock = clock
+    return search
+
+
+def test_by_time_every_trial_gets_the_same_seconds_to_a_rung() -> None:
+    search = _timed(lambda number, at: 6.0 - number + 1 / at)
+    seconds = dict.fromkeys(round(allowed, 6) for allowed in search.evaluator.allowed)
+    first, second, third = seconds  # however many trials there were
+    assert (second, third) == pytest.approx((2 * first, 6 * first))
+    assert search.evaluator.patient
+    assert search.clock.now <= 1.1 * 1000.0 * SEARCH
+
+
+def test_by_time_trials_are_compared_with_those_at_the_same_rung_whatever_their_steps() -> None:
+    search = _timed(lambda number, at: 100.0 - number + 1 / at)  # each is better than all before it
+    ended = [record.reason for record in search.records]
+    assert len(search.records) > 6
+    assert "rung 1 of 3" in ended
+    assert "rung 3 of 3" in ended
+    steps = {
+        trial.number: set(trial.intermediate_values) for trial in search.study.get_trials(deepcopy=False)
+    }
+    assert set().union(*steps) == set(RUNGS)
+    # the records say what was trained
+    assert {step for record in search.records for step, _ in record.valid_curve} == {1000, 2000, 3000}
+
+
+def test_by_time_a_rung_that_there_is_no_time_for_is_not_begun() -> None:
+    search = _timed(lambda number, at: 100.0 - number)
+    late = [record for record in search.records if "no time left" in record.reason]
+    assert late
+    assert all(record.state == "pruned" and record.score and record.weights for record in late)
+
+
+def test_by_time_without_seconds_is_by_steps() -> None:
+    search: Any = make(lambda number, at: 1.0 / at, by_time=True)
+    search.run(Budget(trials=6))
+    assert {until for until, _ in search.evaluator.asked} == set(RUNGS)
+    assert set(search.evaluator.allowed) == {np.inf}
+
+
 # going on with the winner
 
 
@@ -591,6 +639,10 @@ def test_with_time_the_winner_goes_on_in_several_ways_to_train() -> None:
     inner = [{k: v for k, v in r.candidate.items() if not k.startswith("outer.")} for r in (first, *ways)]
     assert all(part == inner[0] for part in inner)
     assert len({r.candidate.id for r in (first, *ways)}) == 5
+    # few as they are, they try what can be tried
+    for name in ("outer.tasks", "outer.schedule", "outer.shots"):
+        values = {r.candidate[name] for r in (first, *ways)}
+        assert len(values) == len(search.space.flat[name].values)
     assert TrialState.RUNNING not in told(search).values()
 
 
