@@ -508,9 +508,7 @@ def test_by_time_trials_are_compared_with_those_at_the_same_rung_whatever_their_
     assert len(search.records) > 6
     assert "rung 1 of 3" in ended
     assert "rung 3 of 3" in ended
-    steps = {
-        trial.number: set(trial.intermediate_values) for trial in search.study.get_trials(deepcopy=False)
-    }
+    steps = [set(trial.intermediate_values) for trial in search.study.get_trials(deepcopy=False)]
     assert set().union(*steps) == set(RUNGS)
     # the records say what was trained
     assert {step for record in search.records for step, _ in record.valid_curve} == {1000, 2000, 3000}
