@@ -1,0 +1,227 @@
+"""Whether the verdict can be trusted: tables of which it is known whether anything transfers between tasks.
+
+    .venv/bin/python benchmarks/verdict.py --draws 10 --budget 30s --jobs 2 --out verdict
+    .venv/bin/python benchmarks/verdict.py --only sinusoid --draws 1 --budget 10s --json
+
+In two families nothing transfers: each task has its own linear function, or targets that were shuffled.
+In two it does: sine waves, and linear functions of features that all tasks share. Every draw is a table, a
+whole search as a user would run it, and its verdict; then the same learner and the same baseline meet 200
+further tasks of the same kind. ``--out NAME`` writes NAME.json and NAME.md under benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from search import RESULTS, machine
+
+from metanas.budget import Budget, parse
+from metanas.cli.wiring import Request, load_family, open_search, quiet_optuna
+from metanas.folds import search_and_judge
+from metanas.judging import compare
+from metanas.scoring import half_width
+from metanas.tasks.family import Family, Source
+
+# tasks of each split; the fresh ones are in none of the user's
+TASKS = {"train": 60, "valid": 15, "test": 25, "fresh": 200}
+ROWS, SHOTS, NOISE = 20, 5, 0.1
+
+Draw = Callable[[np.random.Generator], Callable[[], tuple[np.ndarray, np.ndarray]]]
+
+
+def unrelated(rng: np.random.Generator) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """Each task its own linear function of four features, of no preferred direction."""
+
+    def task() -> tuple[np.ndarray, np.ndarray]:
+        x = rng.normal(size=(ROWS, 4))
+        return x, x @ rng.normal(size=4) + NOISE * rng.normal(size=ROWS)
+
+    return task
+
+
+def shuffled(rng: np.random.Generator) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """Sine waves of which every task's targets were shuffled."""
+    wave = sinusoid(rng)
+
+    def task() -> tuple[np.ndarray, np.ndarray]:
+        x, y = wave()
+        return x, rng.permutation(y)
+
+    return task
+
+
+def sinusoid(rng: np.random.Generator) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """Finn et al.'s sine waves."""
+
+    def task() -> tuple[np.ndarray, np.ndarray]:
+        x = rng.uniform(-5, 5, size=(ROWS, 1))
+        return x, rng.uniform(0.1, 5) * np.sin(x[:, 0] - rng.uniform(0, np.pi))
+
+    return task
+
+
+def features(rng: np.random.Generator) -> Callable[[], tuple[np.ndarray, np.ndarray]]:
+    """Each task its own linear function of three features that all tasks share and nobody sees."""
+    weights, shifts = 1.5 * rng.normal(size=(4, 3)), rng.normal(size=3)
+
+    def task() -> tuple[np.ndarray, np.ndarray]:
+        x = rng.normal(size=(ROWS, 4))
+        return x, np.tanh(x @ weights + shifts) @ rng.normal(size=3) + NOISE * rng.normal(size=ROWS)
+
+    return task
+
+
+# family → how it is drawn, and whether anything transfers
+FAMILIES: dict[str, tuple[Draw, bool]] = {
+    "unrelated": (unrelated, False),
+    "shuffled": (shuffled, False),
+    "sinusoid": (sinusoid, True),
+    "features": (features, True),
+}
+
+
+def write(folder: Path, name: str, seed: int) -> None:
+    """One draw: ``table.csv``, and the lists of the user's splits and of the fresh ones."""
+    task = FAMILIES[name][0](np.random.default_rng(seed))
+    names = [f"{split}{i}" for split, count in TASKS.items() for i in range(count)]
+    with (folder / "table.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        for i, one in enumerate(names):
+            x, y = task()
+            if i == 0:
+                rows.writerow(["task", *(f"x{j}" for j in range(x.shape[1])), "y"])
+            rows.writerows([one, *values, target] for values, target in zip(x, y, strict=True))
+    for split_file, test in (("user.json", "test"), ("fresh.json", "fresh")):
+        lists = {
+            word: [n for n in names if n.rstrip("0123456789") == split]
+            for word, split in (("train", "train"), ("valid", "valid"), ("test", test))
+        }
+        (folder / split_file).write_text(json.dumps(lists))
+
+
+def family(folder: Path, splits: str) -> Family:
+    """The draw as the user has it, or with the fresh tasks in the place of the test ones."""
+    source = Source(folder / "table.csv", splits=folder / splits, task="task", target="y", shots=SHOTS)
+    return load_family("table", source)
+
+
+def one(arguments: tuple[str, int, str]) -> dict[str, Any]:
+    """A search, its verdict, and what became of the claim on fresh tasks."""
+    name, seed, budget = arguments
+    quiet_optuna()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as text:
+        folder = Path(text)
+        write(folder, name, seed)
+        source = Source(
+            folder / "table.csv", splits=folder / "user.json", task="task", target="y", shots=SHOTS
+        )
+        request = Request(
+            family="table",
+            source=source,
+            study="s",
+            store=f"sqlite:///{folder}/store.db",
+            seed=seed,
+            controller="tpe",
+            space="default",
+            ways=None,
+            shots=SHOTS,
+            queries=None,
+            device="cpu",
+            execution="auto",
+            rung=None,
+        )
+        search, store, others = open_search(request, lambda moment: None, lambda note: None)
+        with store:
+            winner, judged = search_and_judge(search, others, Budget(parse(budget)))
+            search.evaluator.family = family(folder, "fresh.json")
+            search.evaluator.family.to(search.evaluator.device)
+            again = compare(search, winner, Budget(parse(budget)))
+    verdict = judged.verdict
+    rival = next(rival for rival in again.rivals if rival.name == verdict.against)
+    gains = rival.test - again.ours
+    return {
+        "family": name,
+        "seed": seed,
+        "transfers": FAMILIES[name][1],
+        "outcome": verdict.outcome,
+        "against": verdict.against,
+        "difference": verdict.difference,
+        "ci95": verdict.ci95,
+        "fresh": float(gains.mean()),
+        "fresh_ci95": half_width(gains),
+        "ours": judged.test.value,
+        "tasks": judged.test.tasks,
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the measures ask for."""
+    nothing, something = ([r for r in rows if r["transfers"] == t] for t in (False, True))
+    better = [r for r in rows if r["outcome"] == "better"]
+    inside = [abs(r["difference"] - r["fresh"]) <= r["ci95"] for r in better]
+    return {
+        "false better": [sum(r["outcome"] == "better" for r in nothing), len(nothing)],
+        "true better found": [sum(r["outcome"] == "better" for r in something), len(something)],
+        "claims inside their interval on fresh tasks": [sum(inside), len(inside)],
+        "claims with a fresh gain": [sum(r["fresh"] > 0 for r in better), len(better)],
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: the measures, then one row a draw."""
+    lines = [f"- {what}: {count} of {of}" for what, (count, of) in summary(rows).items()]
+    head = "| family | seed | verdict | against | claimed gain ± 95 % | on 200 fresh tasks |"
+    lines += ["", head, "|" + "---|" * 6]
+    for r in rows:
+        claim, fresh = (
+            f"{r[a]:.3g} ± {r[b]:.2g}" for a, b in (("difference", "ci95"), ("fresh", "fresh_ci95"))
+        )
+        cells = [r["family"], r["seed"], r["outcome"], r["against"], claim, fresh]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--draws", default=10, show_default=True, help="Of each family.")
+@click.option("--budget", default="30s", show_default=True, help="Of each search.")
+@click.option("--only", default=",".join(FAMILIES), show_default=True, help="Comma-separated.")
+@click.option("--first-seed", default=0, show_default=True)
+@click.option("--jobs", default=1, show_default=True, help="Searches at the same time.")
+@click.option("--out", help="Name under benchmarks/results/.")
+@click.option("--json", "as_json", is_flag=True)
+def main(
+    draws: int, budget: str, only: str, first_seed: int, jobs: int, out: str | None, as_json: bool
+) -> None:
+    """Runs the searches."""
+    work = [(n, s, budget) for n, s in product(only.split(","), range(first_seed, first_seed + draws))]
+    rows = []
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for row in pool.map(one, work):
+            rows.append(row)
+            click.echo(table([row]).splitlines()[-1], err=True)
+    command = (
+        f"benchmarks/verdict.py --draws {draws} --budget {budget} --first-seed {first_seed} --jobs {jobs}"
+    )
+    if out:
+        data = {"command": command, "machine": machine(), "summary": summary(rows), "rows": rows}
+        (RESULTS / f"{out}.json").write_text(json.dumps(data) + "\n")
+        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{table(rows)}\n")
+    click.echo(
+        json.dumps({"machine": machine(), "summary": summary(rows), "rows": rows}) if as_json else table(rows)
+    )
+
+
+if __name__ == "__main__":
+    main()
