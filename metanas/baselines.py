@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,15 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsRegressor
-from sklearn.preprocessing import PolynomialFeatures
-from sklearn.svm import SVC, SVR
 from threadpoolctl import threadpool_limits
 
-from metanas import pooled
+from metanas import per_task, pooled
 from metanas.engine.program import at, count
 from metanas.evaluator import Evaluator, Job
 from metanas.legs import in_legs
@@ -31,10 +24,6 @@ from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
 
 _TUNING_TASKS = 100  # validation tasks that settings are chosen on
-_MOST_TERMS = 1000  # of a polynomial
-
-# (setting, support_x (S, D), support_y (S, O), query_x (Q, D)) → predictions (Q, O)
-Predict = Callable[[Any, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -50,52 +39,19 @@ class Simple:
 
     name: str
     settings: tuple[Any, ...]
-    predict: Predict
+    predict: pooled.Predict
     prepare: pooled.Prepare = list
 
 
 def simple(evaluator: Evaluator) -> list[Simple]:
     """The simple methods that suit the tasks: of each task alone and, for tables, of all rows at once."""
-    if not pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
-        return _alone(evaluator)
+    signature, seen = evaluator.signature, evaluator.tasks(_TUNING_TASKS, "train")["support_y"]
+    usual = per_task.usual(signature, seen.double().mean((0, 1)).cpu().numpy())
+    if not pooled.suits(signature, evaluator.valid, evaluator.family):
+        return [Simple(*m) for m in usual]
     training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
-    found = pooled.methods(evaluator.signature, training)
-    together = [Simple(m.name, m.settings, m.predict, m.prepare) for m in found]
-    return [*_alone(evaluator), *_kernels(evaluator.signature), *together]
-
-
-def _kernels(signature: Signature) -> list[Simple]:
-    """Kernel methods of each task alone."""
-    if signature.kind == "classification":
-        return [Simple("support vectors per task", (0.1, 1.0, 10.0), _vectors)]
-    scales = tuple((length, noise) for length in (1.0, 3.0) for noise in (0.1, 0.5))
-    return [
-        Simple("Gaussian process per task", scales, _process),
-        Simple("support vectors per task", (0.1, 1.0, 10.0), _vectors),
-    ]
-
-
-def _alone(evaluator: Evaluator) -> list[Simple]:
-    """Methods that learn each task on its own, from the support set alone."""
-    if evaluator.signature.kind == "classification":
-        return [
-            Simple("nearest centroid", (None,), _centroid),
-            Simple("logistic regression", (0.01, 1.0, 100.0), _logistic),
-        ]
-    seen = evaluator.tasks(_TUNING_TASKS, "train")["support_y"].double().mean((0, 1)).cpu().numpy()
-    constant = Simple("training mean", (seen,), lambda mean, x, y, q: np.tile(mean, (len(q), 1)))
-    features = math.prod(evaluator.signature.input_shape)
-    degrees = [d for d in (1, 2, 3) if d == 1 or math.comb(features + d, d) <= _MOST_TERMS]
-    return [
-        constant,
-        Simple("task mean", (None,), lambda _, x, y, q: np.tile(y.mean(0), (len(q), 1))),
-        Simple("ridge per task", tuple((d, a) for d in degrees for a in (0.01, 0.1, 1.0, 10.0)), _ridge),
-        Simple(
-            "k-nearest neighbours",
-            tuple((k, w) for k in (1, 2, 3, 5) for w in ("uniform", "distance")),
-            _neighbours,
-        ),
-    ]
+    together = [Simple(m.name, m.settings, m.predict, m.prepare) for m in pooled.methods(signature, training)]
+    return [*(Simple(*m) for m in (*usual, *per_task.of_rows(signature))), *together]
 
 
 def run_simple(evaluator: Evaluator, method: Simple, test: Episodes) -> Rival:
@@ -243,44 +199,3 @@ def _tasks(episodes: Episodes) -> Iterator[pooled.Arrays]:
         rows = (("support_x", support), ("support_y", support), ("query_x", query), ("query_y", query))
         sx, sy, qx, qy = (arrays[name][t][keep].astype(np.float64) for name, keep in rows)
         yield sx.reshape(len(sx), -1), sy, qx.reshape(len(qx), -1), qy
-
-
-def _ridge(setting: tuple[int, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    degree, strength = setting
-    powers = PolynomialFeatures(degree, include_bias=False)
-    model = Ridge(alpha=strength).fit(powers.fit_transform(x), y)
-    return np.asarray(model.predict(powers.transform(q))).reshape(len(q), -1)
-
-
-def _neighbours(setting: tuple[int, str], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    k, weights = setting
-    # a tree, though the sets are tiny: brute force inspects the machine's thread pools at every call
-    model = KNeighborsRegressor(min(k, len(x)), weights=weights, algorithm="kd_tree")
-    return np.asarray(model.fit(x, y).predict(q)).reshape(len(q), -1)
-
-
-def _process(setting: tuple[float, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    length, noise = setting
-    scale = length * math.sqrt(x.shape[1])  # distances grow with the number of features
-    # around the support's mean: its spread is told by the kernel
-    model = GaussianProcessRegressor(RBF(scale), alpha=noise, optimizer=None).fit(x, y - y.mean(0))
-    found: np.ndarray = np.asarray(model.predict(q)).reshape(len(q), -1) + y.mean(0)
-    return found
-
-
-def _vectors(strength: float, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    if y.shape[1] == 1:
-        return np.asarray(SVR(C=strength).fit(x, y[:, 0]).predict(q))[:, None]
-    return np.asarray(np.eye(y.shape[1])[SVC(C=strength).fit(x, y.argmax(1)).predict(q)])
-
-
-def _centroid(_: None, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    centroids = (y.T @ x) / y.sum(0)[:, None]
-    distances: np.ndarray = ((q[:, None] - centroids) ** 2).sum(-1)
-    return -distances
-
-
-def _logistic(strength: float, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    model = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(x, y.argmax(-1))
-    rows: np.ndarray = np.eye(y.shape[-1])[model.predict(q).astype(int)]
-    return rows

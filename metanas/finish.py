@@ -22,9 +22,9 @@ _STEPS = 1  # times the last rung, where the budget is in trials
 _SHORT = 10.0  # seconds, below which there is no final
 _FINAL = 0.5  # part of the time that the final takes; its winner has the rest
 _LONG = 60.0  # seconds, from which on there is a second round, between ways to train the winner
-_LAST_RUNG = 2  # of those that reached it, beside the best: they were trained longest
-_FIRST_ROUND = 0.2  # part of the time that the first of two rounds takes
-_WAYS_TO_TRAIN = 4  # beside its own
+_MORE = 2  # of those that reached the last rung, beside the best there
+_FIRST_ROUND, _SECOND_ROUND = 0.2, 0.3  # parts of the time left that each of two rounds takes
+_WAYS_TO_TRAIN = 3  # beside its own
 _DRAWS = 100  # of them, some of which are forbidden or alike
 
 
@@ -50,9 +50,9 @@ def winner_of(search: Search) -> Winner:
 def finish(search: Search, budget: Budget) -> Winner:
     """Meta-trains the best trials further, and the best of them to the end of the time.
 
-    Where the budget is in seconds, the best trials of each rung go on for the same time: a network
-    that is slow and learns much a step, and one that is fast and learns little, cannot be told apart
-    by meta-steps. Where there is time, the best of these then goes on in several ways: which outer
+    Where the budget is in seconds, trials of which it is not known yet which is best go on for the same
+    time: a network that is slow and learns much a step, and one that is fast and learns little, cannot be
+    told apart by meta-steps. Where there is time, the best of these then goes on in several ways: which outer
     settings are good shows late (a turned character is a class more, which slows learning at first),
     and they can change under way. The best of all goes on alone, its learning rate falling to nothing.
 
@@ -70,21 +70,35 @@ def finish(search: Search, budget: Budget) -> Winner:
         lives = [_going_on(search, parent) for parent in _finalists(search, best, budget)]
         live = _final(search, lives, budget, _FINAL if rounds == 1 else _FIRST_ROUND)
         if rounds == 2:
-            live = _final(search, [live, *_other_ways(search, live)], budget, _FINAL)
+            live = _final(search, [live, *_other_ways(search, live)], budget, _SECOND_ROUND)
         _to_the_end(search, live, budget)
     return winner_of(search)
 
 
 def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
-    """The best trial, the best few at the last rung, and the best at each of the others."""
+    """The best trial, and others of which it is not known yet that they are worse.
+
+    These are the few next ones at the last rung, if within the interval of the best there, and at
+    each of the others the best, if it got no further: by lack of time, not by comparison.
+    """
     if budget.left(FINISH) < _SHORT or math.isinf(budget.left(FINISH)):
         return [best]
     last = len(search.rungs) - 1
     found = {best.record.candidate.id: best}
     for rung in range(last, -1, -1):
-        for record in _ranked(search, rung)[: _LAST_RUNG if rung == last else 1]:
-            found.setdefault(record.candidate.id, _load(search, record))
+        ranked = _ranked(search, rung)
+        few = _like_the_first(ranked, rung) if rung == last else ranked[:1]
+        for record in few:
+            if len(record.valid_curve) == rung + 1:
+                found.setdefault(record.candidate.id, _load(search, record))
     return list(found.values())
+
+
+def _like_the_first(ranked: list[Record], rung: int) -> list[Record]:
+    if not ranked or ranked[0].score is None:
+        return []
+    first, within = ranked[0].valid_curve[rung][1], ranked[0].score.ci95
+    return [r for r in ranked[: 1 + _MORE] if abs(r.valid_curve[rung][1] - first) <= within]
 
 
 def _ranked(search: Search, rung: int) -> list[Record]:

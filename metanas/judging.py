@@ -29,6 +29,7 @@ _SCORED_BY = 0.97  # part of the budget by which scoring should be over
 _LEAST_SHARE = 0.03  # of the budget, for each baseline that is meta-trained
 _SCORING_PART = 0.6  # of the time left, at most, where scoring is slow: the rest is for training
 _TOO_DEAR = 0.8  # of the time left, beyond which learners are left out that are slow to score
+_TOO_DEAR_SIMPLE = 0.1  # of that, beyond which a simple method is
 _LOOKS = 2  # at how long scoring takes
 _PROBE = 8  # tasks that tell how long scoring takes
 
@@ -112,7 +113,10 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     plan = _plan(search, winner, budget, methods)
     count, test = plan.count, evaluator.tasks(plan.count, "test", look=looks)
     left_out = list(plan.left_out)
-    rivals = [*_simple_rivals(search, methods, test), *_hand_set_rivals(search, plan, test, budget, left_out)]
+    rivals = [
+        *_simple_rivals(search, plan.methods, test),
+        *_hand_set_rivals(search, plan, test, budget, left_out),
+    ]
     for why in left_out:
         search.memory.log(search.name, "baseline left out", why)
     search.tell(f"scoring on {count:,} fresh test tasks")
@@ -150,6 +154,7 @@ class _Plan:
 
     Attributes:
         count: Test tasks.
+        methods: Simple ones.
         learners: Hand-set, by name.
         ours: Seconds that the winner takes for a test task.
         each: Seconds that each learner takes for one, in order.
@@ -158,6 +163,7 @@ class _Plan:
     """
 
     count: int
+    methods: list[Simple]
     learners: dict[str, Candidate]
     ours: float = 0.0
     each: tuple[float, ...] = ()
@@ -180,21 +186,31 @@ def _plan(search: Search, winner: Winner, budget: Budget, methods: list[Simple])
     evaluator = search.evaluator
     learners = hand_set(evaluator.signature, evaluator.family)
     if budget.seconds is None:
-        return _Plan(TEST_TASKS, learners)
+        return _Plan(TEST_TASKS, methods, learners)
     probe = evaluator.tasks(_PROBE, "valid")
     ours = _pace(evaluator, winner.record.candidate, winner.checkpoint, probe)
     each = {name: _pace(evaluator, candidate, None, probe) for name, candidate in learners.items()}
-    simply = sum(pace(evaluator, method, probe) for method in methods)
     valid = count_of(evaluator.valid) * _rows(evaluator.valid) / _rows(probe)
     left_out, room = [], _TOO_DEAR * budget.left(_SCORED_BY)
+    paces = {method.name: pace(evaluator, method, probe) for method in methods}
+    for name in list(paces)[1:]:  # something simple is always there
+        if paces[name] * (valid + _FEWEST) > _TOO_DEAR_SIMPLE * room:
+            paces.pop(name)
+            left_out.append(_dear(name))
+    simply = sum(paces.values())
     while each and _FEWEST * (ours + simply) + (_FEWEST + valid) * sum(each.values()) > room:
         slowest = max(each, key=each.__getitem__)
         each.pop(slowest)
-        left_out.append(f"baseline {slowest} is left out: scoring it takes more time than there is")
+        left_out.append(_dear(slowest))
     reserved = _SCORING_PART * budget.left(_SCORED_BY)
     count = int(np.clip(reserved / (ours + simply + sum(each.values()) + 1e-9), _FEWEST, TEST_TASKS))
     kept = {name: learners[name] for name in each}
-    return _Plan(count, kept, ours, tuple(each.values()), valid, tuple(left_out))
+    quick = [method for method in methods if method.name in paces]
+    return _Plan(count, quick, kept, ours, tuple(each.values()), valid, tuple(left_out))
+
+
+def _dear(name: str) -> str:
+    return f"baseline {name} is left out: scoring it takes more time than there is"
 
 
 def _pace(

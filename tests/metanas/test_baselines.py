@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from metanas import baselines
+from metanas import baselines, per_task
 from metanas.baselines import Simple, hand_set, run_hand_set, run_simple, simple
 from metanas.evaluator import Evaluator, Setting
 from metanas.tasks.families import images, sinusoid
@@ -189,3 +189,26 @@ def test_a_learner_that_cannot_be_scored_says_why(curves: Evaluator) -> None:
         run_hand_set(curves, "MAML", broken, curves.valid, 5, lambda: math.inf, seed=0)
     with pytest.raises(EvaluationError, match="no time was left for it"):
         run_hand_set(curves, "MAML", broken, curves.valid, 5, lambda: 0.0, seed=0)
+
+
+@pytest.mark.parametrize("one", per_task.of_rows(Signature("regression", (2,), 1, 5)), ids=lambda m: m.name)
+def test_methods_of_rows_tell_high_from_low(one: per_task.Method) -> None:
+    x = np.repeat([[0.0, 0.0], [3.0, 3.0]], 10, axis=0)
+    y, q = np.repeat([[-2.0], [2.0]], 10, axis=0), np.array([[0.0, 0.1], [3.0, 2.9]])
+    for setting in one.settings:
+        low, high = one.predict(setting, x, y, q)[:, 0]
+        assert low < -0.2 < 0.2 < high
+
+
+CLASSES = Signature("classification", (2,), 3, 5)
+
+
+@pytest.mark.parametrize(
+    "one", [*per_task.usual(CLASSES, np.zeros(3)), *per_task.of_rows(CLASSES)], ids=lambda m: m.name
+)
+def test_classes_are_told_apart_and_those_that_the_support_lacks_are_never_said(one: per_task.Method) -> None:
+    x, q = np.repeat([[0.0, 0.0], [3.0, 3.0]], 10, axis=0), np.array([[0.0, 0.1], [3.0, 2.9]])
+    several = np.eye(3)[np.repeat([2, 0], 10)]
+    for setting in one.settings:
+        assert one.predict(setting, x, several, q).argmax(1).tolist() == [2, 0]
+        assert one.predict(setting, x, several[[0] * 20], q).argmax(1).tolist() == [2, 2]

@@ -104,6 +104,23 @@ def test_what_could_not_even_be_scored_is_left_out_and_said(
     ] * (2 - len(kept))
 
 
+def test_simple_methods_that_are_slow_are_left_out_and_said_but_never_all(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    monkeypatch.setattr(judging, "_pace", lambda *_: 0.001)
+    monkeypatch.setattr(
+        judging, "pace", lambda _, method, __: {"first": 0.001, "quick": 0.001}.get(method.name, 1.0)
+    )
+    winner = SimpleNamespace(record=SimpleNamespace(candidate=None), checkpoint=None)
+    search: Any = SimpleNamespace(evaluator=evaluator)
+    budget = Budget(60.0, clock=clock)
+    clock.now = 45.0
+    methods: Any = [SimpleNamespace(name=name) for name in ("first", "quick", "forest")]
+    found = judging._plan(search, winner, budget, methods)  # type: ignore[arg-type]
+    assert [method.name for method in found.methods] == ["first", "quick"]
+    assert found.left_out == ("baseline forest is left out: scoring it takes more time than there is",)
+
+
 def test_all_are_trained_and_scored_in_time(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:

@@ -633,14 +633,14 @@ def test_with_time_the_winner_goes_on_in_several_ways_to_train() -> None:
     assert winner.number == 8
     assert winner.reason == f"went on from trial {first.number}"
     ways = [record for record in records.values() if record.parent == first.number]
-    assert len(ways) == 4
+    assert len(ways) == 3
     inner = [{k: v for k, v in r.candidate.items() if not k.startswith("outer.")} for r in (first, *ways)]
     assert all(part == inner[0] for part in inner)
-    assert len({r.candidate.id for r in (first, *ways)}) == 5
+    assert len({r.candidate.id for r in (first, *ways)}) == 4
     # few as they are, they try what can be tried
     for name in ("outer.tasks", "outer.schedule", "outer.shots"):
         values = {r.candidate[name] for r in (first, *ways)}
-        assert len(values) == len(search.space.flat[name].values)
+        assert len(values) >= min(3, len(search.space.flat[name].values))
     assert TrialState.RUNNING not in told(search).values()
 
 
