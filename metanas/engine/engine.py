@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from metanas.engine.devices import is_out_of_memory
 from metanas.engine.execution import EXECUTIONS, Fastest, Replay, not_worth_trying
+from metanas.engine.lanes import lanes, pieces, spread
 from metanas.engine.program import Program, Step, at, count, sequential, vmapped
 from search_spaces.errors import DeviceError, NoRoomError
 from search_spaces.task import Episodes
@@ -36,6 +38,7 @@ class Engine:
         self.device = device
         self.chunk: int | None = None  # tasks at once in training; None: all
         self._execution = execution
+        self._lanes = lanes(device, program.rule.signature.input_shape)
         self._steps: dict[tuple[int, int], Fastest] = {}
         self._scores: dict[str, Fastest] = {}
 
@@ -71,19 +74,17 @@ class Engine:
         """
         tasks = keys.shape[1]
         while True:
-            chunk = min(self.chunk or tasks, tasks)
+            parts = pieces(tasks, self._lanes, self.chunk or tasks)
+
+            def run(piece: slice) -> tuple[int, Step]:
+                here = _tasks(episodes, piece), keys[:, piece]
+                step = self._step(len(meta), here[1].shape[1])
+                return here[1].shape[1], step(meta, buffers, *here, progress, calls_left=calls_left)
+
             try:
-                parts = []
-                for start in range(0, tasks, chunk):
-                    piece = slice(start, start + chunk)
-                    here = _tasks(episodes, piece), keys[:, piece]
-                    step = self._step(len(meta), here[1].shape[1])
-                    parts.append(
-                        (here[1].shape[1], step(meta, buffers, *here, progress, calls_left=calls_left))
-                    )
-                return _average(parts)
+                return _average(spread(run, parts, self._lanes if self._settled(len(meta), parts) else 1))
             except Exception as error:
-                self._make_room(error, chunk, len(meta))
+                self._make_room(error, _size(parts[0]), len(meta))
 
     def predictions(self, meta: Tensor, buffers: Tensor, episodes: Episodes) -> Tensor:
         """Predictions ``(T, Q, O)`` of one candidate on tasks ``(T, …)``, in chunks that fit.
@@ -94,18 +95,22 @@ class Engine:
         total = count(episodes)
         size = max(1, (episodes["support_x"][0].numel() + episodes["query_x"][0].numel()))
         chunk = max(1, min(total, _SCORE_ELEMENTS // size))
-        run = self._score("predictions")
+        scored = self._score("predictions")
         while True:
+            parts = pieces(total, self._lanes, chunk)
+            run = partial(_predicted, scored, meta, buffers, episodes, len(parts))
             try:
-                pieces = [at(episodes, slice(start, start + chunk)) for start in range(0, total, chunk)]
-                with torch.no_grad():
-                    return torch.cat([run(meta, buffers, piece, calls_left=len(pieces)) for piece in pieces])
+                return torch.cat(spread(run, parts, self._lanes if scored.settled else 1))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 if chunk == 1:
                     raise NoRoomError("out of memory: one task does not fit") from error
                 chunk = _halve(chunk, self.device)
+
+    def _settled(self, candidates: int, parts: list[slice]) -> bool:
+        """Whether it is known how to run all parts: what is still measured runs alone."""
+        return all(self._step(candidates, size).settled for size in {_size(part) for part in parts})
 
     def _step(self, candidates: int, tasks: int) -> Fastest:
         key = (candidates, tasks)
@@ -149,6 +154,18 @@ def _halve(chunk: int, device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return (chunk + 1) // 2
+
+
+def _predicted(
+    scored: Fastest, meta: Tensor, buffers: Tensor, episodes: Episodes, calls: int, piece: slice
+) -> Tensor:
+    with torch.no_grad():  # which every thread is told for itself
+        predictions: Tensor = scored(meta, buffers, at(episodes, piece), calls_left=calls)
+        return predictions
+
+
+def _size(piece: slice) -> int:
+    return int(piece.stop - piece.start)
 
 
 def _tasks(episodes: Episodes, piece: slice) -> Episodes:

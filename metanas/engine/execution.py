@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any
 
 import torch
@@ -35,13 +36,15 @@ class Replay:
     def __init__(self, function: Run) -> None:
         self._function = function
         self._graphs: dict[tuple[Any, ...], Run] = {}
+        self._lock = Lock()  # two threads may meet the same new shape
 
     def __call__(self, *args: Any) -> Any:
         leaves, spec = pytree.tree_flatten(args)
         # the structure counts too: a mask of the support is not one of as many queries
         key = (spec, *((tuple(leaf.shape), leaf.dtype, leaf.device) for leaf in leaves))
-        if key not in self._graphs:
-            self._graphs[key] = self._trace(leaves, spec)
+        with self._lock:
+            if key not in self._graphs:
+                self._graphs[key] = self._trace(leaves, spec)
         with torch.no_grad():
             return self._graphs[key](*leaves)
 
@@ -76,6 +79,7 @@ class Fastest:
         self._device = device
         self._skip = skip
         self._calls: dict[str, int] = {}
+        self.settled = False  # whether the last call knew what is fastest
         self.ms: dict[str, float] = {}  # the least of each way's timed calls: other processes only add
 
     @property
@@ -86,6 +90,7 @@ class Fastest:
     def __call__(self, *args: Any, calls_left: int) -> Any:
         while True:
             name = self._next(calls_left)
+            self.settled = name is None
             try:
                 return self._ways[self.chosen](*args) if name is None else self._measure(name, args)
             except Exception as error:
