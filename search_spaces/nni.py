@@ -23,7 +23,7 @@ LOCK = RLock()  # around whatever freezes or labels: NNI keeps a global stack
 try:
     import nni
     from nni import mutable as theirs
-    from nni.mutable.exception import SampleMissingError, SampleValidationError
+    from nni.mutable.exception import SampleValidationError
 except ImportError:
     raise MetanasError(
         "NNI is not installed: pip install nni (there is none for ARM or for Python 3.14); "
@@ -234,12 +234,11 @@ def candidate_of(space: Space, sample: Sample) -> Candidate:
     return space.walk(decide)
 
 
-def sample_of(space: Space, candidate: Mapping[str, Value], random_state: Any) -> dict[str, Any]:
-    """A sample that stands for the candidate; what is inactive in it is drawn."""
+def sample_of(mutable: Together, candidate: Mapping[str, Value], random_state: Any) -> dict[str, Any]:
+    """A sample of :func:`to_nni`'s that stands for the candidate; what is inactive in it is drawn."""
     sample: dict[str, Any] = dict(candidate)
-    missing: Any = SampleMissingError
     with LOCK:
-        for label, leaf in to_nni(space).simplify().items():
-            if isinstance(leaf.check_contains(sample), missing):
+        for label, leaf in mutable.simplify().items():
+            if label not in sample:
                 sample[label] = leaf.random({}, random_state)
     return sample

@@ -52,8 +52,8 @@ def test_what_nni_draws_is_a_candidate(space: Space, seed: int) -> None:
 @given(spaces(), SEEDS)
 def test_what_we_draw_is_a_sample(space: Space, seed: int) -> None:
     candidate = space.sample(np.random.default_rng(seed))
-    sample = bridge.sample_of(space, candidate, np.random.RandomState(seed))
     mutable = bridge.to_nni(space)
+    sample = bridge.sample_of(mutable, candidate, np.random.RandomState(seed))
     assert mutable.contains(sample)
     assert mutable.freeze(sample) == dict(candidate)
     assert set(sample) == set(mutable.simplify()), "of inactive choices too"
