@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from metanas.engine import Engine, Program
 from metanas.engine.devices import clock, peak_memory
+from metanas.engine.lanes import lanes, side_by_side
 from metanas.engine.program import at
 from metanas.scoring import by_cluster, is_transductive, summarise, task_scores
 from metanas.seeds import derive, generator
@@ -106,9 +109,15 @@ class Evaluator:
     ) -> None:
         self.family, self.signature, self.setting, self.device = family, signature, setting, device
         self._execution, self._seed, self._dtype = execution, seed, dtype
-        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._engines: OrderedDict[tuple[str, int], Engine] = OrderedDict()
+        self._lock = threading.Lock()
         queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
         self.valid = self.tasks(valid_tasks, "valid", queries)
+
+    @property
+    def lanes(self) -> int:
+        """Candidates that are trained side by side, each on a thread of its own."""
+        return 1 if self._execution == "replay" else lanes(self.device, self.signature.input_shape)
 
     def tasks(self, n_tasks: int, split: Split, queries: int | None = None, look: int = 0) -> Episodes:
         """Fixed tasks of a split, the same at every call; another ``look`` gives fresh ones."""
@@ -127,10 +136,11 @@ class Evaluator:
         seconds: Callable[[], float],
         *,
         patient: bool = False,
-    ) -> Iterator[tuple[int, Outcome]]:
+    ) -> Generator[tuple[int, Outcome], None, None]:
         """Takes every job to a rung, those of one shape as one batch, and scores it.
 
-        Whatever goes wrong with a candidate is its outcome; nothing is raised for it.
+        Whatever goes wrong with a candidate is its outcome; nothing is raised for it. Images on a CPU
+        are trained side by side, see :attr:`lanes`: close it if its end is not waited for.
 
         Args:
             jobs: What to take further.
@@ -142,24 +152,28 @@ class Evaluator:
         Yields:
             The index of a job and its outcome, as soon as it is known.
         """
-        for group in self._groups(jobs):
+        groups = self._groups(jobs)
+
+        def run(group: list[int]) -> list[Outcome]:
             allowed = seconds() * len(group)
-            yield from zip(
-                group,
-                self._evaluate([jobs[i] for i in group], until, schedule, allowed, patient),
-                strict=True,
-            )
+            return self._evaluate([jobs[i] for i in group], until, schedule, allowed, patient)
+
+        with closing(side_by_side(run, groups, self.lanes)) as found:
+            for group, outcomes in zip(groups, found, strict=True):
+                yield from zip(group, outcomes, strict=True)
 
     def engine(self, candidate: Candidate) -> Engine:
         """The engine of the candidate's shape; candidates of one shape share its traced computations."""
-        shape = catalogue.shape_of(candidate).id
-        if shape not in self._engines:
-            program = Program.of(catalogue.build(candidate, self.signature))
-            self._engines[shape] = Engine(program, self.device, self._execution)
-            while len(self._engines) > _ENGINES:
-                self._engines.popitem(last=False)
-        self._engines.move_to_end(shape)
-        return self._engines[shape]
+        # an engine measures as it runs: each thread has its own
+        key = catalogue.shape_of(candidate).id, threading.get_ident()
+        with self._lock:
+            if key not in self._engines:
+                program = Program.of(catalogue.build(candidate, self.signature))
+                self._engines[key] = Engine(program, self.device, self._execution)
+                while len(self._engines) > _ENGINES:
+                    self._engines.popitem(last=False)
+            self._engines.move_to_end(key)
+            return self._engines[key]
 
     def task_scores(self, candidate: Candidate, checkpoint: Checkpoint, episodes: Episodes) -> Tensor:
         """The metric of each task ``(T,)``, or of each cluster of them, with the averaged weights."""

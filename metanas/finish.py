@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from metanas.budget import FINISH, Budget
+from metanas.engine.lanes import spread
 from metanas.evaluator import Job
 from metanas.learner.weights import unpack
-from metanas.legs import in_legs
+from metanas.legs import Leg, in_legs
 from metanas.search import LiveTrial, Search
 from metanas.seeds import derive
 from metanas.training import Checkpoint
@@ -157,11 +158,12 @@ def _final(search: Search, lives: list[LiveTrial], budget: Budget, share: float)
     """Gives every finalist the same part of that share of the time; ends all but the best."""
     if len(lives) == 1:
         return lives[0]
-    seconds = share * budget.left(FINISH) / len(lives)
-    for live in lives:
-        search.tell(f"final between {len(lives)}: going on with trial {live.record.parent}")
+    rounds = list(_batched(lives, search.evaluator.lanes))
+    seconds = share * budget.left(FINISH) / len(rounds)
+    for here in rounds:
+        search.tell(f"final between {len(lives)}: going on with {_parents(here)}")
         # each comes to rest: at a full learning rate some would be judged in mid-stride
-        _legs(search, live, search.rungs[-1], _until(budget, budget.spent + seconds))
+        _legs(search, here, search.rungs[-1], _until(budget, budget.spent + seconds))
     sign = -1 if search.evaluator.signature.higher_is_better else 1
     left = [live for live in lives if live in search.running and live.record.score]
     left.sort(key=lambda live: sign * live.record.score.value)  # type: ignore[union-attr]
@@ -173,18 +175,36 @@ def _final(search: Search, lives: list[LiveTrial], budget: Budget, share: float)
 def _to_the_end(search: Search, live: LiveTrial, budget: Budget) -> None:
     parent = live.record.parent
     search.tell(f"going on with trial {parent}")
-    _legs(search, live, _STEPS * search.rungs[-1], lambda: budget.left(FINISH))
+    _legs(search, [live], _STEPS * search.rungs[-1], lambda: budget.left(FINISH))
     if live in search.running:
         search.end(live, "complete", f"went on from trial {parent}")
 
 
-def _legs(search: Search, live: LiveTrial, steps: int, left: Callable[[], float]) -> None:
-    """Takes a trial through legs of a falling learning rate, to the end of its steps or its time."""
+def _legs(search: Search, lives: Sequence[LiveTrial], steps: int, left: Callable[[], float]) -> None:
+    """Takes trials, side by side, through legs of a falling learning rate to the end of steps or time."""
+    going = [(live, _legs_of(search, live, steps, left)) for live in lives]
+    while going:
+        taken = spread(lambda pair: next(pair[1], None), going, len(going))
+        for (live, _), leg in zip(going, taken, strict=True):
+            if leg is not None:
+                search.advance(live, leg.outcome)
+                done = f"meta-step {leg.step:,} of {leg.total:,}"
+                search.tell(f"going on with trial {live.record.parent}: {done}")
+        going = [pair for pair, leg in zip(going, taken, strict=True) if leg is not None]
+
+
+def _legs_of(search: Search, live: LiveTrial, steps: int, left: Callable[[], float]) -> Iterator[Leg]:
     job = Job(live.record.candidate, live.record.seed, live.checkpoint)
-    ms = search.ms.get(live.record.candidate.id)
-    for leg in in_legs(search.evaluator, job, steps, left, ms):
-        search.advance(live, leg.outcome)
-        search.tell(f"going on with trial {live.record.parent}: meta-step {leg.step:,} of {leg.total:,}")
+    return in_legs(search.evaluator, job, steps, left, search.ms.get(live.record.candidate.id))
+
+
+def _batched(lives: list[LiveTrial], size: int) -> Iterator[list[LiveTrial]]:
+    return (lives[start : start + size] for start in range(0, len(lives), size))
+
+
+def _parents(lives: list[LiveTrial]) -> str:
+    numbers = sorted({live.record.parent for live in lives if live.record.parent is not None})
+    return f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
 
 
 def _until(budget: Budget, end: float) -> Callable[[], float]:

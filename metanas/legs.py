@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from metanas.evaluator import Evaluator, Job, Outcome
 from metanas.training import annealed
 
 _LEGS = 5
 _PILOT = 30  # meta-steps of the first leg where it is not known yet how long one takes
+_PILOT_PART = 0.1  # of the time, at most
 _TRAINING = 0.88  # part of the time that is for training; the rest is for scoring
 
 
@@ -53,9 +55,14 @@ def in_legs(
         until = min(total, at + (_PILOT if pilot else max(1, (total - at) // (_LEGS - leg))))
         if until <= at:
             return
-        for _, outcome in evaluator.evaluate([job], until, annealed(total), left, patient=True):
+        allowed = partial(_part, left) if pilot else left
+        for _, outcome in evaluator.evaluate([job], until, annealed(total), allowed, patient=True):
             yield Leg(until, total, outcome)
             if outcome.checkpoint is None:
                 return
             job, at, ms = replace(job, checkpoint=outcome.checkpoint), outcome.checkpoint.step, outcome.ms
         leg += 0 if pilot else 1
+
+
+def _part(left: Callable[[], float]) -> float:
+    return _PILOT_PART * left()

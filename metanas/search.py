@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -283,9 +283,10 @@ class Search:
             rate = self._rate(here[0], rung, timed)
             jobs = [Job(live.record.candidate, live.record.seed, live.checkpoint) for live in here]
             allowed = partial(share, rung, budget)
-            for index, outcome in self.evaluator.evaluate(jobs, until, rate, allowed, patient=timed):
-                self.advance(here[index], outcome)
-                self.tell(f"{at}, {_trials(lives)}")
+            with closing(self.evaluator.evaluate(jobs, until, rate, allowed, patient=timed)) as outcomes:
+                for index, outcome in outcomes:
+                    self.advance(here[index], outcome)
+                    self.tell(f"{at}, {_trials(lives)}")
         reached = [live for live in lives if live in self.running]
         if rung == self.rungs[-1]:
             return reached
@@ -333,8 +334,9 @@ class Search:
         """Those that there is time to take to the rung; ends the others, unless it is the first one."""
         if rung == self.rungs[0]:
             return lives
-        room = budget.left(SEARCH) / self._equal_share(rung, budget) + 1 - _ENOUGH
-        going, late = lives[: int(room)], lives[int(room) :]
+        rounds = int(budget.left(SEARCH) / self._equal_share(rung, budget) + 1 - _ENOUGH)
+        room = rounds * self.evaluator.lanes
+        going, late = lives[:room], lives[room:]
         for live in late:
             self.end(live, "pruned", f"no time left for rung {self.rungs.index(rung) + 1}")
         return going

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metanas.engine import Engine
 from metanas.engine.devices import clock
+from metanas.engine.lanes import unwanted
 from metanas.engine.optimizer import Moving, update
 from metanas.engine.program import Program, at
 from metanas.seeds import generator
@@ -220,7 +221,7 @@ class _Pace:
             (times for looks, times in reversed(_PATIENCE.items()) if len(self._each) >= looks), None
         )
         hopeless = forgiven is not None and not self._patient and self.needs > forgiven * self._seconds
-        self.over = hopeless or now - self._begin > self._seconds
+        self.over = hopeless or now - self._begin > self._seconds or unwanted()
 
 
 def _episodes(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AGAIN = 0.05  # seconds
 
 
 @contextmanager
@@ -27,4 +30,33 @@ def undisturbed() -> Iterator[None]:
         for number, handler in ours.items():
             signal.signal(number, handler)
         if came:
-            signal.raise_signal(came[0])
+            _heed(came[0])
+
+
+def insist() -> None:
+    """Has Ctrl-C come again where it was lost, and SIGTERM be one.
+
+    A KeyboardInterrupt that meets the callback of a weak reference is printed as ignored, and that is all.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if not isinstance(sys.unraisablehook, _Insisting):
+        sys.unraisablehook = _Insisting(sys.unraisablehook)
+
+
+class _Insisting:
+    def __init__(self, usual: Callable[[sys.UnraisableHookArgs], object]) -> None:
+        self._usual = usual
+
+    def __call__(self, lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is KeyboardInterrupt:  # not from here, where it would be lost again
+            threading.Timer(_AGAIN, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            self._usual(lost)
+
+
+def _heed(number: int) -> None:
+    handler = signal.getsignal(number)
+    if callable(handler):
+        handler(number, None)  # here and now; raised anew it may come within somebody's callback
+    else:
+        signal.raise_signal(number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from metanas.judging import Judgement
 from metanas.saving import save_learner, save_picture
 from metanas.search import Search
 from metanas.tasks.family import Source
+from metanas.undisturbed import insist
 from metanas.words import in_words
 from search_spaces.errors import BudgetError
 from storage import Store
@@ -120,7 +120,7 @@ def command(
     quiet_optuna()
     for ending in (".metanas", ".png"):
         check_writable(output_path(name, ending))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    insist()
     with view_for(as_json, budget) as view:
         source = Source(
             path,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metanas.engine.devices import is_out_of_memory
 from metanas.engine.execution import EXECUTIONS, Fastest, Replay, not_worth_trying
-from metanas.engine.lanes import lanes, pieces, spread
+from metanas.engine.lanes import images_on_a_cpu, lanes, pieces, spread, wanted
 from metanas.engine.program import Program, Step, at, count, sequential, vmapped
 from search_spaces.errors import DeviceError, NoRoomError
 from search_spaces.task import Episodes
@@ -38,9 +38,17 @@ class Engine:
         self.device = device
         self.chunk: int | None = None  # tasks at once in training; None: all
         self._execution = execution
-        self._lanes = lanes(device, program.rule.signature.input_shape)
         self._steps: dict[tuple[int, int], Fastest] = {}
         self._scores: dict[str, Fastest] = {}
+
+    @property
+    def lanes(self) -> int:
+        """Threads that may share the tasks of a call from this thread."""
+        return lanes(self.device, self.program.rule.signature.input_shape)
+
+    @property
+    def _heavy(self) -> bool:
+        return images_on_a_cpu(self.device, self.program.rule.signature.input_shape)
 
     @property
     def chosen(self) -> str:
@@ -74,7 +82,7 @@ class Engine:
         """
         tasks = keys.shape[1]
         while True:
-            parts = pieces(tasks, self._lanes, self.chunk or tasks)
+            parts = pieces(tasks, self.lanes, self.chunk or tasks)
 
             def run(piece: slice) -> tuple[int, Step]:
                 here = _tasks(episodes, piece), keys[:, piece]
@@ -82,7 +90,7 @@ class Engine:
                 return here[1].shape[1], step(meta, buffers, *here, progress, calls_left=calls_left)
 
             try:
-                return _average(spread(run, parts, self._lanes if self._settled(len(meta), parts) else 1))
+                return _average(spread(run, parts, self.lanes if self._settled(len(meta), parts) else 1))
             except Exception as error:
                 self._make_room(error, _size(parts[0]), len(meta))
 
@@ -97,10 +105,10 @@ class Engine:
         chunk = max(1, min(total, _SCORE_ELEMENTS // size))
         scored = self._score("predictions")
         while True:
-            parts = pieces(total, self._lanes, chunk)
+            parts = pieces(total, self.lanes, chunk)
             run = partial(_predicted, scored, meta, buffers, episodes, len(parts))
             try:
-                return torch.cat(spread(run, parts, self._lanes if scored.settled else 1))
+                return torch.cat(spread(run, parts, self.lanes if scored.settled else 1))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -116,13 +124,13 @@ class Engine:
         key = (candidates, tasks)
         if key not in self._steps:
             batched = vmapped(self.program)
-            one_by_one, traced = sequential(self.program), Replay(batched)
             ways: dict[str, Callable[..., Any]] = {
                 "vmap": batched,
-                "sequential": one_by_one,
-                "replay": traced,
+                "sequential": sequential(self.program),
+                "replay": Replay(batched),
             }
-            self._steps[key] = Fastest(self._allowed(ways), self.device, not_worth_trying(candidates * tasks))
+            skip = not_worth_trying(candidates * tasks, self._heavy)
+            self._steps[key] = Fastest(self._allowed(ways), self.device, skip)
         return self._steps[key]
 
     def _score(self, name: str) -> Fastest:
@@ -131,7 +139,7 @@ class Engine:
             batched = torch.func.vmap(one, in_dims=(None, None, 0))
 
             def by_task(meta: Tensor, buffers: Tensor, episodes: Episodes) -> Tensor:
-                return torch.stack([one(meta, buffers, at(episodes, t)) for t in range(count(episodes))])
+                return torch.stack([one(meta, buffers, at(episodes, t)) for t in wanted(count(episodes))])
 
             ways: dict[str, Callable[..., Any]] = {"vmap": batched, "sequential": by_task}
             # scoring is never traced: it runs a few times only
@@ -140,7 +148,8 @@ class Engine:
         return self._scores[name]
 
     def _allowed(self, ways: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-        return {name: run for name, run in ways.items() if self._execution in ("auto", name)}
+        order = sorted(ways, key=lambda name: name != "sequential") if self._heavy else list(ways)
+        return {name: ways[name] for name in order if self._execution in ("auto", name)}
 
     def _make_room(self, error: Exception, chunk: int, candidates: int) -> None:
         if not is_out_of_memory(error):

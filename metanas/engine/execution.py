@@ -17,6 +17,8 @@ from metanas.engine.tidy import tidy
 EXECUTIONS = ("auto", "sequential", "vmap", "replay")
 # below this many milliseconds a task, a task on its own cannot win: dispatching it costs as much
 _SEQUENTIAL_FLOOR_MS = 0.5
+# above this many, where computing takes longer than dispatching, neither batching nor tracing can
+_SEQUENTIAL_CEILING_MS = 5.0
 # tracing costs about as much as 120 batched steps, and saves about half of each that follows
 _TRACE_STEPS = 240
 
@@ -124,12 +126,19 @@ class Fastest:
         return begun[0] if begun else next(fresh, None)
 
 
-def not_worth_trying(tasks: int) -> Callable[[str, dict[str, float], int], bool]:
-    """When a way of running an outer step of that many tasks cannot pay any more."""
+def not_worth_trying(tasks: int, heavy: bool = False) -> Callable[[str, dict[str, float], int], bool]:
+    """When a way of running an outer step of that many tasks cannot pay any more.
+
+    Args:
+        tasks: Of all candidates.
+        heavy: Whether computing takes longer than dispatching, once a task takes long.
+    """
 
     def skip(name: str, seen: dict[str, float], left: int) -> bool:
         if not seen:
             return False
+        if heavy and seen.get("sequential", 0.0) > tasks * _SEQUENTIAL_CEILING_MS:
+            return True
         if name == "sequential":
             return min(seen.values()) < tasks * _SEQUENTIAL_FLOOR_MS
         return name == "replay" and left < _TRACE_STEPS

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from metanas.engine.lanes import wanted
 from metanas.engine.layout import Layout
 from search_spaces.rules.interface import Rule
 from search_spaces.task import Episodes, Task
@@ -97,7 +98,7 @@ def sequential(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, 
     def one(meta: Tensor, buffers: Tensor, episodes: Episodes, keys: Tensor, progress: Tensor) -> Step:
         gradient, total, seen = torch.zeros_like(meta), torch.zeros_like(meta[0]), torch.zeros_like(buffers)
         free = meta.detach().requires_grad_()
-        for t in range(len(keys)):
+        for t in wanted(len(keys)):
             loss, observed = program.task_loss(free, buffers, at(episodes, t), keys[t], progress)
             gradient += torch.autograd.grad(loss, free)[0]
             total, seen = total + loss.detach(), seen + observed

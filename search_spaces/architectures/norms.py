@@ -11,7 +11,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from search_spaces.task import Tensors
 
@@ -65,8 +64,7 @@ def normalise(
         return x + bias, {}
     scale = params[f"{name}.scale"]
     if norm in ("group", "layer"):
-        groups = 1 if norm == "layer" else _groups(x.shape[1])
-        return functional.group_norm(x, groups, scale, params[f"{name}.bias"], _EPSILON), {}
+        return _grouped(x, 1 if norm == "layer" else _groups(x.shape[1]), scale, params[f"{name}.bias"]), {}
     if norm == "running" and not given and mask is None and x.ndim > 2:
         return _fused(params, name, x)
     if given:
@@ -86,6 +84,14 @@ def _fused(params: Tensors, name: str, x: Tensor) -> tuple[Tensor, dict[str, Ten
     out, mean, inverse = torch.native_batch_norm(x, scale, bias, None, None, True, 0.0, _EPSILON)
     var = inverse.detach() ** -2 - _EPSILON
     return out, {f"{name}.mean": mean.detach(), f"{name}.var": var}
+
+
+def _grouped(x: Tensor, groups: int, scale: Tensor, bias: Tensor) -> Tensor:
+    # not functional.group_norm, which asks for a memory layout that vmap does not know
+    rows, channels = x.shape[:2]
+    places = math.prod(x.shape[2:])
+    out: Tensor = torch.native_group_norm(x, scale, bias, rows, channels, places, groups, _EPSILON)[0]
+    return out
 
 
 def _moments(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -412,3 +415,53 @@ def test_networks_of_images_are_not_batched_on_a_cpu(
     candidate = Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings})
     outcomes(on_pictures, [Job(candidate, 0), Job(candidate, 1)], 2)
     assert sizes == [1, 1]
+
+
+def test_images_are_trained_side_by_side_and_nobody_can_tell(
+    on_pictures: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
+    candidates = [Candidate({**MLP, **rule, **OUTSIDE, **settings}) for rule in (PROTOTYPES, RIDGE)]
+    jobs = [Job(candidate, seed) for seed, candidate in enumerate(candidates * 2)]
+    threads: set[str] = set()
+    alone = outcomes(on_pictures, jobs)
+    plain = evaluators.train
+
+    def watched(*given: Any, **how: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return plain(*given, **how)
+
+    monkeypatch.setattr(evaluators, "train", watched)
+    monkeypatch.setattr(evaluators, "lanes", lambda *_: 2)
+    together = outcomes(on_pictures, jobs)
+    assert len(threads) == 2
+    assert threading.main_thread().name not in threads
+    for a, b in zip(alone, together, strict=True):
+        agree(a, b)
+        assert torch.equal(a.checkpoint.average, b.checkpoint.average)
+
+
+def test_who_leaves_early_stops_what_trains(on_pictures: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C during meta-training without end: it would not come back otherwise."""
+    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
+    candidate = Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings})
+    monkeypatch.setattr(evaluators, "lanes", lambda *_: 2)
+    plain, training = on_pictures.family.sample, threading.Event()
+
+    def sample(*given: Any, **how: Any) -> Episodes:
+        training.set()
+        return plain(*given, **how)
+
+    monkeypatch.setattr(on_pictures.family, "sample", sample)
+
+    def press() -> None:
+        training.wait(60)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    jobs = [Job(candidate, seed) for seed in (1, 2, 3)]
+    with (
+        pytest.raises(KeyboardInterrupt),
+        closing(on_pictures.evaluate(jobs, 10**9, RATE, lambda: 1e9, patient=True)) as endless,
+    ):
+        next(endless)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from metanas.undisturbed import undisturbed
+from metanas.undisturbed import insist, undisturbed
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +80,35 @@ def test_in_another_thread_it_does_nothing() -> None:
     thread.start()
     thread.join()
     assert errors == []
+
+
+class Held:
+    """Something whose end is noticed."""
+
+
+def test_what_was_lost_in_a_callback_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As SQLAlchemy's: whatever is raised in a weak reference's callback goes no further."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    insist()
+    insist()  # every command of a process says it
+    held: list[Held] = [Held()]
+    reference = weakref.ref(held[0], lambda _: signal.raise_signal(signal.SIGINT))
+
+    def let_go() -> None:
+        held.clear()
+        threading.Event().wait(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        let_go()
+    assert reference() is None
+
+
+def test_other_losses_are_told_of_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[type] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: told.append(lost.exc_type))
+    insist()
+    held: list[Held] = [Held()]
+    reference = weakref.ref(held[0], lambda _: 1 / 0)
+    held.clear()
+    assert told == [ZeroDivisionError]
+    assert reference() is None

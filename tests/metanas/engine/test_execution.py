@@ -165,3 +165,9 @@ def test_once_chosen_the_clock_is_left_alone(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_what_is_worth_trying(name: str, seen: dict[str, float], left: int, skipped: bool) -> None:
     assert not_worth_trying(10)(name, seen, left) == skipped
+
+
+@pytest.mark.parametrize(("ms", "skipped"), [(60.0, True), (40.0, False)])
+def test_where_computing_takes_long_dispatching_it_better_is_not_tried(ms: float, skipped: bool) -> None:
+    assert not_worth_trying(10, heavy=True)("vmap", {"sequential": ms}, 1000) == skipped
+    assert not not_worth_trying(10)("vmap", {"sequential": ms}, 1000)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metanas.engine import EXECUTIONS, Engine, Program
 from metanas.engine import engine as engines
-from metanas.engine.lanes import lanes, pieces, spread
+from metanas.engine.lanes import lanes, pieces, side_by_side, spread, unwanted, wanted
 from metanas.testing.asserting import close
 from metanas.testing.rules import draw, several, start
 from search_spaces import Signature
@@ -50,17 +50,16 @@ def test_pieces_are_all_tasks_once_in_order_and_even(tasks: int, count: int, mos
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("kind", [prototype, gradient])
-@pytest.mark.usefixtures("three_lanes")
-def test_threads_change_nothing(execution: str, kind: Any) -> None:
+def test_threads_change_nothing(execution: str, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     program = program_of(kind)
     meta, buffers, episodes, keys = several(program.rule, 1, TASKS)
-    engine = Engine(program, CPU, execution)
-    engine._lanes = 1
-    wanted = engine.gradients(meta, buffers, episodes, keys, PROGRESS)
+    monkeypatch.setattr(engines, "lanes", lambda *_: 1)
+    plain = Engine(program, CPU, execution).gradients(meta, buffers, episodes, keys, PROGRESS)
+    monkeypatch.setattr(engines, "lanes", lambda *_: 3)
     engine = Engine(program, CPU, execution)
     found = [engine.gradients(meta, buffers, episodes, keys, PROGRESS, 10_000) for _ in range(14)]
     for step in found:
-        for a, b in zip(step, wanted, strict=True):
+        for a, b in zip(step, plain, strict=True):
             close(a, b, 1e-9)
     if execution != "auto":  # which may change its mind on the way
         assert all(torch.equal(a, b) for a, b in zip(found[-1], found[0], strict=True))
@@ -74,10 +73,10 @@ def test_scoring_on_threads_changes_nothing_and_keeps_no_graph() -> None:
     episodes: Any = {name: torch.stack([task[name] for task in drawn]) for name in drawn[0]}
     engine = Engine(program, CPU, "vmap")
     found = [engine.predictions(meta.requires_grad_(), buffers, episodes) for _ in range(3)]
-    wanted = torch.stack([program.adapt_predict(meta, buffers, task) for task in drawn])
+    plain = torch.stack([program.adapt_predict(meta, buffers, task) for task in drawn])
     for prediction in found:
         assert not prediction.requires_grad
-        close(prediction, wanted, 1e-9)
+        close(prediction, plain, 1e-9)
 
 
 def test_items_are_done_on_other_threads_in_their_order() -> None:
@@ -98,6 +97,25 @@ def test_what_goes_wrong_on_a_thread_is_raised_here() -> None:
 
     with pytest.raises(torch.OutOfMemoryError, match="item"):
         spread(fail, range(4), 2)
+
+
+def test_who_leaves_early_is_not_worked_for() -> None:
+    gate, seen = threading.Event(), []
+
+    def work(item: int) -> int:
+        if item == 0:
+            return 0
+        gate.wait(60)
+        for _ in wanted(10**9):
+            seen.append(item)
+        return item
+
+    results = side_by_side(work, range(5), 2)
+    assert next(results) == 0
+    gate.set()
+    results.close()
+    assert set(seen) <= {1, 2}, "what had not begun never does"
+    assert not unwanted(), "who leaves is not left"
 
 
 def test_only_images_on_a_cpu_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
