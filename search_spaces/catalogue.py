@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces import outer, plugins
+from search_spaces import files, outer, plugins
 from search_spaces.candidate import Candidate, Value
 from search_spaces.choices import Categorical, Choice, prefixed
 from search_spaces.errors import SpaceError, UnknownNameError
@@ -54,7 +55,7 @@ def space(
     """The joint space of that name for a family's tasks.
 
     Args:
-        name: Of a recipe in ``SPACES``.
+        name: Of a recipe in ``SPACES``, or the path of a ``.toml`` that starts from one.
         signature: Of the tasks that are scored.
         train_ways: Training classes there are; None: any number.
         examples: Of the smallest class; None: any number.
@@ -62,9 +63,14 @@ def space(
 
     Raises:
         UnknownNameError: If there is no such recipe.
+        SpaceError: If the file is wrong; names line and allowed values.
     """
+    limits: dict[str, Any] = {"train_ways": train_ways, "examples": examples, "augmentations": augmentations}
+    if name.endswith(".toml"):
+        file = files.read(Path(name))
+        return file.applied(space(file.start, signature, **limits))
     if name not in SPACES:
-        raise UnknownNameError(f"no space called {name!r} (known: {', '.join(SPACES)})")
+        raise UnknownNameError(f"no space called {name!r} (known: {', '.join(SPACES)}, or a .toml file)")
     architectures, rules = SPACES[name](signature)
     settings = outer.choices(signature, train_ways, examples, augmentations)
     choices = (

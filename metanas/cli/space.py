@@ -1,0 +1,60 @@
+"""``metanas space describe|check``: what a space holds, and whether a file of yours is one."""
+
+from __future__ import annotations
+
+import click
+import numpy as np
+
+from metanas.cli.options import HELP
+from metanas.cli.parts import COMMANDS
+from search_spaces import Signature, Space, catalogue
+
+_TASKS = {
+    "regression": Signature("regression", (1,), 1, 5),
+    "classification": Signature("classification", (8,), 5, 1),
+    "images": Signature("classification", (1, 28, 28), 5, 1),
+}
+_BUILT = 100
+
+tasks_option = click.option(
+    "--tasks",
+    type=click.Choice(list(_TASKS)),
+    default="regression",
+    show_default=True,
+    help="What the space is for: a space has only what suits the tasks.",
+)
+
+
+@COMMANDS["space"].command("describe", context_settings=HELP)
+@click.argument("name")
+@tasks_option
+def describe(name: str, tasks: str) -> None:
+    """Every choice of space NAME, or of a .toml file, as a tree."""
+    click.echo(_space(name, tasks).describe())
+
+
+@COMMANDS["space"].command("check", context_settings=HELP)
+@click.argument("name")
+@tasks_option
+def check(name: str, tasks: str) -> None:
+    """Whether space NAME, or a .toml file, can be searched: draws candidates and builds them.
+
+    \b
+      from = "default"
+      rules = ["prototype", "ridge"]
+      [architecture.mlp]
+      depth = [1, 2]
+      [outer]
+      learning_rate = { low = 1e-4, high = 1e-2 }
+    """  # noqa: D301  # \b is the mark for lines that click must not wrap
+    space, rng = _space(name, tasks), np.random.default_rng(0)
+    for _ in range(_BUILT):
+        candidate = space.sample(rng)
+        catalogue.build(candidate, _TASKS[tasks])
+        catalogue.settings(candidate, _TASKS[tasks])
+    click.echo(f"{name} is fine: {space.describe().partition(chr(10))[0]}, of which {_BUILT} were built")
+
+
+def _space(name: str, tasks: str) -> Space:
+    augmentations = ("none", "rotations", "rotations+shifts") if tasks == "images" else ("none",)
+    return catalogue.space(name, _TASKS[tasks], augmentations=augmentations)

@@ -1,0 +1,168 @@
+"""Spaces by file: TOML that narrows, widens or fixes choices of a named space.
+
+.. code-block:: toml
+
+    from = "default"                    # a named space; this is the usual one
+    architectures = ["conv"]            # of those that suit the tasks
+    rules = ["prototype", "ridge"]
+
+    [architecture.conv]
+    depth = [3, 4]                      # some of the values, or, of numbers, others
+    norm = "running"                    # fixed
+
+    [outer]
+    learning_rate = { low = 1e-4, high = 1e-2 }
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from search_spaces.candidate import Value
+from search_spaces.choices import Categorical, Choice, Integer, Real
+from search_spaces.errors import SpaceError
+from search_spaces.space import Forbidden, Space
+
+_LISTS = {"architectures": "architecture", "rules": "rule"}
+_RANGE = {"low", "high", "log"}
+_MOST = 1_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class SpaceFile:
+    """What a file says of a space.
+
+    Attributes:
+        path: Of the file.
+        start: Name of the space that it starts from.
+        wanted: Choice name → what the file gives for it.
+        lines: Choice name → line of the file, from 1.
+    """
+
+    path: Path
+    start: str
+    wanted: Mapping[str, Any]
+    lines: Mapping[str, int]
+
+    def applied(self, space: Space) -> Space:
+        """The space as the file wants it.
+
+        Raises:
+            SpaceError: If a choice is unknown or a value cannot be; names line and allowed values.
+        """
+        for name in self.wanted:
+            if name not in space.flat:
+                near = get_close_matches(name, space.flat, n=1) or get_close_matches(
+                    name, [known.rpartition(".")[2] for known in space.flat], n=1
+                )
+                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(space.flat)}"
+                raise self._wrong(name, f"{name} is no choice of space {space.name} for these tasks ({hint})")
+        choices = tuple(self._of(choice) for choice in space.choices)
+        flat = Space(self.path.stem, choices).flat
+        return Space(self.path.stem, choices, tuple(_still(space.forbidden, flat)))
+
+    def _of(self, choice: Choice) -> Choice:
+        given = self.wanted.get(choice.name)
+        if not isinstance(choice, Categorical):
+            return choice if given is None else self._range(choice, given)
+        values = choice.values if given is None else self._values(choice, given)
+        branches = {v: tuple(map(self._of, b)) for v, b in choice.branches.items() if v in values}
+        return Categorical(choice.name, values, branches, choice.ordered)
+
+    def _values(self, choice: Categorical, given: Any) -> tuple[Value, ...]:
+        values = given if isinstance(given, list) else [given]
+        kinds = {type(value) for value in choice.values}
+        numbers = kinds <= {int, float}
+        for value in values:
+            if value in choice.values and type(value) in kinds:
+                continue
+            # other numbers may be built; other words mean nothing
+            if not (numbers and type(value) in kinds and value > 0):
+                allowed = ", ".join(_toml(known) for known in choice.values)
+                others = ", or other numbers" if numbers else ""
+                raise self._wrong(
+                    choice.name, f"{choice.name} cannot be {_toml(value)} (allowed: {allowed}{others})"
+                )
+        if not values or len(set(values)) < len(values):
+            raise self._wrong(
+                choice.name, f"{choice.name} should have at least one value, none of them twice"
+            )
+        return tuple(sorted(values) if choice.ordered else values)
+
+    def _range(self, choice: Integer | Real, given: Any) -> Integer | Real:
+        ends = given if isinstance(given, dict) else {"low": given, "high": given}
+        word = "whole numbers" if isinstance(choice, Integer) else "numbers"
+        right = (int,) if isinstance(choice, Integer) else (int, float)
+        numbers = [v for n, v in ends.items() if n != "log"]
+        if (
+            ends.keys() - _RANGE
+            or any(type(v) not in right for v in numbers)
+            or not isinstance(ends.get("log", True), bool)
+        ):
+            usual = f"{{ low = {choice.low}, high = {choice.high} }}"
+            raise self._wrong(choice.name, f"{choice.name} takes {word}: one, or {usual}, not {_toml(given)}")
+        try:
+            return replace(choice, **ends)
+        except SpaceError as error:
+            raise self._wrong(choice.name, str(error)) from None
+
+    def _wrong(self, name: str, why: str) -> SpaceError:
+        return SpaceError(f"{self.path} line {self.lines.get(name, 1)}: {why}")
+
+
+def read(path: Path) -> SpaceFile:
+    """Reads a space file.
+
+    Raises:
+        SpaceError: If it is not there, not TOML, or says what no space file says.
+    """
+    try:
+        if path.stat().st_size > _MOST:
+            raise SpaceError(f"{path} is larger than {_MOST:,} bytes: not a space file")
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except OSError as error:
+        raise SpaceError(f"cannot read {path}: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SpaceError(f"{path} is not TOML: {error}") from None
+    start = data.pop("from", "default")
+    if not isinstance(start, str):
+        raise SpaceError(f"{path}: from should be the name of a space, not {_toml(start)}")
+    wanted = {_LISTS.get(name, name): value for name, value in _flat(data)}
+    lines = {_LISTS.get(name, name): line for name, line in _lines(text)}
+    return SpaceFile(path, start, wanted, lines)
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in data.items():
+        if isinstance(value, dict) and not (value and value.keys() <= _RANGE):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _lines(text: str) -> Iterator[tuple[str, int]]:
+    """Dotted names and their lines; TOML's reader does not tell."""
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+            section = header[1].strip().replace('"', "").replace(" ", "") + "."
+        elif key := re.match(r"\s*([\w.\"-]+)\s*=", line):
+            yield section + key[1].replace('"', ""), number
+
+
+def _still(forbidden: tuple[Forbidden, ...], flat: Mapping[str, Choice]) -> Iterator[Forbidden]:
+    """Rules over choices that are still there."""
+    return (rule for rule in forbidden if rule.when.keys() <= flat.keys())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)

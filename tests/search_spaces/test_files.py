@@ -1,0 +1,120 @@
+"""Spaces by file: what is asked for is what is searched, and what cannot be is said with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces import Categorical, Integer, Real, Signature, Space, catalogue, files
+from search_spaces.errors import MetanasError, SpaceError
+from search_spaces.space import Forbidden
+
+IMAGES = Signature("classification", (1, 28, 28), 5, 1)
+CURVES = Signature("regression", (1,), 1, 5)
+
+
+@pytest.fixture
+def wrote(tmp_path: Path):  # type: ignore[no-untyped-def]
+    def write(text: str, signature: Signature = IMAGES) -> Space:
+        path = tmp_path / "my.toml"
+        path.write_text(text, encoding="utf-8")
+        return catalogue.space(str(path), signature)
+
+    return write
+
+
+def test_a_file_narrows_widens_and_fixes(wrote) -> None:  # type: ignore[no-untyped-def]
+    space = wrote(
+        """
+        from = "closed-form"
+        architectures = ["conv"]
+        rules = ["ridge"]
+        [architecture.conv]
+        depth = [4, 3]
+        width = [32, 96]
+        norm = "running"
+        [outer]
+        learning_rate = { low = 1e-4, high = 2e-2 }
+        weight_decay = 0.001
+        """
+    )
+    rng = np.random.default_rng(0)
+    drawn = [space.sample(rng) for _ in range(50)]
+    assert space.name == "my"
+    assert {c["architecture.conv.depth"] for c in drawn} == {3, 4}
+    assert {c["architecture.conv.width"] for c in drawn} == {32, 96}
+    assert {(c["architecture.conv.norm"], c["rule"], c["outer.weight_decay"]) for c in drawn} == {
+        ("running", "ridge", 0.001)
+    }
+    rates = [float(c["outer.learning_rate"]) for c in drawn]
+    assert min(rates) < 1e-3
+    assert max(rates) > 1e-2
+    for candidate in drawn:
+        catalogue.build(candidate, IMAGES)
+    assert not any("mlp" in name or "gradient" in name for name in space.flat)
+
+
+def test_an_empty_file_is_the_usual_space(wrote) -> None:  # type: ignore[no-untyped-def]
+    usual = catalogue.space("default", CURVES)
+    found = wrote("", CURVES)
+    assert (found.choices, found.forbidden) == (usual.choices, usual.forbidden)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ("[architecture.conv]\nwidht = [32]", 2, "did you mean architecture.conv.width"),
+        ('rules = ["rigde"]', 1, 'rule cannot be "rigde" (allowed: "gradient", "prototype", "ridge")'),
+        ('\n\n[architecture.conv]\nnorm = ["running", "batch"]', 4, '"batch" (allowed: "running", "support"'),
+        ("[architecture.conv]\ndepth = [0]", 2, "depth cannot be 0 (allowed: 2, 3, 4, 5, or other numbers)"),
+        ("[architecture.conv]\ndepth = [2.5]", 2, "depth cannot be 2.5"),
+        ("[architecture.conv]\nresidual = [1]", 2, "residual cannot be 1 (allowed: false, true)"),
+        ("[architecture.conv]\ndepth = []", 2, "at least one value"),
+        ("[architecture.conv]\ndepth = [3, 3]", 2, "none of them twice"),
+        (
+            "[outer]\nlearning_rate = [1, 2]",
+            2,
+            "learning_rate takes numbers: one, or { low = 0.001, high = 0.01 }",
+        ),
+        ("[outer]\nlearning_rate = { low = 0.1, high = 0.01 }", 2, "low <= high"),
+        ("[outer]\nlearning_rate = { low = 0, high = 0.01 }", 2, "low > 0"),
+        ('outer.learning_rate = { low = "a" }', 1, "takes numbers"),
+        ("[architecture.resnet]\ndepth = 3", 2, "is no choice of space default"),
+        ('from = "nothing"', None, "no space called 'nothing'"),
+        ("from = 3", None, "from should be the name of a space"),
+        ("= 3", None, "is not TOML"),
+    ],
+)
+def test_what_cannot_be_is_said_with_its_line(wrote, text: str, line: int | None, says: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(MetanasError) as caught:
+        wrote(text)
+    assert says in str(caught.value)
+    assert line is None or f"my.toml line {line}: " in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=r"cannot read .*no.toml: No such file"):
+        catalogue.space(str(tmp_path / "no.toml"), IMAGES)
+
+
+def test_rules_over_what_is_gone_go_too(tmp_path: Path) -> None:
+    inner = Integer("steps", 1, 10)
+    rule = Categorical("rule", ("ridge", "gradient"), {"gradient": (inner,)})
+    space = Space("s", (rule, Real("rate", 0.1, 1.0)), (Forbidden({"steps": (1,)}, "too few"),))
+    file = files.SpaceFile(tmp_path / "x.toml", "s", {"rule": "ridge"}, {})
+    assert file.applied(space).forbidden == ()
+    assert file.applied(space).sample(np.random.default_rng(0)).keys() == {"rule", "rate"}
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_space_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.mktemp("any") / "any.toml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        catalogue.space(str(path), CURVES)
+    except MetanasError as error:
+        assert str(error)  # noqa: PT017
