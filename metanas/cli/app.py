@@ -19,6 +19,8 @@ _COMMANDS = {
     "search": ("metanas.cli.search", "Search architecture and learning rule for a family of tasks."),
     "leaderboard": ("metanas.cli.leaderboard", "The best trials of a study."),
     "show": ("metanas.cli.show", "One trial, or the verdict of a study, in words."),
+    "verdict": ("metanas.cli.verdict", "Whether the search was worth it."),
+    "report": ("metanas.cli.report", "A study as one page of HTML."),
     "export": ("metanas.cli.export", "Write a trial as a learner file."),
     "adapt": ("metanas.cli.adapt", "Learn a new task from a few examples, with a learner file."),
     "dashboard": ("metanas.cli.dashboard", "Open Optuna's dashboard on the store."),
@@ -28,7 +30,7 @@ _COMMANDS = {
     "architecture": ("metanas.cli.parts", "Architectures."),
     "rule": ("metanas.cli.parts", "Learning rules."),
     "controller": ("metanas.cli.parts", "Controllers."),
-    "space": ("metanas.cli.parts", "Search spaces."),
+    "space": ("metanas.cli.space", "Search spaces."),
 }
 
 

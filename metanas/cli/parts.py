@@ -1,14 +1,22 @@
-"""``metanas family|architecture|rule|controller|space list``: what a search can be made of."""
+"""``metanas family|architecture|rule|controller|space list``: what a search can be made of.
+
+``metanas family check``: whether a family of the user's own can be.
+"""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 from rich.table import Table
 
 from metanas.cli.options import HELP, json_option, print_json
 from metanas.cli.summary import wide_console
-from metanas.cli.wiring import CONTROLLERS, FAMILIES, quiet_optuna
+from metanas.cli.wiring import CONTROLLERS, FAMILIES, load_family, quiet_optuna
+from metanas.tasks.family import Family, Source
+from metanas.testing.families import FAMILY_CHECKS, Check
 from search_spaces import catalogue, plugins
+from search_spaces.errors import DataError, MetanasError
 
 _KINDS = {
     "family": FAMILIES,
@@ -47,3 +55,30 @@ def _group(kind: str) -> click.Group:
 
 
 COMMANDS = {kind: _group(kind) for kind in (*_KINDS, "space")}
+
+
+@COMMANDS["family"].command("check", context_settings=HELP)
+@click.argument("name")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+def check(name: str, path: Path | None) -> None:
+    """Whether family NAME, as module:Class one of your own, keeps to what a search relies on."""
+    family = load_family(name, Source(path))
+    failed = 0
+    for each in FAMILY_CHECKS:
+        why = _objection(each, family)
+        failed += why is not None
+        click.echo(f"{'ok' if why is None else 'NO':3} {plugins.summary(each)}")
+        if why is not None:
+            click.echo(f"    {why}")
+    if failed:
+        raise DataError(f"{name} fails {failed} of {len(FAMILY_CHECKS)} checks")
+
+
+def _objection(check: Check, family: Family) -> str | None:
+    try:
+        check(family)
+    except AssertionError as error:
+        return str(error).partition("\n")[0] or "the check failed"
+    except MetanasError as error:
+        return str(error)
+    return None

@@ -45,7 +45,10 @@ _DEFAULT_BUDGET = "10m"
     "--controller", default="tpe", show_default=True, help="What proposes; see metanas controller list."
 )
 @click.option(
-    "--space", default="default", show_default=True, help="What is proposed from; see metanas space list."
+    "--space",
+    default="default",
+    show_default=True,
+    help="What is proposed from; see metanas space list. Or a .toml file.",
 )
 @click.option("--ways", type=int, help="Classes a task (classification). [default: 5]")
 @click.option(
@@ -103,20 +106,22 @@ def command(
 ) -> None:
     """Search for the best learner of a FAMILY of tasks, over architecture and learning rule together.
 
-    FAMILY is one of `metanas family list`; `images` takes a PATH: a zip or a folder of class
-    folders; `table` takes a CSV or Parquet file, and the columns that tell tasks apart and that are to
-    be predicted. Ends by writing STUDY.metanas (the learner), STUDY.png (what happened) and a verdict:
-    whether it beats what you would have done without a search. Ctrl-C keeps what is done.
+    FAMILY is one of `metanas family list`, or module:Class, a class of yours; `images` takes a PATH: a
+    zip or a folder of class folders; `table` takes a CSV or Parquet file, and the columns that tell tasks
+    apart and that are to be predicted. Ends by writing STUDY.metanas (the learner), STUDY.png (what
+    happened) and a verdict: whether it beats what you would have done without a search. Ctrl-C keeps
+    what is done.
 
     \b
       metanas search sinusoid --budget 2m
       metanas search table exam.csv --task school --target score --budget 3m
       metanas search images photos.zip --ways 5 --shots 1 --budget 15m
+      metanas search my_module:MyFamily --budget 2m
       metanas search sinusoid --trials 12 --seed 1 --controller random
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     # clock first: reading the data is part of the budget
     budget = _budget(budget_text, trials)
-    name = study or family
+    name = study or family.rpartition(":")[2] or family
     quiet_optuna()
     for ending in (".metanas", ".png"):
         check_writable(output_path(name, ending))

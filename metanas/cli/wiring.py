@@ -20,6 +20,7 @@ from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device
 from metanas.evaluator import Evaluator, Setting
 from metanas.search import Listener, Moment, Search
 from metanas.seeds import derive
+from metanas.tasks import own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from search_spaces import Signature, Space, catalogue, plugins
 from search_spaces.errors import BudgetError, DataError, DeviceError
@@ -55,12 +56,14 @@ class Request:
 
 
 def load_family(name: str, source: Source) -> Family:
-    """The family of that name over the user's data.
+    """The family of that name over the user's data; ``module:Class`` is one of the user's own.
 
     Raises:
         UnknownNameError: If there is none; the known ones are listed.
         DataError: If the data cannot be used.
     """
+    if ":" in name:
+        return own.load(name, source)
     built: Family = plugins.load(*FAMILIES, name).build(source)
     return built
 

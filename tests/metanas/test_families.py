@@ -11,9 +11,11 @@ import torch
 
 from metanas.tasks.families import harmonics, images, sinusoid, table
 from metanas.tasks.family import Family, Source
+from metanas.tasks.own import Own
 from metanas.testing.drawings import draw_classes, zipped
 from metanas.testing.families import FAMILY_CHECKS, Check
 from metanas.testing.tables import labelled, rows, write
+from tests.metanas.own import Lines, Spots
 
 GREEK = [f"{alphabet}/{letter}" for alphabet in ("a", "b", "c", "d") for letter in "pqrst"]
 
@@ -51,6 +53,8 @@ FAMILIES: dict[str, Callable[[Path], Family]] = {
     "coloured images": coloured,
     "table of numbers": numbers,
     "table of classes": states,
+    "own of numbers": lambda _: Own("here:Lines", Lines()),
+    "own of classes": lambda _: Own("here:Spots", Spots()),
 }
 
 

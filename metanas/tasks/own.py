@@ -1,0 +1,221 @@
+"""Families of the user's own: ``module:Class``, a class with one method, ``sample``."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from metanas.tasks.family import Limits, Shots, Source, Split
+from search_spaces import Signature
+from search_spaces.errors import DataError, UnknownNameError
+from search_spaces.task import Episodes
+
+_SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+_TAKEN = {"n_tasks", "ways", "examples", "split", "generator"}
+_WAYS = 5
+_TRIED = 4  # tasks drawn to see what they are like
+_HOW = (
+    "sample(self, n_tasks, examples, generator) returns x (n_tasks, examples, features) and y (n_tasks, "
+    "examples); with a parameter ways, classification, it returns x (n_tasks, ways, examples, features)"
+)
+
+
+def load(name: str, source: Source) -> Own:
+    """The family of ``module:Class``; the module is looked for in this folder first.
+
+    Args:
+        name: ``module:Class``.
+        source: Its path, if it has one, is what the class is made with.
+
+    Raises:
+        DataError: If it cannot be imported, or its tasks cannot be used; says why.
+    """
+    if source.test_path or source.splits or source.task or source.target:
+        raise DataError(f"{name} makes its own tasks: leave columns, --test-data and --splits out")
+    module, _, attribute = name.partition(":")
+    with _this_folder_first():
+        try:
+            made = getattr(importlib.import_module(module), attribute)(
+                *([source.path] if source.path else [])
+            )
+        except Exception as error:  # whatever their code raises is theirs to mend
+            raise DataError(f"cannot make a family of {name}: {type(error).__name__}: {error}") from error
+    return Own(name, made)
+
+
+class Own:
+    """Tasks of a user's class, as a :class:`metanas.tasks.family.Family`.
+
+    Its ``sample`` takes, by these names, ``n_tasks``, ``examples`` and ``generator`` (a
+    ``torch.Generator`` on the CPU, the only source of randomness), and may take ``split`` (``"train"``,
+    ``"valid"`` or ``"test"``), where tasks or classes are not drawn from a continuum. It returns, as torch
+    or NumPy arrays, ``x (n_tasks, examples, features)`` and ``y (n_tasks, examples)`` or ``(…, outputs)``.
+    With ``ways`` among its parameters the tasks are classification, and it returns ``x (n_tasks, ways,
+    examples, features)`` alone: each class has its own axis. Attributes it may have: ``features`` and
+    ``targets``, names of the columns; ``classes``, how many each split has.
+
+    Args:
+        name: ``module:Class``.
+        made: An instance of it.
+
+    Raises:
+        DataError: If what it draws is not that.
+    """
+
+    variants: tuple[str, ...] = ()
+    augmentations: tuple[str, ...] = ("none",)
+    notes: tuple[str, ...] = ()
+
+    def __init__(self, name: str, made: Any) -> None:
+        self.name, self._made, self._spelt = name.rpartition(":")[2], made, name
+        self._takes = self._parameters()
+        self.kind: Literal["regression", "classification"] = (
+            "classification" if "ways" in self._takes else "regression"
+        )
+        classes = getattr(made, "classes", None)
+        self.limits = Limits(None if classes is None else dict.fromkeys(_SPLITS, int(classes)))
+        x, y = self._drawn(_TRIED, "train", 3, min(_WAYS, classes or _WAYS), torch.Generator().manual_seed(0))
+        again, _ = self._drawn(
+            _TRIED, "train", 3, min(_WAYS, classes or _WAYS), torch.Generator().manual_seed(0)
+        )
+        if not torch.equal(x, again):
+            raise self._wrong("draws other tasks from the same generator: draw from generator= alone")
+        self._width, self._outputs = x.shape[-1], y.shape[-1]
+        names = {"features": ("x", self._width), "targets": ("y", self._outputs)}
+        usual = {
+            key: [f"{letter}{i}" if n > 1 else letter for i in range(n)] for key, (letter, n) in names.items()
+        }
+        known = {key: list(getattr(made, key, default)) for key, default in usual.items()}
+        self.preprocessing: dict[str, Any] = {"kind": "table", **known}
+
+    def signature(self, ways: int | None, shots: int) -> Signature:
+        if self.kind == "regression":
+            if ways not in (None, self._outputs):
+                raise DataError(f"{self.name} is regression: it has no classes, leave --ways out")
+            return Signature("regression", (self._width,), self._outputs, shots)
+        most = (self.limits.ways or {}).get("train", _WAYS)
+        return Signature("classification", (self._width,), ways or max(2, min(_WAYS, most)), shots)
+
+    def sample(
+        self,
+        n_tasks: int,
+        split: Split,
+        generator: torch.Generator,
+        *,
+        shots: Shots,
+        ways: int,
+        queries: int,
+        variant: str | None = None,
+        augmentation: str = "none",
+    ) -> Episodes:
+        if variant is not None:
+            raise UnknownNameError(f"{self.name} has no variant {variant!r} (it has none)")
+        self.check(ways, shots, queries)
+        low, high = (shots, shots) if isinstance(shots, int) else shots
+        device = generator.device
+        # theirs runs on the CPU, whatever the device
+        seed = int(torch.randint(2**62, (), generator=generator, device=device))
+        x, y = self._drawn(n_tasks, split, high + queries, ways, torch.Generator().manual_seed(seed))
+        rows = high * (ways if self.kind == "classification" else 1)
+        x, y = x.to(device), y.to(device)
+        episodes: Episodes = {
+            "support_x": x[:, :rows],
+            "support_y": y[:, :rows],
+            "query_x": x[:, rows:],
+            "query_y": y[:, rows:],
+        }
+        if not isinstance(shots, int):
+            count = torch.randint(low, high + 1, (n_tasks, 1), generator=generator, device=device)
+            episodes["support_mask"] = torch.arange(rows, device=device) < count * (rows // high)
+        return episodes
+
+    def check(self, ways: int, shots: Shots, queries: int) -> None:
+        most = (self.limits.ways or {}).get("train")
+        if self.kind == "classification" and most is not None and ways > most:
+            raise DataError(f"{ways} ways are more than the {most} classes of {self.name}: take fewer ways")
+
+    def to(self, device: torch.device) -> None:
+        """Nothing to move: tasks are drawn on the CPU and moved as they are drawn."""
+
+    def facts(self) -> dict[str, Any]:
+        try:
+            code = inspect.getsource(type(self._made))
+        except (OSError, TypeError):
+            code = ""
+        return {"name": self.name, "own": self._spelt, "code": hashlib.sha256(code.encode()).hexdigest()}
+
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        method = getattr(self._made, "sample", None)
+        if not callable(method):
+            raise self._wrong(f"has no method sample; {_HOW}")
+        takes = inspect.signature(method).parameters
+        lacking = {"n_tasks", "examples", "generator"} - takes.keys()
+        strange = [n for n, p in takes.items() if n not in _TAKEN and p.default is p.empty]
+        if lacking or strange:
+            what = (
+                f"does not take {', '.join(sorted(lacking))}"
+                if lacking
+                else f"also wants {', '.join(strange)}"
+            )
+            raise self._wrong(f"has a sample that {what}; {_HOW}")
+        return takes
+
+    def _drawn(
+        self, n_tasks: int, split: Split, examples: int, ways: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """``(T, E·W, F)`` and ``(T, E·W, O)``, ordered example by example."""
+        given = {
+            "n_tasks": n_tasks,
+            "examples": examples,
+            "generator": generator,
+            "ways": ways,
+            "split": split,
+        }
+        try:
+            found = self._made.sample(**{name: value for name, value in given.items() if name in self._takes})
+        except Exception as error:  # whatever their code raises is theirs to mend
+            raise self._wrong(f"could not draw tasks: {type(error).__name__}: {error}") from error
+        if self.kind == "classification":
+            x = self._numbers(found, "x", (n_tasks, ways, examples), 4).transpose(1, 2).flatten(1, 2)
+            return x, torch.eye(ways).repeat(n_tasks, examples, 1)
+        if not (isinstance(found, tuple) and len(found) == 2):
+            raise self._wrong(f"should return x and y; {_HOW}")
+        x = self._numbers(found[0], "x", (n_tasks, examples), 3)
+        y = torch.as_tensor(found[1])
+        return x, self._numbers(y[..., None] if y.ndim == 2 else y, "y", (n_tasks, examples), 3)
+
+    def _numbers(self, found: Any, what: str, start: tuple[int, ...], dimensions: int) -> Tensor:
+        try:
+            tensor = torch.as_tensor(found, dtype=torch.float32)
+        except Exception:
+            raise self._wrong(f"returned {type(found).__name__} as {what}; {_HOW}") from None
+        if tensor.ndim != dimensions or tuple(tensor.shape[: len(start)]) != start:
+            asked = ", ".join(map(str, start))
+            raise self._wrong(
+                f"returned {what} {tuple(tensor.shape)} where ({asked}, …) was asked for; {_HOW}"
+            )
+        if not tensor.isfinite().all():
+            raise self._wrong(f"drew {what} with NaN or infinite numbers")
+        return tensor
+
+    def _wrong(self, why: str) -> DataError:
+        return DataError(f"family {self._spelt} {why}".replace("\n", " "))
+
+
+@contextmanager
+def _this_folder_first() -> Any:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)

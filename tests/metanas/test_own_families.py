@@ -1,0 +1,147 @@
+"""Families in a file of the user's: ten lines are enough, and what is wrong with them is said at once."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import metanas as package
+from metanas.tasks.own import Own
+from search_spaces.errors import DataError
+from tests.metanas.own import Lines, Spots
+
+Run = Callable[..., Any]
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own_family.py"
+
+
+def family(**changes: Any) -> Own:
+    return Own("here:Lines", type("Lines", (Lines,), changes)())
+
+
+def test_the_example_is_as_short_as_it_says_and_runs(
+    metanas: Run, quick: Sequence[object], tmp_path: Path
+) -> None:
+    lines = EXAMPLE.read_text().partition("class")[2].splitlines()
+    assert len([line for line in lines if line.strip()]) <= 10
+    shutil.copy(EXAMPLE, tmp_path)
+    options = quick[2:]
+    ran = metanas("search", "own_family:Decays", *options, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.lines[-1]["study"] == "Decays"
+    learner = package.load(tmp_path / "Decays.metanas")
+    assert learner.adapt(np.zeros((5, 1)), np.ones(5)).predict(np.zeros((3, 1))).shape == (3,)
+    assert metanas("search", "own_family:Decays", *options, "--json").code == 0, "goes on"
+
+
+def test_another_definition_is_another_study(metanas: Run, quick: Sequence[object], tmp_path: Path) -> None:
+    """What was scored on other tasks is not compared."""
+    text = EXAMPLE.read_text()
+    for name, body in (("cooling_one", text), ("cooling_two", text.replace("0.01", "0.5"))):
+        (tmp_path / f"{name}.py").write_text(body)
+    assert metanas("search", "cooling_one:Decays", *quick[2:]).code == 0
+    ran = metanas("search", "cooling_two:Decays", *quick[2:])
+    assert ran.code == 2
+    assert "Decays" in ran.err
+
+
+def test_check_goes_through_the_suite(metanas: Run, tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path / "checked_family.py")
+    ran = metanas("family", "check", "checked_family:Decays")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.count("ok ") == len(ran.out.splitlines()) > 10
+    (tmp_path / "same_family.py").write_text(
+        EXAMPLE.read_text()
+        .replace("torch.rand(2, n_tasks, 1, 1, generator=generator)", "0.5, 0.5")
+        .replace(
+            "5 * torch.rand(n_tasks, examples, 1, generator=generator)", "torch.ones(n_tasks, examples, 1)"
+        )
+    )
+    ran = metanas("family", "check", "same_family:Decays")
+    assert ran.code == 2
+    assert "NO " in ran.out
+    assert "fails" in ran.err
+
+
+def test_classes_have_an_axis_of_their_own() -> None:
+    found = Own("here:Spots", Spots())
+    assert (found.kind, found.limits.ways) == ("classification", {"train": 8, "valid": 8, "test": 8})
+    assert found.preprocessing["features"] == ["left", "right"]
+    drawn = found.sample(3, "test", torch.Generator().manual_seed(0), shots=2, ways=4, queries=1)
+    assert drawn["support_y"][0].argmax(-1).tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert (drawn["support_x"].round() == drawn["support_x"][:, :4].round().repeat(1, 2, 1)).all()
+    assert drawn["support_x"].min() > 15, "the split is passed on"
+
+
+def nan(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
+    x = torch.rand(n_tasks, examples, 1, generator=generator)
+    return x, x / 0 - x / 0
+
+
+def few(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
+    return torch.rand(n_tasks, 2, 1, generator=generator), torch.rand(n_tasks, 2, generator=generator)
+
+
+def alone(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
+    return torch.rand(n_tasks, examples, 1, generator=generator)
+
+
+def unseeded(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
+    x = torch.rand(n_tasks, examples, 1)
+    return x, x
+
+
+def words(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
+    return "x", "y"
+
+
+def raising(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
+    raise KeyError("depth")
+
+
+def greedy(self: Any, n_tasks: int, examples: int, generator: torch.Generator, colour: str) -> Any: ...
+
+
+def narrow(self: Any, n_tasks: int, generator: torch.Generator) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    ("sample", "says"),
+    [
+        (nan, "drew y with NaN"),
+        (few, r"returned x \(4, 2, 1\) where \(4, 3, …\) was asked for"),
+        (alone, "should return x and y"),
+        (unseeded, "draw from generator= alone"),
+        (words, "returned str as x"),
+        (raising, "could not draw tasks: KeyError: 'depth'"),
+        (greedy, "also wants colour"),
+        (narrow, "does not take examples"),
+        (None, "has no method sample"),
+    ],
+)
+def test_what_is_wrong_is_said(sample: Any, says: str) -> None:
+    with pytest.raises(DataError, match=f"^family here:Lines .*{says}") as caught:
+        family(sample=sample)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("no_such_module:A", "ModuleNotFoundError"),
+        ("json:NoClass", "AttributeError"),
+        ("json:", "cannot make"),
+    ],
+)
+def test_what_is_not_there_is_one_line(metanas: Run, name: str, says: str) -> None:
+    ran = metanas("search", name, "--budget", "5s")
+    assert ran.code == 2
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
+    assert importlib.util.find_spec("no_such_module") is None
