@@ -1,0 +1,85 @@
+"""Trials of a foreign Optuna study, for a study of ours to learn from."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from controllers.interface import candidate_of
+from search_spaces import Categorical, Choice, Integer, Space
+from search_spaces.errors import StoreError
+from storage import Store, database
+
+
+def import_trials(store: Store, study: str, source: str, name: str | None = None) -> tuple[int, int]:
+    """Adds the complete trials of another study that are points of this one's space; none of them twice.
+
+    Args:
+        store: Holds the study.
+        study: Its name.
+        source: Database URL of the other, or an SQLite file.
+        name: Of the other; None: the only one there.
+
+    Returns:
+        How many were taken, and how many of those complete there are no points of the space.
+
+    Raises:
+        StoreError: If either study is not there, or they do not optimise in the same direction.
+    """
+    space = Space.from_json(store.settings(study)["space"])
+    ours = optuna.load_study(study_name=study, storage=store.optuna)
+    theirs = _load(source, name)
+    if theirs.directions != ours.directions:
+        raise StoreError(
+            f"study {theirs.study_name!r} optimises in another direction than {study!r}: its values mean "
+            "something else"
+        )
+    mark = f"{theirs.study_name}, trial "
+    known = {trial.user_attrs.get("imported from") for trial in ours.get_trials(deepcopy=False)}
+    complete = theirs.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    fitting = [trial for trial in complete if candidate_of(trial, space) is not None]
+    new = [trial for trial in fitting if f"{mark}{trial.number}" not in known]
+    for trial in new:
+        ours.add_trial(_copied(trial, space, f"{mark}{trial.number}"))
+    return len(new), len(complete) - len(fitting)
+
+
+def _load(source: str, name: str | None) -> optuna.Study:
+    url = database.parse(source)
+    database.check_place(url, False)  # Optuna would make an empty one
+    try:
+        storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
+        names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
+    except Exception as error:  # whatever the database's driver raises
+        reason = (str(error).splitlines() or [""])[0]
+        raise StoreError(f"cannot read Optuna studies at {database.shown(url)}: {reason}") from error
+    if name is None and len(names) == 1:
+        name = names[0]
+    if name not in names:
+        asked = "say which with --name" if name is None else f"no study called {name!r}"
+        raise StoreError(f"{asked} (at {database.shown(url)}: {', '.join(names) or 'none'})")
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def _copied(trial: FrozenTrial, space: Space, mark: str) -> FrozenTrial:
+    params = {name: value for name, value in trial.params.items() if name in space.flat}
+    return optuna.trial.create_trial(
+        params=params,
+        distributions={name: _distribution(space.flat[name]) for name in params},  # ours: theirs may be wider
+        values=trial.values,
+        user_attrs={"imported from": mark},
+    )
+
+
+def _distribution(choice: Choice) -> BaseDistribution:
+    if isinstance(choice, Categorical):
+        return CategoricalDistribution(choice.values)
+    if isinstance(choice, Integer):
+        return IntDistribution(choice.low, choice.high, log=choice.log)
+    return FloatDistribution(choice.low, choice.high, log=choice.log)
