@@ -119,10 +119,17 @@ class Evaluator:
         """Candidates that are trained side by side, each on a thread of its own."""
         return 1 if self._execution == "replay" else lanes(self.device, self.signature.input_shape)
 
-    def tasks(self, n_tasks: int, split: Split, queries: int | None = None, look: int = 0) -> Episodes:
+    def tasks(
+        self,
+        n_tasks: int,
+        split: Split,
+        queries: int | None = None,
+        look: int = 0,
+        setting: Setting | None = None,
+    ) -> Episodes:
         """Fixed tasks of a split, the same at every call; another ``look`` gives fresh ones."""
         random = generator(self.device, self._seed, split, look)
-        s = self.setting
+        s = setting or self.setting
         drawn = self.family.sample(
             n_tasks, split, random, shots=s.shots, ways=s.ways, queries=queries or s.queries
         )

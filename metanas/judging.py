@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,10 +21,12 @@ from metanas.seeds import derive
 from metanas.training import Checkpoint
 from metanas.verdict import Rival, Verdict, decide
 from search_spaces import Candidate, Score, Signature
-from search_spaces.errors import EvaluationError
+from search_spaces.errors import DataError, EvaluationError
 from search_spaces.task import Episodes
 
 TEST_TASKS = 1000
+BY_SHOTS = "score by shots"  # what the store's log calls it
+_SHOTS, _SHOT_TASKS = (1, 2, 5, 10), 100
 _FEWEST = 100
 _SCORED_BY = 0.97  # part of the budget by which scoring should be over
 _LEAST_SHARE = 0.03  # of the budget, for each baseline that is meta-trained
@@ -122,7 +125,31 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     search.tell(f"scoring on {count:,} fresh test tasks")
     ours = evaluator.task_scores(candidate, winner.checkpoint, test).double().cpu().numpy()
     transductive = evaluator.transductive(candidate, winner.checkpoint)
+    search.memory.log(search.name, BY_SHOTS, json.dumps(_by_shots(search, winner, budget, looks)))
     return Comparison(ours, rivals, transductive, looks, test, tuple(left_out))
+
+
+def _by_shots(search: Search, winner: Winner, budget: Budget, look: int) -> list[tuple[int, float, float]]:
+    """The winner with fewer and more examples, while there is time: shots, score, half of its interval."""
+    evaluator, found = search.evaluator, []
+    setting, family = evaluator.setting, evaluator.family
+    for shots in sorted({*_SHOTS, setting.shots}):
+        if budget.left(_SCORED_BY) <= 0:
+            break
+        try:
+            family.check(setting.ways, shots, setting.queries)
+        except DataError:
+            break  # the smallest class or task has no more examples
+        search.tell(f"scoring with {shots} shots")
+        tasks = replace(setting, shots=shots)
+        drawn = evaluator.tasks(_SHOT_TASKS, "test", look=look, setting=tasks)
+        values = (
+            evaluator.task_scores(winner.record.candidate, winner.checkpoint, drawn).double().cpu().numpy()
+        )
+        score = summarise(evaluator.signature, values, "test")
+        if math.isfinite(score.value + score.ci95):
+            found.append((shots, score.value, score.ci95))
+    return found
 
 
 def _simple_rivals(search: Search, methods: list[Simple], test: Episodes) -> list[Rival]:

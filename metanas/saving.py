@@ -17,6 +17,7 @@ from metanas.search import Search, best_of
 from search_spaces import Record, Signature, catalogue
 from search_spaces.errors import DataError, StoreError
 
+PICTURE = "picture"  # what the store's log calls it, beside its hash
 _EXAMPLES = {"regression": 3, "classification": 1}  # tasks that are drawn
 
 
@@ -69,8 +70,10 @@ def save_picture(path: Path, search: Search, winner: Winner, judgement: Judgemen
     )
     try:
         draw(path, search.records, summary, examples)
+        picture = search.memory.put(path.read_bytes(), "picture")
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from None
+    search.memory.log(search.name, PICTURE, picture)
 
 
 def export_trial(store: Stored, study: str, number: int | None, path: Path) -> Record:

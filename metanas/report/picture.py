@@ -41,11 +41,16 @@ def draw(path: Path, records: Sequence[Record], summary: Summary, examples: Sequ
     Raises:
         OSError: If the file cannot be written.
     """
+    _replace(path, png(records, summary, examples))
+
+
+def png(records: Sequence[Record], summary: Summary, examples: Sequence[Example] = ()) -> bytes:
+    """The picture of :func:`draw` as the bytes of its file."""
     data = BytesIO()
     with styled():
         drawn = _figure(records, summary, examples)
         FigureCanvasAgg(drawn).print_png(data, metadata={"Software": None})
-    _replace(path, data.getvalue())
+    return data.getvalue()
 
 
 def figure(records: Sequence[Record], summary: Summary, examples: Sequence[Example] = ()) -> Figure:

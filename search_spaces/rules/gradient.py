@@ -16,6 +16,10 @@ from search_spaces.rules.interface import Rule, sub, under
 from search_spaces.rules.losses import clean, task_loss
 from search_spaces.task import Task, Tensors
 
+FORMULA = (
+    "θ ← θ − α ∇θ L(θ; support), as often as there are steps",
+    "prediction f(x; θ), from a learned start θ and, where so chosen, learned step sizes α",
+)
 _SCOPES = ("all", "head", "body")
 _RATES = ("fixed", "layer", "layer_step")
 _HEADS = ("shared", "rows")

@@ -16,6 +16,10 @@ from search_spaces.rules.interface import Rule, under
 from search_spaces.rules.losses import clean
 from search_spaces.task import Tensors
 
+FORMULA = (
+    "Z = features f(x) of the support, Y its targets",
+    "W = (ZᵀZ + λI)⁻¹ ZᵀY,  prediction f(x) W,  λ learned",
+)
 _SCALE = 10.0  # initial scale of the logits; one-hot regression gives values near 0 and 1
 
 

@@ -17,7 +17,7 @@ import metanas as package
 from storage import Store
 
 Run = Callable[..., Any]
-COMMANDS = ("search", "leaderboard", "show", "export", "adapt", "dashboard", "doctor")
+COMMANDS = ("search", "leaderboard", "show", "verdict", "report", "export", "adapt", "dashboard", "doctor")
 GROUPS = ("study", "family", "architecture", "rule", "controller", "space")
 LISTS = {
     "family": {"harmonics", "images", "sinusoid"},
@@ -263,3 +263,21 @@ def test_the_dashboard_is_optunas_on_our_store(
     assert ran.code == 0
     assert served == [(["sinusoid"], "127.0.0.1", 8123)]
     assert "http://127.0.0.1:8123/" in ran.err
+
+
+def test_the_verdict_again(metanas: Run, folder: Path, searched: Any) -> None:
+    result = searched.ran.lines[-1]
+    found = metanas("verdict", "sinusoid", "--json").json
+    assert found == {key: result[key] for key in ("study", "test", "baselines", "verdict", "looks")}
+    shown = metanas("verdict", "sinusoid").out
+    assert result["verdict"]["sentence"] in " ".join(shown.split())
+    assert all(baseline["name"] in shown for baseline in result["baselines"])
+    assert "looked at once" in shown
+
+
+def test_no_verdict_yet(metanas: Run, folder: Path) -> None:
+    with Store.open(str(folder / "metanas.db")) as store:
+        store.save_study("begun", store.settings("sinusoid"))
+    ran = metanas("verdict", "begun")
+    assert ran.code == 2
+    assert "no verdict yet" in ran.err

@@ -1,0 +1,152 @@
+"""``metanas report``: one page that needs nothing else and says what ``--json`` says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metanas.report.layers import boxes
+from search_spaces import Candidate, Signature
+from storage import Store
+
+Run = Callable[..., Any]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+VOID = {"meta", "link", "img", "br"}
+
+
+class Tags(HTMLParser):
+    """Checks that tags are closed in order; collects text and what is loaded from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, searched: Any) -> Path:
+    for path in searched.folder.iterdir():
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def report(metanas: Run, folder: Path) -> Path:
+    ran = metanas("report", "sinusoid", "-o", "report.html")
+    assert (ran.code, ran.err, ran.out) == (0, "", "Saved report.html\n")
+    return folder / "report.html"
+
+
+def read(path: Path) -> Tags:
+    tags = Tags()
+    tags.feed(path.read_text(encoding="utf-8"))
+    tags.close()
+    assert tags.open == []
+    return tags
+
+
+def test_the_page_needs_nothing_else_and_is_small(report: Path) -> None:
+    tags = read(report)
+    assert report.stat().st_size < 6_000_000
+    assert all(source.startswith("data:") for source in tags.sources)
+    assert "http" not in re.sub(r"arxiv.org\S+", "", " ".join(tags.text))
+
+
+def test_its_figures_are_those_of_json(report: Path, searched: Any) -> None:
+    result = searched.ran.lines[-1]
+    text = " ".join(" ".join(read(report).text).split())
+    assert result["verdict"]["sentence"] in text
+    for row in (result["test"], *result["baselines"]):
+        assert f"{row['value']:.4g}" in text
+    assert f"Trial {result['best']['trial']}: {result['best']['architecture']}" in text
+    for heading in ("With fewer and more examples", "Leaderboard", "Using it", "Where it comes from"):
+        assert heading in text
+
+
+def test_names_of_the_users_are_text_not_markup(metanas: Run, folder: Path) -> None:
+    name = "<script>alert(1)</script> & more"
+    with Store.open(str(folder / "metanas.db")) as store:
+        store.save_study(name, store.settings("sinusoid"))
+        store.save_result(name, {**store.results("sinusoid")[-1], "study": name})
+    assert metanas("report", name, "-o", "odd.html").code == 0
+    tags = read(folder / "odd.html")
+    assert name in "".join(tags.text)
+    assert "<script" not in (folder / "odd.html").read_text()
+
+
+def test_there_is_nothing_to_report_yet(metanas: Run, folder: Path) -> None:
+    with Store.open(str(folder / "metanas.db")) as store:
+        store.save_study("begun", store.settings("sinusoid"))
+    ran = metanas("report", "begun")
+    assert ran.code == 2
+    assert "no verdict yet" in ran.err
+    assert not (folder / "begun.html").exists()
+    assert metanas("report", "unknown").code == 2
+
+
+def test_a_network_is_drawn_layer_by_layer() -> None:
+    images = Signature("classification", (3, 32, 32), 5, 1)
+    conv = {
+        "depth": 3,
+        "width": 64,
+        "kernel": 5,
+        "activation": "relu",
+        "norm": "running",
+        "downsample": "pool",
+    }
+    chosen = {f"architecture.conv.{k}": v for k, v in {**conv, "residual": True}.items()}
+    found = boxes(Candidate({"architecture": "conv", "rule": "ridge", **chosen}), images)
+    assert [box.name for box in found] == ["example", *["convolution"] * 3, "ridge"]
+    assert found[0].details == ("3 × 32 × 32",)
+    assert found[1].details == ("5 × 5, 64 channels", "norm: running", "max-pool 2 × 2", "relu")
+    assert found[2].details[-1] == "+ its input"
+    mlp = {"depth": 2, "width_1": 40, "width_2": 20, "activation": "tanh", "norm": "none"}
+    chosen = {f"architecture.mlp.{k}": v for k, v in mlp.items()}
+    found = boxes(Candidate({"architecture": "mlp", "rule": "gradient", **chosen}), images)
+    assert [box.details for box in found[1:3]] == [("40 units", "tanh"), ("20 units", "tanh")]
+    strange = boxes(
+        Candidate({"architecture": "theirs", "rule": "ridge", "architecture.theirs.heads": 3}), images
+    )
+    assert (strange[1].name, strange[1].details) == ("theirs", ("heads 3",))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_a_browser_shows_it_without_a_word(report: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "page.png"
+    done = subprocess.run(
+        [
+            CHROMIUM or "",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+            "--window-size=1200,2600",
+            f"--screenshot={picture}",
+            report.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert picture.stat().st_size > 50_000, done.stderr
+    assert "CONSOLE" not in done.stderr
