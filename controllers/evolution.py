@@ -9,7 +9,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from controllers.interface import CandidateSampler, candidate_of, candidates_of
+from controllers.interface import CandidateSampler, candidates_of
 from controllers.start import spread
 from search_spaces import Candidate, Space, crossover, mutate
 from search_spaces.errors import SpaceError
@@ -36,18 +36,28 @@ class _Member(NamedTuple):
 
 
 class Evolution(CandidateSampler):
-    """See :func:`build`. A trial that got further counts more than any that was stopped before it."""
+    """See :func:`build`. A trial that got further counts more than any that was stopped before it.
+
+    Args:
+        space: What is proposed from.
+        seed: Of its generators.
+        population: Of the latest trials, from which parents come.
+    """
+
+    def __init__(self, space: Space, seed: int, population: int = _POPULATION) -> None:
+        super().__init__(space, seed)
+        self.population = population
 
     def propose(self, study: optuna.Study) -> Candidate:
         # those that failed or are running, here or on another machine, are no parents, but have been tried
         trials = study.get_trials(deepcopy=False)
-        found = [(trial, candidate_of(trial, self.space)) for trial in trials]
+        found = [(trial, self.candidate(trial)) for trial in trials]
         tried = {candidate.id for candidate in self._proposed.values()}
         tried |= {candidate.id for _, candidate in found if candidate is not None}
         members = [_Member(_fitness(t, study), c) for t, c in found if c is not None and _is_scored(t)]
         if len(members) < _SAMPLE:
             return spread(self.space, candidates_of(study, self.space), self.rng)
-        children = (self._child(members[-_POPULATION:]) for _ in range(_TRIES))
+        children = (self._child(members[-self.population :]) for _ in range(_TRIES))
         others = (self.space.sample(self.rng) for _ in range(_TRIES))
         for candidates in (children, others):
             for candidate in candidates:

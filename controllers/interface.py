@@ -27,6 +27,8 @@ class CandidateSampler(BaseSampler):
         seed: Of its generators.
         rng: Of the trial at hand. Each has its own, so that machines which search together with one
             seed do not propose the same, and a search that goes on does not begin anew.
+
+    One sampler drives one study.
     """
 
     def __init__(self, space: Space, seed: int) -> None:
@@ -34,6 +36,7 @@ class CandidateSampler(BaseSampler):
         self.seed = seed
         self.rng = np.random.default_rng([seed, 0])
         self._proposed: dict[int, Candidate] = {}
+        self._ended: dict[int, Candidate | None] = {}
 
     @abstractmethod
     def propose(self, study: optuna.Study) -> Candidate:
@@ -67,6 +70,15 @@ class CandidateSampler(BaseSampler):
 
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         self._proposed.pop(trial.number, None)
+
+    def candidate(self, trial: FrozenTrial) -> Candidate | None:
+        """The candidate of a trial of one study, see :func:`candidate_of`; read once if it has ended."""
+        if trial.number in self._ended:
+            return self._ended[trial.number]
+        found = candidate_of(trial, self.space)
+        if trial.state.is_finished():
+            self._ended[trial.number] = found
+        return found
 
 
 def candidates_of(study: optuna.Study, space: Space) -> list[Candidate]:

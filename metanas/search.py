@@ -29,6 +29,8 @@ _FIRST_BATCH, _FEWEST, _SHORT = 12, 3, 15.0
 _ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
 _TAKEN = 20  # times that other processes take a trial that was asked for, after which they always will
 _HOPELESS = 60  # trials that all failed, after which the next will too
+PROPOSED = "proposed"  # in a study's log: why, in JSON, as the controller tells it
+SECONDS = "seconds"  # of a trial, for controllers: only where repeating exactly is not promised
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 # of the budget that one trial may take to a rung, first rung and later ones
 _FIRST_SHARE, _LATER_SHARE = 0.02, 0.05
@@ -120,6 +122,7 @@ class Search:
         self._listen, self._versions, self._by_time = listen, dict(versions or {}), by_time
         self.records: list[Record] = memory.records(name)
         self.running: list[LiveTrial] = []
+        self._clocked = False
         self.ms: dict[str, float] = {}  # milliseconds a meta-step, of candidates by id
 
     @property
@@ -134,6 +137,7 @@ class Search:
             EvaluationError: If nothing of the study could be scored.
         """
         begun, seconds = 0, 0.0
+        self._clocked = budget.trials is None
         with self.saving():
             while (size := self._batch_size(budget, begun, seconds)) > 0:
                 if begun >= _HOPELESS and self.best is None:
@@ -158,6 +162,9 @@ class Search:
             for key, value in in_words(candidate).items():
                 trial.set_user_attr(key, value)
             self.memory.start(record)
+            why = getattr(self.study.sampler, "why", None) if fixed is None else None
+            if why is not None and (reason := why(trial.number)):
+                self.memory.log(self.name, PROPOSED, reason, trial.number)
             live = LiveTrial(trial, record)
             self.running.append(live)
             return live
@@ -201,6 +208,8 @@ class Search:
             self.memory.finish(record)
             self.running.remove(live)
             self.records.append(record)
+            if self._clocked:
+                live.trial.set_user_attr(SECONDS, record.costs.seconds)
             self.study.tell(live.trial, value, _STATES[state])
         self.tell(f"trial {record.number} {state}", record)
         return record

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,6 +138,16 @@ class Space:
             raise SpaceError(f"{', '.join(strangers)}: not active choices of space {self.name} here")
         if (reason := self.objection(candidate)) is not None:
             raise IllegalCandidateError(reason)
+
+    def shared(self, candidate: Mapping[str, Value]) -> Candidate:
+        """What of another space's candidate this one has, too: its choices, with values that they allow."""
+        found = {}
+        for name, value in candidate.items():
+            with suppress(SpaceError):
+                if name in self.flat:
+                    self.flat[name].check(value)
+                    found[name] = value
+        return Candidate(found)
 
     def encode(self, candidate: Candidate) -> tuple[np.ndarray, np.ndarray]:
         """A fixed-length view of a candidate, for controllers.

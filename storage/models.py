@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The Alembic revision that these models describe."""
 
 NAME_LENGTH = 512
@@ -120,6 +120,16 @@ class Study(Base):
     created: Mapped[datetime] = mapped_column(default=now)
     settings: Mapped[dict[str, Any]]
     looks: Mapped[int] = mapped_column(default=0)
+
+
+class Fingerprint(Base):
+    """What the family of a study is like. ``key`` is of its data and setting: studies may share it."""
+
+    __tablename__ = "metanas_fingerprint"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("metanas_study.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64), index=True)
+    data: Mapped[dict[str, Any]]
 
 
 class Worker(Base):

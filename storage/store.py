@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from sqlalchemy import Engine
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
+from search_spaces import Space
 from search_spaces.errors import StoreError
+from search_spaces.fingerprint import Fingerprint
 from search_spaces.record import Record
-from storage import artifacts, database, studies, trials
+from storage import artifacts, database, earlier, studies, trials
 from storage.schema import migrate
 from storage.studies import Event, StudySummary
 
@@ -143,10 +145,57 @@ class Store:
                 raise trials.missing(study, number)
             return found[0]
 
-    def records(self, study: str) -> list[Record]:
-        """What is known of all trials of a study, by number."""
+    @overload
+    def records(self, of: str) -> list[Record]: ...
+    @overload
+    def records(
+        self,
+        of: Space,
+        near: Fingerprint | None = None,
+        limit: int = earlier.LIMIT,
+        besides: Collection[str] = (),
+    ) -> list[Record]: ...
+    def records(
+        self,
+        of: str | Space,
+        near: Fingerprint | None = None,
+        limit: int = earlier.LIMIT,
+        besides: Collection[str] = (),
+    ) -> list[Record]:
+        """What is known of all trials of a study, by number; or of scored ones that tell of a space.
+
+        Args:
+            of: A study's name, or a space: then the records are those of any study that have choices of
+                it, with these choices only, and without weights, costs and training curves.
+            near: What the family at hand is like: the studies of the nearest come first. None: the newest.
+            limit: Records at most, of a space.
+            besides: Studies that are left out, of a space.
+        """
         with self.session() as session:
-            return trials.read(session, study)
+            if isinstance(of, str):
+                return trials.read(session, of)
+            return earlier.records(session, of, near, limit, besides)
+
+    def fingerprint(self, key: str) -> Fingerprint | None:
+        """What the family of that key is like, if a study has told; see :meth:`save_fingerprint`."""
+        with self.session() as session:
+            return earlier.fingerprint(session, key)
+
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """By study, what its family is like; older studies have none."""
+        with self.session() as session:
+            return earlier.fingerprints(session)
+
+    def save_fingerprint(self, study: str, key: str, fingerprint: Fingerprint) -> None:
+        """Notes what the family of a study is like.
+
+        Args:
+            study: Its name.
+            key: 64 characters at most that stand for the family's data and setting.
+            fingerprint: Of them.
+        """
+        with self.session(writes=True) as session:
+            earlier.save_fingerprint(session, study, key, fingerprint)
 
     def put(self, data: bytes, kind: str) -> str:
         """Keeps bytes, once, and returns their SHA-256 in hexadecimal digits.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import warnings
@@ -9,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 import torch
+from optuna.samplers import BaseSampler
 
 from controllers.pruning import ladder, successive_halving
 from metanas.cli.settings import refuse_others, settings
@@ -20,10 +22,11 @@ from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device
 from metanas.evaluator import Evaluator, Setting
 from metanas.search import Listener, Moment, Search
 from metanas.seeds import derive
-from metanas.tasks import own
+from metanas.tasks import fingerprints, own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from search_spaces import Signature, Space, catalogue, plugins
 from search_spaces.errors import BudgetError, DataError, DeviceError
+from search_spaces.fingerprint import Fingerprint
 from storage import Store, reconcile
 from storage.text import check_name
 
@@ -148,11 +151,48 @@ def _search(
     study = _optuna_study(store, name, signature, rungs)
     reconcile(store, study)
     tried = len(store.records(name))
-    controller = plugins.load(*CONTROLLERS, request.controller)
-    study.sampler = controller.build(space, derive(seed, "controller", tried))
+    near = remembered(store, name, family, signature)
+    study.sampler = _controller(request, space, store, name, near, derive(seed, "controller", tried))
     # what a meta-step costs differs fiftyfold between networks for images
     by_time = images and request.rung is None
     return Search(name, space, study, store, evaluator, rungs, seed, listen, versions(), by_time)
+
+
+def _controller(
+    request: Request, space: Space, store: Store, name: str, near: Fingerprint, seed: int
+) -> BaseSampler:
+    """What proposes; told what the store knows of other studies, if it can learn from that."""
+    build = plugins.load(*CONTROLLERS, request.controller).build
+    memory: dict[str, Any] = {}
+    if "records" in inspect.signature(build).parameters:
+        others = store.fingerprints().items()
+        memory["records"] = store.records(space, near, besides=unfit(store, name))
+        memory["distances"] = {study: near.distance(other) for study, other in others}
+    made: BaseSampler = build(space, seed, **memory)
+    return made
+
+
+def remembered(store: Store, name: str, family: Family, signature: Signature) -> Fingerprint:
+    """The fingerprint of a study's family: measured once for the same data and setting."""
+    key = fingerprints.key(family, signature)
+    found = store.fingerprint(key) or fingerprints.fingerprint(family, signature)
+    store.save_fingerprint(name, key, found)
+    return found
+
+
+def unfit(store: Store, name: str) -> set[str]:
+    """Studies that must not tell this one anything: itself, and those that divided the same data otherwise.
+
+    What these were scored on may be what this one is tested on.
+    """
+    families = {summary.name: summary.settings.get("family", {}) for summary in store.studies()}
+    content, division = (families[name].get(key) for key in ("content", "division"))
+    other = {
+        study
+        for study, facts in families.items()
+        if content is not None and facts.get("content") == content and facts.get("division") != division
+    }
+    return other | {name}
 
 
 def _evaluator(

@@ -11,7 +11,7 @@ import pytest
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
 from optuna.trial import TrialState
 
-from controllers import evolution, random, tpe
+from controllers import evolution, learned, random, tpe
 from controllers.interface import candidate_of
 from metanas.testing.controllers import (
     CONTROLLER_CHECKS,
@@ -28,7 +28,12 @@ from metanas.testing.controllers import (
 from search_spaces import Candidate, Categorical, Forbidden, Integer, Signature, Space, catalogue
 from search_spaces.errors import IllegalCandidateError
 
-CONTROLLERS: dict[str, Build] = {"random": random.build, "evolution": evolution.build, "tpe": tpe.build}
+CONTROLLERS: dict[str, Build] = {
+    "random": random.build,
+    "evolution": evolution.build,
+    "tpe": tpe.build,
+    "learned": learned.build,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -42,17 +47,18 @@ def test_controller(check: Check, name: str) -> None:
     check(CONTROLLERS[name])
 
 
-@pytest.mark.parametrize("name", ["random", "evolution"])
+@pytest.mark.parametrize("name", ["random", "evolution", "learned"])
 def test_nothing_illegal_is_proposed(name: str) -> None:
     nothing_illegal_is_proposed(CONTROLLERS[name])
 
 
-def test_evolution_proposes_nothing_twice() -> None:
-    nothing_is_proposed_twice(evolution.build)
+@pytest.mark.parametrize("name", ["evolution", "learned"])
+def test_nothing_is_proposed_twice(name: str) -> None:
+    nothing_is_proposed_twice(CONTROLLERS[name])
 
 
 @pytest.mark.parametrize("rungs", [True, False])
-@pytest.mark.parametrize("name", ["evolution", "tpe"])
+@pytest.mark.parametrize("name", ["evolution", "tpe", "learned"])
 def test_what_learns_beats_random_sampling(name: str, rungs: bool) -> None:
     beats_random_sampling(CONTROLLERS[name], rungs=rungs)
 
@@ -133,11 +139,12 @@ def test_evolution_forgets_what_is_older_than_its_population() -> None:
     assert all(child["rate"] != 0.01 and child.get("rule.strength") != 0.1 for child in children if child)
 
 
-def test_evolution_goes_on_where_all_has_been_tried_or_is_forbidden() -> None:
+@pytest.mark.parametrize("name", ["evolution", "learned"])
+def test_it_goes_on_where_all_has_been_tried_or_is_forbidden(name: str) -> None:
     roots = (Categorical("a", (1, 2)), Categorical("b", (1, 2)))
     unequal = (Forbidden({"a": (1,), "b": (2,)}, "no"), Forbidden({"a": (2,), "b": (1,)}, "no"))
     for space in (Space("without neighbours", roots, unequal), Space("tiny", (Integer("n", 1, 3),))):
-        study = optuna.create_study(sampler=evolution.build(space, 0))
+        study = optuna.create_study(sampler=CONTROLLERS[name](space, 0))
         for _ in range(8):
             trial = study.ask()
             space.validate(space.suggest(trial))
@@ -175,7 +182,7 @@ def test_the_toy_problem_has_its_best_where_it_is_said_to_be() -> None:
     assert math.copysign(1, objective(Candidate(best | {"width": 16}), "maximize")) < 0
 
 
-@pytest.mark.parametrize("name", ["random", "evolution"])
+@pytest.mark.parametrize("name", ["random", "evolution", "learned"])
 class TestAsOptunaTestsItsOwn(BasicSamplerTestCase):
     """Studies that know nothing of our spaces, through Optuna's own suite."""
 

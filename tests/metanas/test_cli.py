@@ -17,13 +17,24 @@ import metanas as package
 from storage import Store
 
 Run = Callable[..., Any]
-COMMANDS = ("search", "leaderboard", "show", "verdict", "report", "export", "adapt", "dashboard", "doctor")
+COMMANDS = (
+    "search",
+    "leaderboard",
+    "show",
+    "why",
+    "verdict",
+    "report",
+    "export",
+    "adapt",
+    "dashboard",
+    "doctor",
+)
 GROUPS = ("study", "family", "architecture", "rule", "controller", "space")
 LISTS = {
     "family": {"harmonics", "images", "sinusoid"},
     "architecture": {"conv", "mlp"},
     "rule": {"gradient", "prototype", "ridge"},
-    "controller": {"evolution", "random", "tpe"},
+    "controller": {"evolution", "learned", "random", "tpe"},
     "space": {"closed-form", "default", "gradient"},
 }
 

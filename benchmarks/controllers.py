@@ -1,0 +1,282 @@
+"""Compares controllers on recorded searches: how many evaluations each needs to get how far.
+
+    .venv/bin/python benchmarks/controllers.py --table FILE.npz --controllers learned,tpe,evolution-20
+    .venv/bin/python benchmarks/controllers.py --table FILE.npz --warm-from all --controllers learned,tpe-warm
+
+Controllers are those of ``metanas controller list``, and ``evolution-20``, ``evolution-50`` (populations),
+``optuna-tpe`` and ``optuna-gp`` (Optuna's TPESampler and GPSampler as they come). With ``--warm-from``, what
+can learn from earlier studies gets a recorded search of each of those tasks, ``NAME-cold`` does without, and
+``NAME-warm`` (any other) begins with their best candidates. ``tpe`` always runs, cold: the others are
+measured by it, and by ``optuna-tpe`` and whatever is called ``-warm`` or ``-cold``, where these run.
+
+The ratio of a controller to another, say tpe: evaluations that tpe needs to reach its own median best at
+100, divided by those that the controller needs to get there; medians over seeds, geometric mean over tasks,
+above 1 is better than tpe; 90 % interval by bootstrap over seeds, the threshold's too. Repeats and what the
+table lacks are free; a threshold that is never reached counts as the budget. Each search has one thread.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+# this file is called as a package of ours is, which has to be found first
+sys.path[:] = [*(folder for folder in sys.path if Path(folder or ".").resolve() != HERE), str(HERE)]
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is loaded, here and in other processes
+
+import click  # noqa: E402
+import numpy as np  # noqa: E402
+import optuna  # noqa: E402
+from optuna.samplers import BaseSampler  # noqa: E402
+from recorded import Table  # noqa: E402
+from replay import Replay, portfolio, records, replay, table_at  # noqa: E402
+from search import RESULTS, machine  # noqa: E402
+
+from controllers.evolution import Evolution  # noqa: E402
+from search_spaces import Space, plugins  # noqa: E402
+from search_spaces.errors import MetanasError  # noqa: E402
+
+CONTROLLERS = ("controllers", "metanas.controllers")
+REFERENCE = "tpe"
+AT = (10, 20, 50, 100, 200)
+THRESHOLD_AT = 100
+PERCENTILES = (99.0, 99.9)
+_START = 10  # candidates of earlier studies that a NAME-warm begins with
+_DRAWS = 2000  # of the bootstrap
+
+
+def _optuna_tpe(space: Space, seed: int) -> BaseSampler:
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+def _optuna_gp(space: Space, seed: int) -> BaseSampler:
+    return optuna.samplers.GPSampler(seed=seed)
+
+
+def _evolution(population: int, space: Space, seed: int) -> BaseSampler:
+    return Evolution(space, seed, population)
+
+
+PEERS: dict[str, Any] = {
+    "optuna-tpe": _optuna_tpe,
+    "optuna-gp": _optuna_gp,
+    "evolution-20": partial(_evolution, 20),
+    "evolution-50": partial(_evolution, 50),
+}
+DEFAULT = "random,evolution-20,evolution-50,tpe"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One search to replay; ``earlier`` are indices of the tasks that the store knows."""
+
+    path: str
+    task: int
+    controller: str
+    seed: int
+    evaluations: int
+    earlier: tuple[int, ...]
+    shuffled: bool
+
+
+def build(name: str) -> Any:
+    """What makes the sampler of that name from a space and a seed."""
+    return PEERS[name] if name in PEERS else plugins.load(*CONTROLLERS, name).build
+
+
+def recorder(table: Table, seed: int) -> BaseSampler:
+    """The search that a store's records come from."""
+    return Evolution(table.space, seed)
+
+
+def run(job: Job) -> Replay:
+    """Replays one search."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    table = table_at(job.path)
+    name = job.controller.removesuffix("-warm").removesuffix("-cold")
+    made, start, options = build(name), [], {}
+    known = [records(job.path, task, job.seed, job.shuffled, recorder) for task in job.earlier]
+    if job.controller.endswith("-warm"):
+        start = portfolio(known, _START)
+    elif job.controller == name and known and "records" in inspect.signature(made).parameters:
+        options = {"records": [record for study in known for record in study]}
+    sampler = made(table.space, job.seed, **options)
+    return replay(table, job.task, sampler, job.evaluations, job.seed, start)
+
+
+def bests(valid: np.ndarray, replays: Sequence[Replay], evaluations: int) -> np.ndarray:
+    """``(S, E)``: the best value so far, after each evaluation."""
+    found = np.empty((len(replays), evaluations))
+    for i, one in enumerate(replays):
+        best = np.maximum.accumulate(np.nan_to_num(valid[one.found], nan=-np.inf))
+        found[i] = np.concatenate([best, np.full(evaluations - len(best), best[-1])])
+    return found
+
+
+def needed(best: np.ndarray, threshold: float) -> np.ndarray:
+    """``(S,)``: evaluations to the threshold; the budget where it is never reached."""
+    reached = best >= threshold
+    return np.where(reached.any(1), reached.argmax(1) + 1, best.shape[1]).astype(float)
+
+
+def ratio(reference: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> dict[str, float]:
+    """By task, ``(S, E)`` bests of two controllers; see the module."""
+    at = min(THRESHOLD_AT, next(iter(reference.values())).shape[1]) - 1
+    rng = np.random.default_rng(0)
+
+    def gain(draw: bool) -> float:
+        logs = []
+        for task, ours in other.items():
+            theirs = reference[task]
+            if draw:
+                theirs = theirs[rng.integers(len(theirs), size=len(theirs))]
+                ours = ours[rng.integers(len(ours), size=len(ours))]
+            threshold = float(np.median(theirs[:, at]))
+            a, b = (float(np.median(needed(best, threshold))) for best in (theirs, ours))
+            logs.append(np.log(a / b))
+        return float(np.exp(np.mean(logs)))
+
+    drawn = [gain(True) for _ in range(_DRAWS)]
+    low, high = (float(q) for q in np.quantile(drawn, [0.05, 0.95]))
+    return {"point": gain(False), "low": low, "high": high}
+
+
+def row(
+    table: Table, task: int, controller: str, replays: Sequence[Replay], evaluations: int
+) -> dict[str, Any]:
+    """One line of the result: a controller on a task."""
+    valid = table.valid[task, :, -1]
+    best = bests(valid, replays, evaluations)
+    at = [n for n in AT if n <= evaluations]
+    medians = {n: float(np.median(best[:, n - 1])) for n in at}
+    chosen = {n: [one.found[int(np.nanargmax(valid[one.found[:n]]))] for one in replays] for n in at}
+    return {
+        "controller": controller,
+        "task": table.tasks[task],
+        "seeds": len(replays),
+        "best": medians,
+        "rank": {n: int((valid > value + 1e-7).sum()) + 1 for n, value in medians.items()},
+        "test": {n: float(np.median(table.test[task, rows])) for n, rows in chosen.items()},
+        "evaluations_to": {
+            f"{p:g}": float(np.median(needed(best, float(np.nanpercentile(valid, p))))) for p in PERCENTILES
+        },
+        "ms": float(np.median([one.milliseconds for one in replays])),
+        "slowest_ms": float(np.median([one.slowest for one in replays])),
+    }
+
+
+def table_text(rows: list[dict[str, Any]], ratios: dict[str, Any]) -> str:
+    """Markdown: ratios, then one row a controller and task."""
+    references = list(dict.fromkeys(key for found in ratios.values() for key in found))
+    lines = ["| controller | " + " | ".join(k.replace("_", " ") for k in references) + " |"]
+    lines += ["|" + "---|" * (1 + len(references))]
+    for name, found in ratios.items():
+        cells = [
+            f"{found[k]['point']:.2f} [{found[k]['low']:.2f}, {found[k]['high']:.2f}]" if k in found else ""
+            for k in references
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    ats = list(rows[0]["best"])
+    head = ["task", "controller", *(f"best at {n} (rank)" for n in ats), "to 99 %", "to 99.9 %", "ms"]
+    lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for r in rows:
+        cells = [r["task"], r["controller"], *(f"{r['best'][n]:.4g} ({r['rank'][n]})" for n in ats)]
+        cells += [f"{n:g}" for n in r["evaluations_to"].values()] + [f"{r['ms']:.1f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def indices(table: Table, names: str) -> list[int]:
+    """Of tasks by name, with commas between."""
+    if unknown := [name for name in names.split(",") if name not in (*table.tasks, "all")]:
+        raise click.ClickException(f"no task {unknown[0]!r} in {table.name}: {', '.join(table.tasks)}, all")
+    return (
+        list(range(len(table.tasks))) if names == "all" else [table.tasks.index(n) for n in names.split(",")]
+    )
+
+
+@click.command()
+@click.option("--table", "path", required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--task", default="all", show_default=True, help="Names with commas between, or all.")
+@click.option("--controllers", default=DEFAULT, show_default=True, help="With commas between.")
+@click.option("--seeds", default=20, show_default=True, help="How many.")
+@click.option("--first-seed", default=0, show_default=True)
+@click.option("--evaluations", default=200, show_default=True, help="Budget of each search.")
+@click.option(
+    "--warm-from",
+    help="Tasks that the store knows, with commas between, or all; never the one that is searched.",
+)
+@click.option(
+    "--shuffle-store", is_flag=True, help="Exchange the labels of the store's choices: it misleads."
+)
+@click.option("--jobs", default=1, show_default=True, help="Searches at the same time.")
+@click.option("--out", help="Name under benchmarks/results/.")
+@click.option("--json", "as_json", is_flag=True)
+def main(
+    path: Path,
+    task: str,
+    controllers: str,
+    seeds: int,
+    first_seed: int,
+    evaluations: int,
+    warm_from: str | None,
+    shuffle_store: bool,
+    jobs: int,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Replays the searches."""
+    try:
+        table = table_at(str(path.resolve()))
+        for name in controllers.split(","):
+            build(name.removesuffix("-warm").removesuffix("-cold"))
+    except MetanasError as error:
+        raise click.ClickException(str(error)) from None
+    names = list(dict.fromkeys([*controllers.split(","), REFERENCE]))
+    tasks, numbers = indices(table, task), range(first_seed, first_seed + seeds)
+    sources = [] if not warm_from else indices(table, warm_from)
+
+    def job(name: str, t: int, seed: int) -> Job:
+        earlier = tuple(s for s in sources if s != t)
+        return Job(str(path.resolve()), t, name, seed, evaluations, earlier, shuffle_store)
+
+    # seeds outermost: a process then knows a seed's store already when the next controller needs it
+    work = [job(name, t, seed) for seed, t, name in product(numbers, tasks, names)]
+    found: dict[tuple[str, int], list[Replay]] = {(name, t): [] for t, name in product(tasks, names)}
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        for each, done in zip(work, pool.map(run, work) if jobs > 1 else map(run, work), strict=True):
+            found[each.controller, each.task].append(done)
+    rows = [row(table, t, name, found[name, t], evaluations) for t, name in product(tasks, names)]
+    curves = {
+        name: {t: bests(table.valid[t, :, -1], found[name, t], evaluations) for t in tasks} for name in names
+    }
+    references = [n for n in names if n in (REFERENCE, "optuna-tpe") or n.endswith(("-warm", "-cold"))]
+    ratios = {
+        name: {
+            f"vs_{other.replace('-', '_')}_at_100": ratio(curves[other], curves[name])
+            for other in references
+            if other != name
+        }
+        for name in names
+    }
+    command = f"benchmarks/controllers.py {' '.join(sys.argv[1:])}"
+    data = {"command": command, "machine": machine(), "rows": rows, "ratios": ratios}
+    if out:
+        (RESULTS / f"{out}.json").write_text(json.dumps(data) + "\n")
+        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{table_text(rows, ratios)}\n")
+    click.echo(json.dumps(data) if as_json else table_text(rows, ratios))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""The learned controller."""
+
+from controllers.learned.controller import Learned, build
+
+__all__ = ["Learned", "build"]

@@ -1,0 +1,137 @@
+"""The learned controller: proposes what a model of results, told by earlier studies too, expects most of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from controllers.interface import CandidateSampler
+from controllers.learned.codes import Codes
+from controllers.learned.earlier import Earlier
+from controllers.learned.features import Features
+from controllers.learned.kernel import Data
+from controllers.learned.observed import Observed, Reader
+from controllers.learned.pool import Pool
+from controllers.learned.scorer import Scorer
+from controllers.start import spread
+from search_spaces import Candidate, Record, Space
+
+START = 8  # trials of a start without earlier studies
+_FEWEST = 4  # results, before which nothing can be fitted
+
+
+def build(
+    space: Space, seed: int, records: Sequence[Record] = (), distances: Mapping[str, float] | None = None
+) -> BaseSampler:
+    """A Gaussian process that learns from this search and, where there are some, from earlier ones.
+
+    Expected improvement over the best expected candidate, per second where seconds are known. A search
+    begins with candidates that differ as much as they can, or with what earlier studies rank high.
+
+    Args:
+        space: What is proposed from.
+        seed: Of its generators.
+        records: Of other studies, as far as they tell of the space.
+        distances: By study, how far its family is from the one at hand, from 0.
+
+    References:
+        Snoek, Larochelle, Adams, *Practical Bayesian optimization*, 2012, https://arxiv.org/abs/1206.2944;
+        Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
+        https://arxiv.org/abs/1802.02219. Differs: earlier studies' predictions are terms of the kernel.
+    """
+    return Learned(space, seed, records, distances or {})
+
+
+class Learned(CandidateSampler):
+    """See :func:`build`."""
+
+    def __init__(
+        self, space: Space, seed: int, records: Sequence[Record], distances: Mapping[str, float]
+    ) -> None:
+        super().__init__(space, seed)
+        self._codes = Codes(space)
+        self._features = Features(self._codes)
+        self._reader = Reader(self._codes)
+        self._earlier = Earlier(self._codes, self._features, records, distances)
+        self._scorer = Scorer(self._features, self._earlier)
+        self._pool = Pool(self._codes, self._data)
+        self._ranked: list[np.ndarray] = []
+        self._of: tuple[Any, ...] = ()
+        self._reasons: dict[int, dict[str, Any]] = {}
+        self._reason: dict[str, Any] = {}
+
+    def why(self, number: int) -> str:
+        """Why a running trial was proposed, in JSON; empty if it was not."""
+        reason = self._reasons.get(number)
+        return "" if reason is None else json.dumps({"by": "learned", **reason})
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        super().before_trial(study, trial)
+        self._reasons[trial.number] = self._reason
+
+    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        super().after_trial(study, trial, state, values)
+        self._reasons.pop(trial.number, None)
+
+    def propose(self, study: optuna.Study) -> Candidate:
+        seen = self._reader.read(study, self._proposed)
+        begun = len(seen.targets) + len(self._reader.running)
+        start = self._earlier.start if self._earlier.names else START
+        if begun < start or len(seen.targets) < _FEWEST:
+            return self._begin(begun)
+        rows = self._best(seen)
+        if rows:
+            return self._codes.candidate(rows[0])
+        self._reason = {"how": "all tried"}
+        return self.space.sample(self.rng)
+
+    def _begin(self, begun: int) -> Candidate:
+        tried = self._reader.tried
+        if not self._earlier.names:
+            self._reason = {"how": "spread"}
+            rows = [np.frombuffer(key) for key in sorted(tried)]
+            return spread(self.space, [self._codes.candidate(row) for row in rows], self.rng)
+        row, how = self._earlier.first(begun, tried, self.rng)
+        self._reason = {"how": how}
+        return self._codes.candidate(row)
+
+    def _best(self, seen: Observed) -> list[np.ndarray]:
+        """What to propose, the best first."""
+        running = self._reader.running
+        of = (len(seen.targets), *sorted(row.tobytes() for row in running))
+        self._ranked = [row for row in self._ranked if row.tobytes() not in self._reader.tried]
+        if of != self._of or not self._ranked:  # else the first choice was refused, and nothing is new
+            self._of = of
+            self._scorer.fit(seen, self._data(seen.rows), self._reader.costs)
+            parents = seen.rows[self._scorer.parents]
+            if running:
+                self._scorer.believe(self._data(np.array(running)))
+            more = [self._earlier.best] if self._earlier.names else []
+            self._ranked = self._pool.best(
+                self._scorer.improvement, parents, more, self._reader.tried, self.rng
+            )
+        if self._ranked:
+            self._reason = self._explained(self._ranked[0], seen)
+        return self._ranked
+
+    def _explained(self, row: np.ndarray, seen: Observed) -> dict[str, Any]:
+        differing = (seen.rows != row) & ~(np.isnan(seen.rows) & np.isnan(row))
+        nearest = int(differing.sum(1).argmin())
+        names = [c.choice.name for c, d in zip(self._codes.columns, differing[nearest], strict=True) if d]
+        return {
+            "how": "improvement",
+            "compared": self._pool.compared,
+            "results": len(seen.targets),
+            "nearest": {"trial": seen.numbers[nearest], "differs": names},
+            **self._scorer.explained(self._data(row[None])),
+        }
+
+    def _data(self, rows: np.ndarray) -> Data:
+        x = self._features.of(rows)
+        return Data(x, self._earlier.predictions(x), np.zeros(len(x)))

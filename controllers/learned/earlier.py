@@ -1,0 +1,116 @@
+"""What earlier studies say of candidates: a small process of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from controllers.learned.codes import Codes
+from controllers.learned.features import Features
+from controllers.learned.kernel import Data
+from controllers.learned.observed import Observed, of_records
+from controllers.learned.process import Process
+from search_spaces import Record
+
+_MOST, _FEWEST = 128, 8  # records of a study that are used, and without which it says nothing
+_STEPS = 25  # of fitting each
+_DISTANCE = 0.5  # of a family that nothing is known of
+_TRUST = 2.0  # by which a distance of 1 lowers the logarithm of a study's weight
+_TOPS = 20  # best candidates of each study that are looked at
+_DRAWN, _CLIMBS, _STEPPED, _KEPT = 1000, 4, 5, 100  # of the search for what the studies rank high
+_FEW = 10  # studies; from which on their best ones alone begin a search
+
+
+class Earlier:
+    """See the module.
+
+    Args:
+        codes: Of the space.
+        features: Of its candidates.
+        records: Of all studies.
+        distances: By study, how far its family is; see :class:`search_spaces.fingerprint.Fingerprint`.
+
+    Attributes:
+        names: Of the studies that say something.
+        far: ``(S,)``: by how much each is trusted less, in logarithms.
+        start: Trials of this search that they choose alone.
+    """
+
+    def __init__(
+        self, codes: Codes, features: Features, records: Sequence[Record], distances: Mapping[str, float]
+    ) -> None:
+        self._codes, self._features = codes, features
+        by_study: dict[str, list[Record]] = {}
+        for record in records:
+            by_study.setdefault(record.study, []).append(record)
+        seen = {name: of_records(found, codes) for name, found in by_study.items()}
+        seen = {name: found for name, found in seen.items() if len(found.targets) >= _FEWEST}
+        self.names = list(seen)
+        self.far = _TRUST * np.array([distances.get(name, _DISTANCE if distances else 0.0) for name in seen])
+        self._processes = [self._process(found) for found in seen.values()]
+        self._tops = [found.rows[np.argsort(-found.targets)[:_TOPS]] for found in seen.values()]
+        self.start, self._uniform = (6, 2) if len(seen) < _FEW else (10, 0)
+
+    def predictions(self, x: np.ndarray) -> np.ndarray:
+        """``(N, S)``: what each study expects of candidates with those features."""
+        at = Data(x, np.zeros((len(x), 0)), np.zeros(len(x)))
+        return np.stack([process.mean(at) for process in self._processes], 1) if self.names else at.z
+
+    def first(self, index: int, tried: set[bytes], rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        """The candidate to begin a search with after so many others, and how it was chosen.
+
+        What the studies rank highest together, and differs in two choices from all that was tried; then a
+        few uniform ones.
+        """
+        if self.start - self._uniform <= index < self.start:
+            rows = self._codes.uniform(rng, _DRAWN)
+            fresh = [r for r in rows[self._codes.legal(rows)] if r.tobytes() not in tried]
+            if fresh:
+                return fresh[0], "uniform"
+        known = np.array([np.frombuffer(key) for key in sorted(tried)]).reshape(-1, self.best.shape[1])
+        apart = np.array([_differing(row, known).min(initial=2) for row in self.best])
+        return self.best[np.argmax(np.minimum(apart, 2))], "earlier"
+
+    @cached_property
+    def best(self) -> np.ndarray:
+        """``(100, J)``: what the studies rank highest together, found by climbing; the highest first."""
+        rng = np.random.default_rng(0)
+        rows = [self._codes.repaired(np.concatenate(self._tops), rng), self._codes.uniform(rng, _DRAWN)]
+        found = self._highest(np.concatenate(rows))
+        for _ in range(_CLIMBS):
+            near = self._codes.neighbours(np.repeat(found, _STEPPED, 0), rng, 1)
+            found = self._highest(np.concatenate([found, near]))
+        return found
+
+    def _highest(self, rows: np.ndarray) -> np.ndarray:
+        rows = rows[self._codes.legal(rows)]
+        rows = np.array(list({row.tobytes(): row for row in rows}.values()))
+        together = self.predictions(self._features.of(rows)) @ shares(self.far)
+        return rows[np.argsort(-together, kind="stable")[:_KEPT]]
+
+    def _process(self, seen: Observed) -> Process:
+        """Fitted to the best, and as many of the rest, evenly from the next to the worst."""
+        order = np.argsort(-seen.targets, kind="stable")
+        rest = order[_MOST // 2 :]
+        even = (
+            np.linspace(0, len(rest) - 1, _MOST // 2).astype(int) if len(rest) > _MOST // 2 else slice(None)
+        )
+        used = np.concatenate([order[: _MOST // 2], rest[even]])
+        data = Data(self._features.of(seen.rows[used]), np.zeros((len(used), 0)), seen.missing[used])
+        process = Process(self._features)
+        process.fit(data, seen.targets[used], _STEPS)
+        return process
+
+
+def shares(far: np.ndarray) -> np.ndarray:
+    """``(S,)`` parts of studies in what they say together."""
+    found: np.ndarray = np.exp(-far) / np.exp(-far).sum() if len(far) else far
+    return found
+
+
+def _differing(row: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """``(N,)``: choices in which rows differ from that one."""
+    found: np.ndarray = ((row != known) & ~(np.isnan(row) & np.isnan(known))).sum(1)
+    return found

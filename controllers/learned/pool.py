@@ -1,0 +1,94 @@
+"""The candidates that are compared: the best of them stay from proposal to proposal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+
+import numpy as np
+
+from controllers.learned.codes import Codes
+from controllers.learned.kernel import Data
+
+_NEIGHBOURS = 6  # of each parent, with one choice moved; as many with two
+_CROSSED, _UNIFORM = 30, 60
+_CLIMBS, _CLIMBERS, _STEPS = 2, 5, 10  # rounds of climbing from the best, neighbours of each
+_KEPT = 400  # best ones that stay
+_RANKED = 20  # that are at hand where the first choice is refused
+
+Score = Callable[[Data], np.ndarray]
+
+
+class Pool:
+    """See the module.
+
+    Args:
+        codes: Of the space.
+        data: Makes points of a process of rows ``(N, J)``.
+    """
+
+    def __init__(self, codes: Codes, data: Callable[[np.ndarray], Data]) -> None:
+        self._codes, self._data = codes, data
+        self._rows: dict[bytes, np.ndarray] = {}
+        self._points: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        self.compared = 0
+
+    def best(
+        self,
+        score: Score,
+        parents: np.ndarray,
+        more: Iterable[np.ndarray],
+        tried: Collection[bytes],
+        rng: np.random.Generator,
+    ) -> list[np.ndarray]:
+        """Rows with the highest scores, the highest first; none if all near by was tried.
+
+        Args:
+            score: More is better.
+            parents: Rows whose neighbours are looked at.
+            more: Further rows to look at.
+            tried: Rows that are not proposed again.
+            rng: Of what is drawn.
+        """
+        self._keep([key for key in self._rows if key not in tried])
+        self._add([*self._around(parents, rng), *more], tried)
+        scores = self._scored(list(self._rows), score)
+        for _ in range(_CLIMBS):
+            top = [self._rows[key] for key in _highest(scores, _CLIMBERS)]
+            if top:
+                near = self._codes.neighbours(np.repeat(np.array(top), _STEPS, 0), rng, 1)
+                scores |= self._scored(self._add([near], tried), score)
+        self.compared = len(scores)
+        self._keep(_highest(scores, _KEPT))
+        return [self._rows[key] for key in _highest(scores, _RANKED)]
+
+    def _around(self, parents: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+        codes = self._codes
+        each = np.repeat(parents, _NEIGHBOURS, 0)
+        one, other = (parents[rng.integers(len(parents), size=_CROSSED)] for _ in range(2))
+        moved = [codes.neighbours(each, rng, changes) for changes in (1, 2)]
+        return [*moved, codes.crossed(one, other, rng), codes.uniform(rng, _UNIFORM)]
+
+    def _add(self, rows: Iterable[np.ndarray], tried: Collection[bytes]) -> list[bytes]:
+        """Takes in what is legal, new and untried; its keys."""
+        every = np.concatenate(list(rows))
+        legal = {row.tobytes(): row for row in every[self._codes.legal(every)]}
+        fresh = {key: row for key, row in legal.items() if key not in self._rows and key not in tried}
+        if fresh:
+            data = self._data(np.array(list(fresh.values())))
+            self._points |= dict(zip(fresh, zip(data.x, data.z, strict=True), strict=True))
+            self._rows |= fresh
+        return list(fresh)
+
+    def _scored(self, keys: list[bytes], score: Score) -> dict[bytes, float]:
+        if not keys:
+            return {}
+        x, z = (np.array(part) for part in zip(*(self._points[key] for key in keys), strict=True))
+        return dict(zip(keys, score(Data(x, z, np.zeros(len(x)))).tolist(), strict=True))
+
+    def _keep(self, keys: list[bytes]) -> None:
+        self._rows = {key: self._rows[key] for key in keys}
+        self._points = {key: self._points[key] for key in keys}
+
+
+def _highest(scores: dict[bytes, float], count: int) -> list[bytes]:
+    return sorted(scores, key=lambda key: -scores[key])[:count]

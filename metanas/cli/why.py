@@ -1,0 +1,75 @@
+"""``metanas why``: why a controller proposed a trial."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.search import PROPOSED
+from metanas.words import in_words
+from search_spaces import Record
+from storage import Store
+
+_STARTS = {
+    "spread": "it begins the search: its parts and values were those tried least until then",
+    "earlier": "it begins the search: earlier studies rank it high, and it is unlike those before it",
+    "uniform": "it begins the search: drawn uniformly, to learn where earlier studies may be wrong",
+    "all tried": "drawn uniformly: all candidates near by had been tried",
+}
+
+
+@click.command(context_settings=HELP)
+@click.argument("study")
+@click.argument("trial", type=int)
+@store_option
+@json_option
+def command(study: str, trial: int, store: str, as_json: bool) -> None:
+    """Why TRIAL of STUDY was proposed: what was expected of it, and on whose word."""
+    with Store.open(store, create=False) as memory:
+        record = memory.record(study, trial)
+        told = [e.why for e in memory.events(study) if e.what == PROPOSED and e.trial == trial]
+    reason = json.loads(told[-1]) if told else None
+    if as_json:
+        print_json({"study": study, "trial": trial, "candidate": dict(record.candidate), "reason": reason})
+        return
+    click.echo(f"Trial {trial} of {study}: {'; '.join(in_words(record.candidate).values())}")
+    for line in _lines(record, reason):
+        click.echo(line)
+
+
+def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
+    if record.parent is not None:
+        return [f"It goes on from trial {record.parent}; no controller chose it."]
+    if reason is None:
+        return ["The controller that proposed it gives no reasons; metanas search --controller learned does."]
+    if reason["how"] in _STARTS:
+        return [f"Proposed by the controller {reason['by']}: {_STARTS[reason['how']]}."]
+    return _expected(reason) + _sources(reason)
+
+
+def _expected(reason: dict[str, Any]) -> list[str]:
+    mean, low, high, best = (100 * reason["better_than"][key] for key in ("mean", "low", "high", "best"))
+    lines = [
+        f"Proposed by the controller {reason['by']}: the best of {reason['compared']} candidates by expected "
+        f"improvement{' a second' if reason['cost'] else ''}, from {reason['results']} results of its study.",
+        f"Expected: better than {mean:.0f} % of those results (95 % interval: {low:.0f} to {high:.0f} %); "
+        f"the best until then: {best:.0f} %.",
+        f"Exploration: {100 * reason['exploration']:.0f} % of that improvement is owed to what is uncertain.",
+    ]
+    if reason["cost"]:
+        lines.append(f"Cost: expected at {reason['cost']:.2g} times that of the median trial.")
+    near = reason["nearest"]
+    lines.append(f"Nearest trial: {near['trial']}, from which it differs in {', '.join(near['differs'])}.")
+    return lines
+
+
+def _sources(reason: dict[str, Any]) -> list[str]:
+    if not reason["earlier"]:
+        return ["No earlier study had a say: the store knew none that fits, or it was not asked."]
+    lines = [
+        "Earlier studies, and by how much each changed what was expected (standard deviations of results):"
+    ]
+    return lines + [f"  {study['study']}: {study['part']:+.2f}" for study in reason["earlier"]]

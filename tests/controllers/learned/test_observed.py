@@ -1,0 +1,103 @@
+"""Results of several rungs, of failures and of other studies, on one scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from controllers.learned.codes import Codes
+from controllers.learned.observed import Reader, of_records, results
+from search_spaces import Candidate, Integer, Record, Score, Space
+
+CODES = Codes(Space("line", (Integer("n", 1, 50),)))
+
+
+def test_more_is_better_in_either_direction() -> None:
+    up, _ = results([{1: 0.3}, {1: 0.9}, {1: 0.5}], True)
+    down, _ = results([{1: 0.3}, {1: 0.9}, {1: 0.5}], False)
+    assert up.argsort().tolist() == [0, 2, 1]
+    np.testing.assert_allclose(up, -down)
+
+
+def test_what_failed_or_diverged_is_worst_and_has_no_training_missing() -> None:
+    targets, missing = results([{10: 3.0}, {}, {10: math.nan}, {10: 5.0, 30: 4.0}], False)
+    assert targets[1] == targets[2] < min(targets[0], targets[3])
+    assert missing.tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_a_stopped_trial_is_not_worse_for_having_been_stopped() -> None:
+    """Errors fall tenfold from rung to rung: the one stopped at 0.5 would have come to about 0.05."""
+    targets, missing = results([{10: 1.0, 30: 0.1}, {10: 2.0, 30: 0.2}, {10: 0.5}], False)
+    assert targets.argsort().tolist() == [1, 0, 2]
+    assert missing.tolist() == [0.0, 0.0, 1.0]
+
+
+def test_missing_training_is_counted_in_rungs_not_in_steps() -> None:
+    _, missing = results([{10: 1.0}, {10: 1.0, 30: 1.0}, {10: 1.0, 30: 1.0, 90: 1.0}], True)
+    np.testing.assert_allclose(missing, [1.0, 0.5, 0.0])
+
+
+def trial(n: int, state: TrialState = TrialState.COMPLETE, **more: Any) -> optuna.trial.FrozenTrial:
+    value = float(n) if state == TrialState.COMPLETE else None
+    distributions = {"n": optuna.distributions.IntDistribution(1, 50)}
+    return create_trial(state=state, value=value, params={"n": n}, distributions=distributions, **more)
+
+
+def test_a_study_is_read_as_it_is() -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(
+        [
+            trial(3),
+            trial(7, TrialState.FAIL),
+            trial(4, TrialState.FAIL, user_attrs={"illegal": "refused"}),
+            trial(5),
+            trial(5, user_attrs={"parent": 3}),
+        ]
+    )
+    asked = study.ask()
+    assert asked.suggest_int("n", 1, 50)
+    reader = Reader(CODES)
+    seen = reader.read(study, {})
+    assert seen.rows[:, 0].tolist() == [3, 7, 5]
+    assert seen.targets.argsort().tolist() == [1, 0, 2]
+    assert seen.numbers == [0, 1, 3]
+    assert [row[0] for row in reader.running] == [asked.params["n"]]
+    assert {np.frombuffer(key)[0] for key in reader.tried} == {3, 4, 5, 7, asked.params["n"]}
+
+
+def test_what_was_proposed_and_has_not_begun_is_running() -> None:
+    study = optuna.create_study()
+    number = study.ask().number
+    reader = Reader(CODES)
+    reader.read(study, {number: Candidate({"n": 9})})
+    assert [row[0] for row in reader.running] == [9]
+
+
+def test_costs_are_compared_among_those_that_came_as_far() -> None:
+    study = optuna.create_study(direction="maximize")
+    for n, seconds, steps in ((1, 1.0, (10,)), (2, 4.0, (10,)), (3, 30.0, (10, 30)), (4, 30.0, (10, 30))):
+        told = dict.fromkeys(steps, float(n))
+        study.add_trial(trial(n, intermediate_values=told, user_attrs={"seconds": seconds}))
+    study.add_trial(trial(5, intermediate_values={10: 1.0}))
+    reader = Reader(CODES)
+    reader.read(study, {})
+    np.testing.assert_allclose(reader.costs[:4], [-math.log(2), math.log(2), 0, 0], atol=1e-9)
+    assert math.isnan(reader.costs[4])
+
+
+def record(number: int, n: int, **more: Any) -> Record:
+    score = Score("accuracy", n / 100, 0.0, 10, "valid")
+    return Record(
+        "other", number, Candidate({"n": n, "of another space": 1}), "complete", score=score, **more
+    )
+
+
+def test_records_tell_what_they_have_in_common_with_the_space() -> None:
+    seen = of_records([record(0, 3), record(1, 99), record(2, 9), record(3, 9, parent=2)], CODES)
+    assert seen.targets.argsort().tolist() == [0, 2, 1]
+    assert seen.rows[[0, 2], 0].tolist() == [3, 9]
+    assert math.isnan(seen.rows[1, 0])

@@ -1,0 +1,100 @@
+"""The process: its gradient, what it predicts, and what it makes of earlier studies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from controllers.learned.codes import Codes
+from controllers.learned.features import Features
+from controllers.learned.density import Density
+from controllers.learned.kernel import Data
+from controllers.learned.process import Process
+from metanas.testing.controllers import toy_space
+from search_spaces import Categorical, Integer, Real, Signature, Space, catalogue
+
+JOINT = catalogue.space("default", Signature("classification", (1, 28, 28), 5, 1))
+LINE = Space("line", (Real("x", 0.0, 1.0), Categorical("mode", ("a", "b", "c"))))
+
+
+def points(space: Space, n: int, studies: int = 0, seed: int = 0) -> tuple[Features, Data]:
+    codes, rng = Codes(space), np.random.default_rng(seed)
+    features = Features(codes)
+    x = features.of(codes.uniform(rng, n))
+    return features, Data(x, rng.normal(size=(n, studies)), rng.random(n))
+
+
+@pytest.mark.parametrize("studies", [0, 3])
+@pytest.mark.parametrize("space", [toy_space(), JOINT, Space("dull", (Integer("n", 1, 1),))])
+def test_the_gradient_is_that_of_the_density(space: Space, studies: int, rng: np.random.Generator) -> None:
+    features, data = points(space, 25, studies)
+    process = Process(features, np.arange(studies, dtype=float))
+    density = Density(process.kernel, data, rng.normal(size=25))
+    at = process.parameters + 0.3 * rng.normal(size=len(process.parameters))
+    steps = 1e-5 * np.eye(len(at))
+    numeric = [(density(at + step)[0] - density(at - step)[0]) / 2e-5 for step in steps]
+    np.testing.assert_allclose(density(at)[1], numeric, rtol=1e-4, atol=1e-5)
+
+
+def test_it_learns_a_function_and_is_unsure_where_it_has_not_looked(rng: np.random.Generator) -> None:
+    codes = Codes(LINE)
+    features = Features(codes)
+    rows = codes.uniform(rng, 60)
+    rows = rows[(rows[:, 0] < 0.6) & (rows[:, 1] < 2)]
+    y = np.sin(5 * rows[:, 0]) + rows[:, 1]
+    nothing = np.zeros((len(rows), 0))
+    process = Process(features)
+    process.fit(Data(features.of(rows), nothing, np.zeros(len(rows))), y - y.mean(), 30)
+    new = codes.uniform(rng, 400)
+    inside = (new[:, 0] < 0.55) & (new[:, 1] < 2)
+    mean, deviation = process.predict(Data(features.of(new), np.zeros((400, 0)), np.zeros(400)))
+    truth = np.sin(5 * new[:, 0]) + new[:, 1] - y.mean()
+    assert np.abs(mean - truth)[inside].mean() < 0.1
+    assert deviation[inside].max() < deviation[new[:, 1] == 2].min()
+
+
+def test_a_study_that_was_right_is_believed_and_others_are_not(rng: np.random.Generator) -> None:
+    features, data = points(JOINT, 40, 4)
+    y = data.z[:, 2] + 0.1 * rng.normal(size=40)
+    process = Process(features, np.zeros(4))
+    process.fit(data, y, 30)
+    _, new = points(JOINT, 50, 4, seed=1)
+    assert np.corrcoef(process.mean(new), new.z[:, 2])[0, 1] > 0.95
+    parts = np.abs(process.parts(new)).mean(0)
+    assert parts[2] > 5 * max(parts[[0, 1, 3]])
+
+
+def test_parts_of_studies_and_of_results_add_up_to_the_mean(rng: np.random.Generator) -> None:
+    features, data = points(toy_space(), 20, 2)
+    process = Process(features, np.zeros(2))
+    process.fit(data, rng.normal(size=20), 10)
+    _, new = points(toy_space(), 5, 2, seed=1)
+    alone = process.mean(new._replace(z=np.zeros((5, 2))))
+    np.testing.assert_allclose(process.mean(new), alone + process.parts(new).sum(1), atol=1e-9)
+
+
+def test_what_runs_is_believed_and_makes_sure(rng: np.random.Generator) -> None:
+    features, data = points(toy_space(), 20)
+    process = Process(features)
+    process.fit(data, rng.normal(size=20), 10)
+    _, running = points(toy_space(), 3, seed=1)
+    mean, before = process.predict(running)
+    process.believe(running)
+    again, after = process.predict(running)
+    np.testing.assert_allclose(again, mean, atol=1e-6)
+    assert (after < before).all()
+
+
+def test_variances_are_those_of_the_kernel(rng: np.random.Generator) -> None:
+    """Far from every result the deviation is the prior's."""
+    features, data = points(JOINT, 10, 2)
+    process = Process(features, np.zeros(2))
+    process.hold(data, rng.normal(size=10))
+    _, new = points(JOINT, 6, 2, seed=3)
+    prior = np.diag(process.kernel.between(new, new, process.parameters))
+    _, deviation = process.predict(new)
+    cross = process.kernel.between(data, new, process.parameters)
+    kernel = process.kernel.between(data, data, process.parameters) + (process.noise + 1e-6) * np.eye(10)
+    np.testing.assert_allclose(
+        deviation**2, prior - (cross * np.linalg.solve(kernel, cross)).sum(0), atol=1e-6
+    )

@@ -1,0 +1,109 @@
+"""``benchmarks/controllers.py`` on a table of a conditional space: what it replays and what it reports."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+DIMENSIONS = [
+    {"name": "rule", "choices": ["ridge", "gradient"]},
+    {"name": "strength", "choices": [0.1, 1.0, 10.0]},  # of ridge
+    {"name": "steps", "choices": [1, 2, 3, 4, 5]},  # of gradient
+    {"name": "width", "choices": [16, 32, 64, 128]},
+]
+
+
+def rows() -> np.ndarray:
+    """``(32, 4)``: every configuration but one."""
+    ridge = [(0, strength, -1, width) for strength, width in product(range(3), range(4))]
+    gradient = [(1, -1, steps, width) for steps, width in product(range(5), range(4))]
+    return np.array([*ridge, *gradient][:-1], dtype=np.int16)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    configs = rows()
+    path = tmp_path_factory.mktemp("tables") / "toy.npz"
+    good = (
+        -((configs[:, 3] - 2) ** 2)
+        - (configs[:, 2] - 3.0) ** 2 * (configs[:, 0] == 1)
+        - 5 * (configs[:, 0] == 0)
+    )
+    last = np.stack([good, good + 0.1 * configs[:, 3]]).astype(np.float32)
+    np.savez(
+        path,
+        space=json.dumps(DIMENSIONS),
+        configs=configs,
+        tasks=np.array(["first", "second"]),
+        valid=np.stack([last - 1, last], 2),
+        test=last,
+        cost=np.ones_like(last),
+        rungs=np.array([10, 30]),
+    )
+    return path
+
+
+def run(*words: object) -> Any:
+    command = [sys.executable, BENCHMARKS / "controllers.py", *map(str, words), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_space_of_a_table_is_conditional_as_the_table_is(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import recorded
+
+    read = recorded.read(table)
+    assert read.space.size == 32
+    assert [choice.name for choice in read.space.choices] == ["rule", "width"]
+    assert {v: [c.name for c in below] for v, below in read.space.flat["rule"].branches.items()} == {  # type: ignore[union-attr]
+        "ridge": ["strength"],
+        "gradient": ["steps"],
+    }
+    assert read.space.flat["width"].ordered  # type: ignore[union-attr]
+    for row in range(31):
+        candidate = read.candidate(row)
+        read.space.validate(candidate)
+        assert read.row(candidate) == row
+    rng = np.random.default_rng(0)
+    assert {read.row(read.space.sample(rng)) for _ in range(1000)} == {*range(31), None}
+
+
+def test_rows_and_ratios(table: Path) -> None:
+    words = ("--controllers", "learned,learned-cold,random,tpe-warm", "--seeds", 3, "--evaluations", 20)
+    found = run("--table", table, "--task", "second", *words, "--warm-from", "all")
+    names = ["learned", "learned-cold", "random", "tpe-warm", "tpe"]
+    assert [row["controller"] for row in found["rows"]] == names
+    assert set(found["ratios"]["learned"]) == {
+        "vs_tpe_at_100",
+        "vs_tpe_warm_at_100",
+        "vs_learned_cold_at_100",
+    }
+    for name, ratios in found["ratios"].items():
+        assert all(ratio["low"] <= ratio["point"] <= ratio["high"] for ratio in ratios.values()), name
+    learned, cold, _, warm, _ = found["rows"]
+    assert learned["rank"]["10"] == 1
+    assert learned["evaluations_to"]["99.9"] <= cold["evaluations_to"]["99.9"]
+    assert warm["evaluations_to"]["99.9"] <= 10  # it begins with the best of the other task
+    assert set(learned["best"]) == {"10", "20"}
+    assert learned["ms"] > 0
+
+
+@pytest.mark.parametrize("words", [("--task", "third"), ("--controllers", "learnt")])
+def test_what_is_not_there_is_said_in_one_line(table: Path, words: tuple[str, str]) -> None:
+    command = [sys.executable, BENCHMARKS / "controllers.py", "--table", table, *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: no {words[0][2:].removesuffix('s')} ")
+    assert done.stderr.count("\n") == 1

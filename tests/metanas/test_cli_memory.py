@@ -1,0 +1,78 @@
+"""What a store remembers of other studies, as the command line uses and shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metanas.cli.wiring import unfit
+from metanas.testing import tables
+from storage import Store
+from tests.metanas.conftest import QUICK
+
+Run = Callable[..., Any]
+LEARNED = (*QUICK, "--controller", "learned")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("memory")
+
+
+@pytest.fixture(scope="module")
+def searched(folder: Path, metanas_in: Run) -> Path:
+    """Three studies: one by another controller, of another family; two of the same by ours."""
+    for words in (
+        (*QUICK, "--trials", 12),
+        (*LEARNED, "--study", "next", "--trials", 14),
+        ("search", "harmonics", *LEARNED[2:], "--study", "waves"),
+    ):
+        assert metanas_in(folder, *words, "--json").code == 0
+    return folder
+
+
+def test_a_search_begins_with_what_the_store_knows(searched: Path, metanas_in: Run) -> None:
+    """Twelve trials of the first study are enough to tell the second where to look."""
+    reasons = [metanas_in(searched, "why", "next", n, "--json").json["reason"] for n in range(14)]
+    assert [reason["how"] for reason in reasons[:6]] == ["earlier"] * 4 + ["uniform"] * 2
+    assert reasons[-1]["how"] == "improvement"
+    assert [study["study"] for study in reasons[-1]["earlier"]] == ["sinusoid"]
+
+
+def test_why_says_it_in_words(searched: Path, metanas_in: Run) -> None:
+    told = metanas_in(searched, "why", "next", 13).out
+    assert "Expected: better than" in told
+    assert "Exploration:" in told
+    assert "Nearest trial:" in told
+    assert "sinusoid: " in told
+    assert "earlier studies rank it high" in metanas_in(searched, "why", "next", 0).out
+    assert "gives no reasons" in metanas_in(searched, "why", "sinusoid", 0).out
+
+
+def test_why_of_what_is_not_there_is_one_line(searched: Path, metanas_in: Run) -> None:
+    ran = metanas_in(searched, "why", "next", 99)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "no trial 99" in ran.err
+
+
+def test_the_nearest_family_comes_first(searched: Path, metanas_in: Run) -> None:
+    near = metanas_in(searched, "family", "near", "sinusoid", "--json").json["near"]
+    assert [row["study"] for row in near] == ["next", "waves"]
+    assert near[0]["distance"] == 0 < near[1]["distance"] < 0.5
+    told = metanas_in(searched, "family", "near", "sinusoid").out
+    assert told.index("next") < told.index("waves")
+    assert "skill of" in told
+
+
+def test_other_divisions_of_the_same_data_tell_nothing(tmp_path: Path, metanas_in: Run) -> None:
+    """What a fold was scored on may be what this one is tested on."""
+    path = tables.write(tmp_path / "wear.csv", tables.rows(machines=12))
+    words = ("search", "table", path, "--task", "machine", "--target", "wear", *LEARNED[2:])
+    assert metanas_in(tmp_path, *words).code == 0
+    with Store.open(str(tmp_path / "metanas.db"), create=False) as store:
+        names = {summary.name for summary in store.studies()}
+        assert len(names) == 5
+        assert unfit(store, "table") == names
