@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from metanas.engine import Engine, Program
+from metanas.engine import Engine, Program, trains_in_half
 from metanas.engine.devices import clock, peak_memory
 from metanas.engine.lanes import lanes, side_by_side
 from metanas.engine.program import at
@@ -93,6 +93,7 @@ class Evaluator:
         seed: Of the validation and test tasks.
         valid_tasks: Number of validation tasks.
         dtype: Precision.
+        precision: Of training examples, see :func:`trains_in_half`; ``float32`` is ``dtype``.
     """
 
     def __init__(
@@ -106,9 +107,11 @@ class Evaluator:
         seed: int = 0,
         valid_tasks: int = 300,
         dtype: torch.dtype = torch.float32,
+        precision: str = "float32",
     ) -> None:
         self.family, self.signature, self.setting, self.device = family, signature, setting, device
         self._execution, self._seed, self._dtype = execution, seed, dtype
+        self._half = trains_in_half(precision, device, signature.input_shape)
         self._engines: OrderedDict[tuple[str, int], Engine] = OrderedDict()
         self._lock = threading.Lock()
         queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
@@ -175,7 +178,7 @@ class Evaluator:
         key = catalogue.shape_of(candidate).id, threading.get_ident()
         with self._lock:
             if key not in self._engines:
-                program = Program.of(catalogue.build(candidate, self.signature))
+                program = Program.of(catalogue.build(candidate, self.signature), self._half)
                 self._engines[key] = Engine(program, self.device, self._execution)
                 while len(self._engines) > _ENGINES:
                     self._engines.popitem(last=False)

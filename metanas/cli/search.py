@@ -84,6 +84,12 @@ _DEFAULT_BUDGET = "10m"
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:n.")
 @click.option("--execution", default="auto", show_default=True, help="auto, sequential, vmap or replay.")
 @click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    help="Of training: float32, bfloat16, or auto: bfloat16 for images where the CPU is made for it.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a line on stdout; the last is the result."
 )
 def command(

@@ -16,7 +16,7 @@ import torch
 
 from controllers.pruning import ladder, successive_halving
 from metanas.cli.settings import refuse_others, settings
-from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device
+from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device, trains_in_half
 from metanas.evaluator import Evaluator, Setting
 from metanas.search import Listener, Moment, Search
 from metanas.seeds import derive
@@ -52,6 +52,7 @@ class Request:
     queries: int | None
     device: str
     execution: str
+    precision: str
     rung: int | None
 
 
@@ -84,6 +85,7 @@ def open_search(
     keep_freed_memory()
     if request.execution not in EXECUTIONS:
         raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {request.execution!r}")
+    trains_in_half(request.precision, device, ())  # refuses unknown ones
     plugins.load(*CONTROLLERS, request.controller)
     family = load_family(request.family, request.source)
     setting, signature = _setting(family, request)
@@ -143,7 +145,7 @@ def _search(
     shared = settings(family, signature, setting, space, rungs, seed)
     if known:
         refuse_others(name, known, shared)
-    evaluator = _evaluator(family, signature, setting, device, request.execution, seed)
+    evaluator = _evaluator(family, signature, setting, device, request, seed)
     store.save_study(name, shared)
     study = _optuna_study(store, name, signature, rungs)
     reconcile(store, study)
@@ -156,14 +158,15 @@ def _search(
 
 
 def _evaluator(
-    family: Family, signature: Signature, setting: Setting, device: torch.device, execution: str, seed: int
+    family: Family, signature: Signature, setting: Setting, device: torch.device, request: Request, seed: int
 ) -> Evaluator:
     return Evaluator(
         family,
         signature,
         setting,
         device,
-        execution=execution,
+        execution=request.execution,
+        precision=request.precision,
         seed=seed,
         valid_tasks=_VALID_TASKS[family.kind],
     )

@@ -26,17 +26,21 @@ class Program:
         rule: Whose pure functions are run.
         meta: Layout of the meta-parameters.
         buffers: Layout of the other tensors.
+        half: Whether training gives examples in bfloat16, to a network that computes in the precision of
+            its examples; parameters, heads and losses keep theirs. Scores are always in full precision.
     """
 
     rule: Rule
     meta: Layout
     buffers: Layout
+    half: bool = False
 
     @classmethod
-    def of(cls, rule: Rule) -> Program:
+    def of(cls, rule: Rule, half: bool = False) -> Program:
         """The program of a rule; its tensors are made once, for their names and shapes."""
         meta, buffers = rule.init(torch.Generator().manual_seed(0))
-        return cls(rule, Layout.of(meta), Layout.of(buffers))
+        able = bool(getattr(rule.network, "half", False))
+        return cls(rule, Layout.of(meta), Layout.of(buffers), half and able)
 
     def init(self, seed: int) -> tuple[Tensor, Tensor]:
         """Initial meta-parameters ``(P,)`` and buffers ``(B,)``."""
@@ -48,6 +52,7 @@ class Program:
     ) -> tuple[Tensor, Tensor]:
         """Of one task: the outer loss ``()``, and the buffers ``(B,)`` that it observed."""
         known = self.buffers.unflatten(buffers)
+        task = _halved(task) if self.half else task
         loss, statistics = self.rule.outer_loss(self.meta.unflatten(meta), known, task, key, progress)
         return loss, self.buffers.flatten(known | statistics).detach().to(buffers)
 
@@ -105,6 +110,11 @@ def sequential(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, 
         return gradient / len(keys), total / len(keys), seen / len(keys)
 
     return step
+
+
+def _halved(task: Task) -> Task:
+    examples = {"support_x": task["support_x"].bfloat16(), "query_x": task["query_x"].bfloat16()}
+    return {**task, **examples}  # type: ignore[typeddict-item]
 
 
 def at(episodes: Episodes, index: int | slice) -> Episodes:

@@ -78,6 +78,7 @@ SEARCH = [
     (("sinusoid", "photos.zip"), r"sinusoid makes its own tasks: leave path and columns out"),
     (("sinusoid", "--device", "tpu"), r"--device should be auto, cpu, cuda or cuda:n, not 'tpu'"),
     (("sinusoid", "--execution", "eager"), r"--execution should be one of auto, sequential, vmap, replay"),
+    (("sinusoid", "--precision", "half"), r"--precision should be one of auto, float32, bfloat16"),
     (("sinusoid", "--study", "a\nb"), r"a study's name should be 1 to 512 printable characters"),
     (("sinusoid", "--study", "n" * 300), r"cannot write n+…: File name too long"),
     (("sinusoid", "--fast"), r"No such option:? '?--fast'?.* \(see metanas search --help\)"),

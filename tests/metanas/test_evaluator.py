@@ -465,3 +465,18 @@ def test_who_leaves_early_stops_what_trains(on_pictures: Evaluator, monkeypatch:
         closing(on_pictures.evaluate(jobs, 10**9, RATE, lambda: 1e9, patient=True)) as endless,
     ):
         next(endless)
+
+
+def test_half_precision_is_for_training_alone(on_pictures: Evaluator) -> None:
+    conv = {"depth": 2, "width": 8, "kernel": 3, "activation": "relu", "norm": "running", "residual": False}
+    network = {"architecture": "conv", "architecture.conv.downsample": "pool"}
+    network |= {f"architecture.conv.{name}": value for name, value in conv.items()}
+    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
+    candidate = Candidate({**network, **PROTOTYPES, **OUTSIDE, **settings})
+    given = on_pictures.family, PICTURES, on_pictures.setting, CPU
+    half = Evaluator(*given, execution="vmap", valid_tasks=10, precision="bfloat16")
+    (full,), (rounded,) = (outcomes(evaluator, [Job(candidate, 0)], 60) for evaluator in (on_pictures, half))
+    assert not torch.equal(full.checkpoint.average, rounded.checkpoint.average), "trained in another precision"
+    assert {t.dtype for t in vars(rounded.checkpoint).values() if isinstance(t, Tensor)} == {torch.float32}
+    assert rounded.score.value > 0.6
+    assert on_pictures.score(candidate, rounded.checkpoint) == rounded.score, "scored in full"
