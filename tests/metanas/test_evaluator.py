@@ -476,7 +476,7 @@ def test_half_precision_is_for_training_alone(on_pictures: Evaluator) -> None:
     given = on_pictures.family, PICTURES, on_pictures.setting, CPU
     half = Evaluator(*given, execution="vmap", valid_tasks=10, precision="bfloat16")
     (full,), (rounded,) = (outcomes(evaluator, [Job(candidate, 0)], 60) for evaluator in (on_pictures, half))
-    assert not torch.equal(full.checkpoint.average, rounded.checkpoint.average), "trained in another precision"
+    assert not torch.equal(full.checkpoint.average, rounded.checkpoint.average), "otherwise trained"
     assert {t.dtype for t in vars(rounded.checkpoint).values() if isinstance(t, Tensor)} == {torch.float32}
     assert rounded.score.value > 0.6
     assert on_pictures.score(candidate, rounded.checkpoint) == rounded.score, "scored in full"
