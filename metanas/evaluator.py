@@ -247,6 +247,8 @@ class Evaluator:
         engine = self.engine(jobs[0].candidate)
         checkpoints = [job.checkpoint or self._start(job) for job in jobs]
         outers = [self._outer(job.candidate) for job in jobs]
+        if patient:  # by the clock, one large task at a time would leave all threads but one idle
+            outers = [replace(outer, tasks=max(outer.tasks, engine.lanes)) for outer in outers]
         done = self._train(engine, outers, checkpoints, until, schedule, seconds, patient)
         if not done.complete and not patient:
             reason = f"needs about {done.needs:.0f} s to meta-step {until}, may take {seconds:.0f} s"

@@ -480,3 +480,14 @@ def test_half_precision_is_for_training_alone(on_pictures: Evaluator) -> None:
     assert {t.dtype for t in vars(rounded.checkpoint).values() if isinstance(t, Tensor)} == {torch.float32}
     assert rounded.score.value > 0.6
     assert on_pictures.score(candidate, rounded.checkpoint) == rounded.score, "scored in full"
+
+
+def test_by_the_clock_no_thread_is_left_idle(on_pictures: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "lanes", lambda *_: 2)
+    settings = {"outer.ways": 6, "outer.classes": 6, "outer.queries": 4}
+    job = Job(Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings}), 0)
+    tasks = []
+    for patient in (False, True):
+        list(on_pictures.evaluate([job], 1, RATE, lambda: 60.0, patient=patient))
+        tasks.append(on_pictures.family.asked[-1]["n_tasks"])
+    assert tasks[1] == 2 * tasks[0] > 0
