@@ -35,7 +35,7 @@ _FIRST_SHARE, _LATER_SHARE = 0.02, 0.05
 _MIN_SHARE = 1.5  # seconds
 # of the budget that every trial gets to its first rung, where trials are compared after equal times; to the
 # others it gets as many times more as these are further
-_RUNG_PART = 0.009
+_RUNG_PART = 0.0075
 _ENOUGH = 0.5  # part of a rung's time, without which going on to it tells nothing
 _ENDLESS = 10**9  # meta-steps, where time says when to stop
 _PATIENT_PART = 0.5  # of the time to the end of training, for one trial where all were too slow
