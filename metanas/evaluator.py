@@ -51,11 +51,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Job:
-    """A candidate to take further; without a checkpoint it starts from ``seed``."""
+    """A candidate to take further; without a checkpoint it starts from ``seed``.
+
+    In the ``final``, where little tells candidates apart, it is scored on more validation tasks.
+    """
 
     candidate: Candidate
     seed: int
     checkpoint: Checkpoint | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Evaluator:
         valid_tasks: Number of validation tasks.
         dtype: Precision.
         precision: Of training examples, see :func:`trains_in_half`; ``float32`` is ``dtype``.
+        final_tasks: Number of validation tasks for who is in the finals; None: the same ones.
     """
 
     def __init__(
@@ -108,6 +113,7 @@ class Evaluator:
         valid_tasks: int = 300,
         dtype: torch.dtype = torch.float32,
         precision: str = "float32",
+        final_tasks: int | None = None,
     ) -> None:
         self.family, self.signature, self.setting, self.device = family, signature, setting, device
         self._execution, self._seed, self._dtype = execution, seed, dtype
@@ -116,6 +122,7 @@ class Evaluator:
         self._lock = threading.Lock()
         queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
         self.valid = self.tasks(valid_tasks, "valid", queries)
+        self._final = self.valid if final_tasks is None else self.tasks(final_tasks, "valid", queries)
 
     @property
     def lanes(self) -> int:
@@ -190,9 +197,10 @@ class Evaluator:
         prediction = self.engine(candidate).predictions(checkpoint.average, checkpoint.buffers, episodes)
         return by_cluster(task_scores(self.signature, prediction, episodes), episodes)
 
-    def score(self, candidate: Candidate, checkpoint: Checkpoint) -> Score:
+    def score(self, candidate: Candidate, checkpoint: Checkpoint, final: bool = False) -> Score:
         """On the study's validation tasks."""
-        values = self.task_scores(candidate, checkpoint, self.valid).double().cpu().numpy()
+        tasks = self._final if final else self.valid
+        values = self.task_scores(candidate, checkpoint, tasks).double().cpu().numpy()
         return summarise(self.signature, values, "valid")
 
     def transductive(self, candidate: Candidate, checkpoint: Checkpoint) -> bool:
@@ -278,7 +286,7 @@ class Evaluator:
                 outers = [replace(outer, tasks=outer.tasks // 2) for outer in outers]
 
     def _scored(self, job: Job, checkpoint: Checkpoint, ms: float) -> Outcome:
-        score = self.score(job.candidate, checkpoint)
+        score = self.score(job.candidate, checkpoint, job.final)
         if not math.isfinite(score.value):
             return Outcome(job, "diverged", f"no finite score at meta-step {checkpoint.step}", ms=ms)
         if not all(bool(part.isfinite().all()) for part in (checkpoint.average, checkpoint.buffers)):

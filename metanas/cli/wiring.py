@@ -34,6 +34,7 @@ _RUNG = {"tables": 100, "images": 60}
 _RUNGS = 3
 _QUERIES = {"regression": 50, "classification": 15}
 _VALID_TASKS = {"regression": 500, "classification": 250}
+_FINAL_TASKS = {"regression": None, "classification": 500}
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,7 @@ def _evaluator(
         precision=request.precision,
         seed=seed,
         valid_tasks=_VALID_TASKS[family.kind],
+        final_tasks=_FINAL_TASKS[family.kind],
     )
 
 

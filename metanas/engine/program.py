@@ -93,7 +93,11 @@ def vmapped(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, Ten
 
 
 def sequential(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, Tensor], Step]:
-    """The same, task by task: one plain graph after the other, each freed before the next."""
+    """The same, task by task: one plain graph after the other, each freed before the next.
+
+    A task alone needs no padding: rows behind its masks are left out, and what is done without masks,
+    norms above all, is done in torch's own kernels.
+    """
 
     def step(meta: Tensor, buffers: Tensor, episodes: Episodes, keys: Tensor, progress: Tensor) -> Step:
         rows = [one(meta[c], buffers[c], at(episodes, c), keys[c], progress) for c in range(len(meta))]
@@ -104,12 +108,22 @@ def sequential(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, 
         gradient, total, seen = torch.zeros_like(meta), torch.zeros_like(meta[0]), torch.zeros_like(buffers)
         free = meta.detach().requires_grad_()
         for t in wanted(len(keys)):
-            loss, observed = program.task_loss(free, buffers, at(episodes, t), keys[t], progress)
+            task = _unpadded(at(episodes, t))
+            loss, observed = program.task_loss(free, buffers, task, keys[t], progress)
             gradient += torch.autograd.grad(loss, free)[0]
             total, seen = total + loss.detach(), seen + observed
         return gradient / len(keys), total / len(keys), seen / len(keys)
 
     return step
+
+
+def _unpadded(task: Task) -> Task:
+    found = dict(task)
+    for part in ("support", "query"):
+        mask = found.pop(f"{part}_mask", None)
+        if mask is not None:
+            found |= {name: task[name][mask] for name in (f"{part}_x", f"{part}_y")}  # type: ignore[literal-required]
+    return found  # type: ignore[return-value]
 
 
 def _halved(task: Task) -> Task:

@@ -644,6 +644,20 @@ def test_with_time_the_winner_goes_on_in_several_ways_to_train() -> None:
     assert TrialState.RUNNING not in told(search).values()
 
 
+def test_where_one_alone_would_leave_threads_idle_the_two_best_go_on_to_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Scripted, "lanes", 2)
+    # of the finalists 4 is ahead at first, 6 in the end
+    search, budget = before_the_final(lambda number, at: {4: 0.2, 5: 0.9, 6: 20 / at}[number])
+    winner = finish(search, budget).record
+    children = search.memory.records("s")[4:]
+    assert {child.number: child.state for child in children} == {4: "complete", 5: "pruned", 6: "complete"}
+    assert winner.number == 6
+    assert budget.spent <= SHORT * FINISH
+    assert TrialState.RUNNING not in told(search).values()
+
+
 def test_a_final_that_nobody_survives_leaves_the_winner_there_was() -> None:
     search, budget = before_the_final(lambda number, at: "diverged")
     winner = finish(search, budget).record
