@@ -37,7 +37,7 @@ def objective(trial, steps=50):
     errors = []
     for task in (wave(generator) for _ in range(50)):
         adapted = rule.adapt(meta, buffers, task["support_x"], task["support_y"], None, KEY)
-        prediction = rule.predict(meta, buffers, adapted, task["query_x"])
+        prediction = rule.predict(meta, buffers, adapted, task["query_x"]).detach()
         errors.append(float(((prediction - task["query_y"]) ** 2).mean()))
     return sum(errors) / 50
 
