@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from metanas import dependence
 from metanas.baselines import Simple, hand_set, pace, run_hand_set, run_simple, simple
 from metanas.budget import BASELINES, Budget
 from metanas.engine.program import count as count_of
@@ -21,12 +21,10 @@ from metanas.seeds import derive
 from metanas.training import Checkpoint
 from metanas.verdict import Rival, Verdict, decide
 from search_spaces import Candidate, Score, Signature
-from search_spaces.errors import DataError, EvaluationError
+from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
 
 TEST_TASKS = 1000
-BY_SHOTS = "score by shots"  # what the store's log calls it
-_SHOTS, _SHOT_TASKS = (1, 2, 5, 10), 100
 _FEWEST = 100
 _SCORED_BY = 0.97  # part of the budget by which scoring should be over
 _LEAST_SHARE = 0.03  # of the budget, for each baseline that is meta-trained
@@ -123,33 +121,12 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     for why in left_out:
         search.memory.log(search.name, "baseline left out", why)
     search.tell(f"scoring on {count:,} fresh test tasks")
+    start = time.monotonic()
     ours = evaluator.task_scores(candidate, winner.checkpoint, test).double().cpu().numpy()
+    taken = (time.monotonic() - start) / count
     transductive = evaluator.transductive(candidate, winner.checkpoint)
-    search.memory.log(search.name, BY_SHOTS, json.dumps(_by_shots(search, winner, budget, looks)))
+    dependence.measure(search, winner, budget, _SCORED_BY, taken, looks)
     return Comparison(ours, rivals, transductive, looks, test, tuple(left_out))
-
-
-def _by_shots(search: Search, winner: Winner, budget: Budget, look: int) -> list[tuple[int, float, float]]:
-    """The winner with fewer and more examples, while there is time: shots, score, half of its interval."""
-    evaluator, found = search.evaluator, []
-    setting, family = evaluator.setting, evaluator.family
-    for shots in sorted({*_SHOTS, setting.shots}):
-        if budget.left(_SCORED_BY) <= 0:
-            break
-        try:
-            family.check(setting.ways, shots, setting.queries)
-        except DataError:
-            break  # the smallest class or task has no more examples
-        search.tell(f"scoring with {shots} shots")
-        tasks = replace(setting, shots=shots)
-        drawn = evaluator.tasks(_SHOT_TASKS, "test", look=look, setting=tasks)
-        values = (
-            evaluator.task_scores(winner.record.candidate, winner.checkpoint, drawn).double().cpu().numpy()
-        )
-        score = summarise(evaluator.signature, values, "test")
-        if math.isfinite(score.value + score.ci95):
-            found.append((shots, score.value, score.ci95))
-    return found
 
 
 def _simple_rivals(search: Search, methods: list[Simple], test: Episodes) -> list[Rival]:
@@ -201,7 +178,7 @@ class _Plan:
         """Seconds left to meta-train a learner: as many as for those after it, once all are scored."""
         if budget.seconds is None:
             return lambda: math.inf
-        scoring = self.count * (self.ours + sum(self.each[i:]))
+        scoring = self.count * (self.ours + sum(self.each[i:])) + dependence.PART * budget.seconds
         left = min(budget.left(BASELINES), budget.left(_SCORED_BY) - scoring)
         share = max(left / (len(self.each) - i), _LEAST_SHARE * budget.seconds)
         end = time.monotonic() + share - self.valid * self.each[i]

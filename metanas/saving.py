@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,12 +13,12 @@ from metanas.finish import Winner
 from metanas.judging import Judgement
 from metanas.learner import Manifest, save
 from metanas.learner.weights import unpack
-from metanas.report import Example, Summary, draw
+from metanas.report import Example, Summary, draw, task_caption, task_charts
 from metanas.search import Search, best_of
 from search_spaces import Record, Signature, catalogue
 from search_spaces.errors import DataError, StoreError
 
-PICTURE = "picture"  # what the store's log calls it, beside its hash
+TASKS = "tasks drawn"  # what the store's log calls them, beside their hash
 _EXAMPLES = {"regression": 3, "classification": 1}  # tasks that are drawn
 
 
@@ -70,10 +71,11 @@ def save_picture(path: Path, search: Search, winner: Winner, judgement: Judgemen
     )
     try:
         draw(path, search.records, summary, examples)
-        picture = search.memory.put(path.read_bytes(), "picture")
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from None
-    search.memory.log(search.name, PICTURE, picture)
+    charts = task_charts(evaluator.signature, examples)  # the page is made without the tasks
+    drawn = {"caption": task_caption(evaluator.signature, len(charts)), "charts": charts}
+    search.memory.log(search.name, TASKS, search.memory.put(json.dumps(drawn).encode(), TASKS))
 
 
 def export_trial(store: Stored, study: str, number: int | None, path: Path) -> Record:

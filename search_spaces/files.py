@@ -65,6 +65,8 @@ class SpaceFile:
                 raise self._wrong(name, f"{name} is no choice of space {space.name} for these tasks ({hint})")
         choices = tuple(self._of(choice) for choice in space.choices)
         flat = Space(self.path.stem, choices).flat
+        for name in self.wanted.keys() - flat.keys():
+            raise self._wrong(name, f"{name} has no effect: it belongs to what the file leaves out")
         return Space(self.path.stem, choices, tuple(_still(space.forbidden, flat)))
 
     def _of(self, choice: Choice) -> Choice:
@@ -141,7 +143,7 @@ def read(path: Path) -> SpaceFile:
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in data.items():
-        if isinstance(value, dict) and not (value and value.keys() <= _RANGE):
+        if isinstance(value, dict) and not value.keys() & _RANGE:
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

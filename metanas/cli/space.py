@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import click
 import numpy as np
 
-from metanas.cli.options import HELP
+from metanas.cli.options import HELP, json_option, print_json
 from metanas.cli.parts import COMMANDS
 from search_spaces import Signature, Space, catalogue
 
@@ -28,9 +30,14 @@ tasks_option = click.option(
 @COMMANDS["space"].command("describe", context_settings=HELP)
 @click.argument("name")
 @tasks_option
-def describe(name: str, tasks: str) -> None:
+@json_option
+def describe(name: str, tasks: str, as_json: bool) -> None:
     """Every choice of space NAME, or of a .toml file, as a tree."""
-    click.echo(_space(name, tasks).describe())
+    space = _space(name, tasks)
+    if as_json:
+        print_json(json.loads(space.to_json()))
+    else:
+        click.echo(space.describe())
 
 
 @COMMANDS["space"].command("check", context_settings=HELP)

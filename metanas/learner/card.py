@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from metanas.learner.manifest import Manifest
@@ -81,15 +81,15 @@ def _use(values: Mapping[str, Any]) -> Iterator[str]:
     yield "model.predict(queries)"
     yield "```"
     yield ""
-    yield from _inputs(values)
+    yield from inputs_in_words(values["preprocessing"], values["signature"]["input_shape"])
     yield ""
     support, query = ("FOLDER_OF_CLASS_FOLDERS", "FOLDER") if images else ("support.csv", "query.csv")
     command = f"metanas adapt THIS_FILE.metanas --support {support} --query {query}"
     yield f"Or without programming: `{command}`."
 
 
-def _inputs(values: Mapping[str, Any]) -> Iterator[str]:
-    preprocessing, signature = values["preprocessing"], values["signature"]
+def inputs_in_words(preprocessing: Mapping[str, Any], input_shape: Sequence[int]) -> Iterator[str]:
+    """What a learner's inputs and targets are, a line each."""
     if preprocessing.get("kind") == "image":
         colours = "grey" if preprocessing["channels"] == 1 else "RGB"
         yield f"Inputs: images of any size, made {colours} and {preprocessing['size']} pixels a side."
@@ -101,7 +101,7 @@ def _inputs(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"Inputs: columns {features}; missing cells may be empty."
         yield f"Target: {preprocessing['target']['name']}."
     else:
-        yield f"Inputs: numbers of shape {signature['input_shape']} an example."
+        yield f"Inputs: numbers of shape {list(input_shape)} an example."
 
 
 def _inside(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[str]:
