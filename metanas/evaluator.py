@@ -25,6 +25,7 @@ from metanas.training import Checkpoint, Schedule, Trained, as_dtype, train
 from search_spaces import Candidate, Costs, Score, Signature, catalogue
 from search_spaces.errors import MetanasError, NoRoomError
 from search_spaces.outer import Outer
+from search_spaces.rules.interface import Rule
 from search_spaces.task import Episodes
 
 _ENGINES = 16  # shapes whose traced computations are kept
@@ -185,12 +186,15 @@ class Evaluator:
         key = catalogue.shape_of(candidate).id, threading.get_ident()
         with self._lock:
             if key not in self._engines:
-                program = Program.of(catalogue.build(candidate, self.signature), self._half)
-                self._engines[key] = Engine(program, self.device, self._execution)
+                self._engines[key] = self.engine_of(catalogue.build(candidate, self.signature))
                 while len(self._engines) > _ENGINES:
                     self._engines.popitem(last=False)
             self._engines.move_to_end(key)
             return self._engines[key]
+
+    def engine_of(self, rule: Rule) -> Engine:
+        """An engine of its own for any rule, which need not be one of a space."""
+        return Engine(Program.of(rule, self._half), self.device, self._execution)
 
     def task_scores(self, candidate: Candidate, checkpoint: Checkpoint, episodes: Episodes) -> Tensor:
         """The metric of each task ``(T,)``, or of each cluster of them, with the averaged weights."""
