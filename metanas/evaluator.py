@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -18,11 +18,12 @@ from metanas.engine import Engine, Program, trains_in_half
 from metanas.engine.devices import clock, peak_memory
 from metanas.engine.lanes import lanes, side_by_side
 from metanas.engine.program import at
+from metanas.learner.weights import pack
 from metanas.scoring import by_cluster, is_transductive, summarise, task_scores
 from metanas.seeds import derive, generator
 from metanas.tasks.family import Family, Split
 from metanas.training import Checkpoint, Schedule, Trained, as_dtype, train
-from search_spaces import Candidate, Costs, Score, Signature, catalogue
+from search_spaces import Candidate, Costs, Record, Score, Signature, catalogue
 from search_spaces.errors import MetanasError, NoRoomError
 from search_spaces.outer import Outer
 from search_spaces.task import Episodes
@@ -81,6 +82,32 @@ class Outcome:
     ms: float = 0.0
 
 
+class Keeps(Protocol):
+    """The part of a store that an evaluator needs."""
+
+    def put(self, data: bytes, kind: str) -> str: ...
+    def log(self, study: str, what: str, why: str = "", trial: int | None = None) -> None: ...
+
+
+class Evaluates(Protocol):
+    """What a search needs of whatever trains and scores its candidates; see :class:`Evaluator`."""
+
+    @property
+    def higher_is_better(self) -> bool: ...
+    @property
+    def lanes(self) -> int: ...
+    def evaluate(
+        self,
+        jobs: Sequence[Job],
+        until: int,
+        schedule: Schedule,
+        seconds: Callable[[], float],
+        *,
+        patient: bool = False,
+    ) -> Generator[tuple[int, Outcome], None, None]: ...
+    def ended(self, record: Record, best: Checkpoint | None, memory: Keeps) -> Record: ...
+
+
 class Evaluator:
     """Meta-trains and scores candidates of one family, all on the same validation tasks.
 
@@ -116,6 +143,11 @@ class Evaluator:
         self._lock = threading.Lock()
         queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
         self.valid = self.tasks(valid_tasks, "valid", queries)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of scores."""
+        return self.signature.higher_is_better
 
     @property
     def lanes(self) -> int:
@@ -208,6 +240,19 @@ class Evaluator:
         times = sorted(self._latency(program, checkpoint, task) for _ in range(_LATENCY_RUNS))
         madds = counter.get_total_flops() // 2
         return Costs(seconds, peak_memory(self.device), program.meta.size, madds, times[len(times) // 2])
+
+    def ended(self, record: Record, best: Checkpoint | None, memory: Keeps) -> Record:
+        """A trial that has ended, with its best weights, which are put into the store, and its costs."""
+        if best is None:
+            return record
+        program = self.engine(record.candidate).program
+        weights = memory.put(pack(program, best.average, best.buffers), "weights")
+        try:
+            costs = self.costs(record.candidate, best, record.costs.seconds)
+        except Exception as error:  # whatever it is: a score without all its costs is better than none
+            memory.log(record.study, "costs not measured", repr(error), record.number)
+            costs = record.costs
+        return replace(record, weights=weights, costs=costs)
 
     def _latency(self, program: Program, checkpoint: Checkpoint, task: Episodes) -> float:
         start = clock(self.device)

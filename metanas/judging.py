@@ -129,6 +129,13 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     return Comparison(ours, rivals, transductive, looks, test, tuple(left_out))
 
 
+def beside(search: Search, winner: Winner, other: Comparison) -> Comparison:
+    """Another learner of the same search on the same test tasks, beside the same rivals."""
+    evaluator, candidate = search.evaluator, winner.record.candidate
+    ours = evaluator.task_scores(candidate, winner.checkpoint, other.episodes).double().cpu().numpy()
+    return replace(other, ours=ours, transductive=evaluator.transductive(candidate, winner.checkpoint))
+
+
 def _by_shots(search: Search, winner: Winner, budget: Budget, look: int) -> list[tuple[int, float, float]]:
     """The winner with fewer and more examples, while there is time: shots, score, half of its interval."""
     evaluator, found = search.evaluator, []

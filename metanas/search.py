@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import optuna
 from optuna.trial import Trial, TrialState
 
 from metanas.budget import FINISH, SEARCH, Budget
-from metanas.evaluator import Evaluator, Job, Outcome
-from metanas.learner.weights import pack
+from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
 from metanas.seeds import derive
 from metanas.training import Checkpoint, Schedule, scheduled
 from metanas.undisturbed import undisturbed
 from metanas.words import in_words
-from search_spaces import Candidate, Costs, Record, Score, Space, State
+from search_spaces import Candidate, Record, Score, Space, State
 from search_spaces.errors import EvaluationError, IllegalCandidateError, StoreError
 
 _BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
@@ -85,8 +84,11 @@ class LiveTrial:
     best: Checkpoint | None = None
 
 
-class Search:
-    """One study being searched.
+E = TypeVar("E", bound=Evaluates)
+
+
+class Searching(Generic[E]):
+    """One study being searched; see ``Search``, that of one family, and :class:`metanas.joint.Joint`.
 
     Args:
         name: Of the study.
@@ -108,7 +110,7 @@ class Search:
         space: Space,
         study: optuna.Study,
         memory: Memory,
-        evaluator: Evaluator,
+        evaluator: E,
         rungs: tuple[int, ...],
         seed: int,
         listen: Listener = lambda moment: None,
@@ -151,16 +153,21 @@ class Search:
         """Starts a trial: the controller's proposal, or a fixed candidate that goes on from a parent."""
         with undisturbed():
             trial, candidate = self._ask() if fixed is None else self._ask_for(fixed, parent)
-            seed = derive(self.seed, "trial", trial.number)
-            record = Record(
-                self.name, trial.number, candidate, seed=seed, parent=parent, versions=self._versions
-            )
-            for key, value in in_words(candidate).items():
-                trial.set_user_attr(key, value)
-            self.memory.start(record)
-            live = LiveTrial(trial, record)
-            self.running.append(live)
-            return live
+            return self._begun(trial, candidate, derive(self.seed, "trial", trial.number), parent)
+
+    def follow(self, candidate: Candidate, seed: int) -> LiveTrial:
+        """Starts a trial of what another search proposed, with that one's seed."""
+        with undisturbed():
+            return self._begun(self.study.ask(), candidate, seed, None)
+
+    def _begun(self, trial: Trial, candidate: Candidate, seed: int, parent: int | None) -> LiveTrial:
+        for key, value in in_words(candidate).items():
+            trial.set_user_attr(key, value)
+        number, versions = trial.number, self._versions
+        record = Record(self.name, number, candidate, seed=seed, parent=parent, versions=versions)
+        self.memory.start(record)
+        self.running.append(LiveTrial(trial, record))
+        return self.running[-1]
 
     def advance(self, live: LiveTrial, outcome: Outcome) -> None:
         """Takes in what became of a trial at a rung; ends it if it cannot go on."""
@@ -190,12 +197,8 @@ class Search:
 
     def end(self, live: LiveTrial, state: State, reason: str) -> Record:
         """Writes our row, then tells Optuna: a crash between the two is mended at the next start."""
-        record = replace(live.record, state=state, reason=reason)
-        if live.best is not None:
-            candidate, best = record.candidate, live.best
-            program = self.evaluator.engine(candidate).program
-            weights = self.memory.put(pack(program, best.average, best.buffers), "weights")
-            record = replace(record, weights=weights, costs=self._costs(live.record, best))
+        ended = replace(live.record, state=state, reason=reason)
+        record = self.evaluator.ended(ended, live.best, self.memory)
         value = record.score.value if state == "complete" and record.score else None
         with undisturbed():
             self.memory.finish(record)
@@ -250,13 +253,6 @@ class Search:
         trial.set_user_attr("illegal", why)
         self.study.tell(trial, state=TrialState.FAIL)
 
-    def _costs(self, record: Record, best: Checkpoint) -> Costs:
-        try:
-            return self.evaluator.costs(record.candidate, best, record.costs.seconds)
-        except Exception as error:  # whatever it is: a score without all its costs is better than none
-            self.memory.log(self.name, "costs not measured", repr(error), record.number)
-            return record.costs
-
     def _batch_size(self, budget: Budget, begun: int, seconds: float) -> int:
         size = _BATCH if budget.trials is None else min(_BATCH, budget.trials - begun)
         left = budget.left(SEARCH)
@@ -280,7 +276,7 @@ class Search:
         self.tell(f"{at}, {_trials(lives)}")
         for here in _by_step(lives):
             until, share = (_ENDLESS, self._equal_share) if timed else (rung, self._share)
-            rate = self._rate(here[0], rung, timed)
+            rate = self._rate(rung, timed)
             jobs = [Job(live.record.candidate, live.record.seed, live.checkpoint) for live in here]
             allowed = partial(share, rung, budget)
             with closing(self.evaluator.evaluate(jobs, until, rate, allowed, patient=timed)) as outcomes:
@@ -291,7 +287,7 @@ class Search:
         if rung == self.rungs[-1]:
             return reached
         # best first: Optuna's successive halving compares a trial with those that came before it
-        sign = -1 if self.evaluator.signature.higher_is_better else 1
+        sign = -1 if self.evaluator.higher_is_better else 1
         reached.sort(key=lambda live: sign * live.record.valid_curve[-1][1])
         going = []
         for live in reached:
@@ -317,12 +313,11 @@ class Search:
         if live in self.running:
             self.end(live, "complete", f"went on from trial {parent.number}, too slow for its first rung")
 
-    def _rate(self, live: LiveTrial, rung: int, timed: bool) -> Schedule:
+    def _rate(self, rung: int, timed: bool) -> Schedule:
         """Learning rates to the last rung: where time says when that is, by the pace to the one before."""
-        if not timed or live.checkpoint is None:
+        if not timed or rung == self.rungs[0]:
             return scheduled(self.rungs[-1])
-        before = self.rungs[self.rungs.index(rung) - 1]
-        return scheduled(max(1, live.checkpoint.step * self.rungs[-1] // before))
+        return scheduled(self.rungs[-1], self.rungs[-1] / self.rungs[self.rungs.index(rung) - 1])
 
     def _equal_share(self, rung: int, budget: Budget) -> float:
         """Seconds that every trial gets to a rung, from the one before."""
@@ -355,8 +350,12 @@ class Search:
         return f"most often: {reasons.most_common(1)[0][0]}" if reasons else "the budget was too small"
 
 
+Search = Searching[Evaluator]
+"""A study of one family."""
+
+
 class _Saving:
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Searching[Any]) -> None:
         self._search = search
 
     def __enter__(self) -> None: ...
