@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -16,10 +16,11 @@ from optuna.trial import Trial, TrialState
 from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
 from metanas.seeds import derive
+from metanas.standings import Standing, best_of, supersedes
 from metanas.training import Checkpoint, Schedule, scheduled
 from metanas.undisturbed import undisturbed
 from metanas.words import in_words
-from search_spaces import Candidate, Record, Score, Space, State
+from search_spaces import Candidate, Record, Space, State
 from search_spaces.errors import EvaluationError, IllegalCandidateError, StoreError
 
 _BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
@@ -63,12 +64,16 @@ class Moment:
         ended: The trial that just ended, if one did.
         best: The best trial of the study so far.
         counts: Trials of the study by state.
+        family: Whose study it is, where several are searched together; "": that of all.
+        standings: Of that trial and of the best, by number, where several families are searched together.
     """
 
     doing: str
     ended: Record | None
     best: Record | None
     counts: Mapping[State, int]
+    family: str = ""
+    standings: Mapping[int, Standing] = field(default_factory=dict)
 
 
 Listener = Callable[[Moment], None]
@@ -183,7 +188,7 @@ class Searching(Generic[E]):
         curve = (*live.record.valid_curve, (step, score.value))
         live.checkpoint = outcome.checkpoint
         live.record = replace(live.record, valid_curve=curve, curve=outcome.checkpoint.curve)
-        if live.record.score is None or better(score, live.record.score):
+        if live.record.score is None or supersedes(score, live.record.score):
             live.record, live.best = replace(live.record, score=score, rung=step), outcome.checkpoint
         with undisturbed():
             self.memory.touch(self.name, live.record.number)
@@ -363,24 +368,6 @@ class _Saving:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is not None:
             self._search.close("interrupted" if kind is KeyboardInterrupt else f"stopped by {kind.__name__}")
-
-
-def better(a: Score, b: Score) -> bool:
-    """Whether the first score is better than the second."""
-    return a.value > b.value if a.metric == "accuracy" else a.value < b.value
-
-
-def best_of(records: Iterable[Record]) -> Record | None:
-    """The record with the best validation score, whatever its rung; None if none has one."""
-    found: Record | None = None
-    for record in records:
-        if (
-            record.score
-            and record.weights
-            and (found is None or not found.score or better(record.score, found.score))
-        ):
-            found = record
-    return found
 
 
 def _by_step(lives: Iterable[LiveTrial]) -> list[list[LiveTrial]]:

@@ -1,8 +1,8 @@
-"""Where trials stand among each other on several families: by ranks, for their scores share no scale."""
+"""Which trial is better, and over several families how they stand: by ranks, for scores share no scale."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,29 @@ class Standing:
     def worst(self) -> Place:
         """Where it stands worst."""
         return max(self.places, key=lambda place: place.rank)
+
+
+def better(a: Score, b: Score) -> bool:
+    """Whether the first score is better than the second."""
+    return a.value > b.value if a.metric == "accuracy" else a.value < b.value
+
+
+def supersedes(new: Score, old: Score) -> bool:
+    """Whether a trial's later score is the one that counts: of ranks, which are among ever more, the last."""
+    return new.metric == "rank" or better(new, old)
+
+
+def best_of(records: Iterable[Record]) -> Record | None:
+    """The record with the best validation score, whatever its rung; None if none has one."""
+    found: Record | None = None
+    for record in records:
+        if (
+            record.score
+            and record.weights
+            and (found is None or not found.score or better(record.score, found.score))
+        ):
+            found = record
+    return found
 
 
 def standings(trials: Sequence[Record], families: Mapping[str, Sequence[Record]]) -> list[Standing]:

@@ -9,8 +9,8 @@ from metanas.budget import Budget
 from metanas.finish import Winner, finish, go_on, loaded
 from metanas.joint import JointSearch, best_for_all
 from metanas.judging import Comparison, Judgement, beside, compare, joined
-from metanas.search import Search, best_of
-from metanas.standings import Place, Standing
+from metanas.search import Search
+from metanas.standings import Place, Standing, best_of
 from search_spaces import Record
 
 _FIRST = 0.4  # of the time, for the search whose winners are handed back, where tasks are few
@@ -108,7 +108,10 @@ def _one(search: JointSearch, names: Sequence[str], budget: Budget) -> tuple[Sta
 def _compared(search: Search, place: Place, budget: Budget) -> _Compared:
     """Trains both learners of a family further, and scores them on the same test tasks."""
     candidate = place.record.candidate
-    go_on(search, _best_with(search, place.record), budget, _FOR_ALL)
+    if (
+        search.best is None or search.best.candidate != candidate
+    ):  # else it goes on as the best for this family
+        go_on(search, _best_with(search, place.record), budget, _FOR_ALL)
     own = finish(search, budget)
     for_all = own if own.record.candidate == candidate else loaded(search, _best_with(search, place.record))
     of_own = compare(search, own, budget)

@@ -9,6 +9,7 @@ import click
 
 from metanas import __version__
 from metanas.cli.options import HELP, store_option
+from metanas.cli.settings import refuse_several
 from metanas.cli.wiring import check_writable, output_path, quiet_optuna
 from metanas.judging import BY_SHOTS
 from metanas.learner.atomic import replacing
@@ -36,6 +37,7 @@ def command(study: str, output: Path | None, store: str) -> None:
 
 def _read(memory: Store, name: str) -> Study:
     settings, results = memory.settings(name), memory.results(name)
+    refuse_several(name, settings, "report")
     if not results:
         family = settings["family"]["name"]
         raise StoreError(
