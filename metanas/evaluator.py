@@ -93,6 +93,8 @@ class Evaluates(Protocol):
     """What a search needs of whatever trains and scores its candidates; see :class:`Evaluator`."""
 
     @property
+    def parts(self) -> int: ...
+    @property
     def higher_is_better(self) -> bool: ...
     @property
     def lanes(self) -> int: ...
@@ -121,7 +123,12 @@ class Evaluator:
         valid_tasks: Number of validation tasks.
         dtype: Precision.
         precision: Of training examples, see :func:`trains_in_half`; ``float32`` is ``dtype``.
+
+    Attributes:
+        parts: Families that a candidate is trained on.
     """
+
+    parts = 1
 
     def __init__(
         self,

@@ -52,6 +52,11 @@ class Joint:
         self._lives: dict[int, dict[str, LiveTrial]] = {}  # by the seed of the trial they follow
 
     @property
+    def parts(self) -> int:
+        """Families that a candidate is trained on."""
+        return len(self.families)
+
+    @property
     def lanes(self) -> int:
         """Candidates that are trained side by side on every family."""
         return min(search.evaluator.lanes for search in self.families.values())
@@ -73,7 +78,7 @@ class Joint:
         """
 
         def part() -> float:
-            return seconds() / len(self.families)
+            return seconds() / self.parts
 
         found = {
             name: self._on(place, name, jobs, until, schedule, part, patient)

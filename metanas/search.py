@@ -311,7 +311,7 @@ class Searching(Generic[E]):
         self.tell(f"no trial reached its first rung in time: going on with {parent.number}, the fastest")
         live = self.begin(parent.candidate, parent.number)
         job = Job(live.record.candidate, live.record.seed)
-        seconds = max(_MIN_SHARE, _PATIENT_PART * budget.left(FINISH))
+        seconds = max(self._least, _PATIENT_PART * budget.left(FINISH))
         rate = scheduled(self.rungs[-1])
         for _, outcome in self.evaluator.evaluate([job], self.rungs[0], rate, lambda: seconds, patient=True):
             self.advance(live, outcome)
@@ -328,7 +328,7 @@ class Searching(Generic[E]):
         """Seconds that every trial gets to a rung, from the one before."""
         assert budget.seconds is not None
         before = max((r for r in self.rungs if r < rung), default=0)
-        return max(_MIN_SHARE, _RUNG_PART * budget.seconds * (rung - before) / self.rungs[0])
+        return max(self._least, _RUNG_PART * budget.seconds * (rung - before) / self.rungs[0])
 
     def _with_time_for(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
         """Those that there is time to take to the rung; ends the others, unless it is the first one."""
@@ -341,13 +341,18 @@ class Searching(Generic[E]):
             self.end(live, "pruned", f"no time left for rung {self.rungs.index(rung) + 1}")
         return going
 
+    @property
+    def _least(self) -> float:
+        """Seconds that every trial may take to a rung."""
+        return _MIN_SHARE * self.evaluator.parts
+
     def _share(self, rung: int, budget: Budget) -> float:
         """Seconds that a trial may take to a rung."""
         if budget.seconds is None:
             return math.inf
         share = _FIRST_SHARE if rung == self.rungs[0] else _LATER_SHARE
         return max(
-            _MIN_SHARE, min(share * budget.seconds, budget.left(SEARCH) + _FIRST_SHARE * budget.seconds)
+            self._least, min(share * budget.seconds, budget.left(SEARCH) + _FIRST_SHARE * budget.seconds)
         )
 
     def _commonest_reason(self) -> str:

@@ -100,7 +100,7 @@ def _one(search: JointSearch, names: Sequence[str], budget: Budget) -> tuple[Sta
     search.tell(f"best for all is trial {best.trial.number}: {told}")
     found = {}
     for done, name in enumerate(names):
-        share = budget.part(1 / (len(names) - done))
+        share = budget.rest(1 / (len(names) - done))
         found[name] = _compared(search.evaluator.families[name], places[name], share)
     return best, found
 
