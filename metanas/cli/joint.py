@@ -40,7 +40,14 @@ def outputs(study: str, family: str) -> dict[str, Path]:
 def save(
     search: JointSearch, store: Store, best: Standing, found: Sequence[OnFamily], budget: Budget
 ) -> dict[str, Any]:
-    """Writes learners, pictures and results; the result over all families."""
+    """Writes learners, pictures and results.
+
+    Returns:
+        The result: what a search of one family has where it is of all (``study``, ``trials``, ``seconds``,
+        ``best`` with its mean ``rank``, its ``worst`` family and its place on each), and ``families``: of
+        each its own ``study``, ``looks``, ``folds``, ``picture``, and the learners ``for_all`` and ``own``,
+        with candidate, scores, ``baselines``, ``verdict`` and where it is ``saved``.
+    """
     search.tell("writing the learners and the pictures")
     families = [_save_family(search.name, store, one, budget) for one in found]
     candidate = best.trial.candidate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -113,3 +114,13 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, said: s
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MetanasError, match=r"cannot read .*gone.toml: No such file"):
         read(tmp_path / "gone.toml", command.params)
+
+
+def test_the_one_in_the_readme(tmp_path: Path) -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    (text,) = (
+        block for block in re.findall(r"```toml\n(.*?)```", readme, re.DOTALL) if "[families." in block
+    )
+    found = given(tmp_path, text)
+    assert [one.name for one in found.families] == ["sinusoid", "wear"]
+    assert found.families[1].own["shots"] == 10
