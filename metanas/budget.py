@@ -53,6 +53,16 @@ class Budget:
         seconds = None if self.seconds is None else max(1.0, share * self.left())
         return Budget(seconds, self.trials, self.clock)
 
+    def rest(self, share: float) -> Budget:
+        """A budget of that share of the time that is left, of which the part for searching is spent."""
+        found = Budget(None, self.trials, self.clock)
+        if self.seconds is None:
+            return found
+        seconds = max(1.0, share * self.left()) / (1 - SEARCH)
+        found = Budget(seconds, self.trials, self.clock)
+        object.__setattr__(found, "started", found.started - SEARCH * seconds)
+        return found
+
     @property
     def spent(self) -> float:
         """Seconds since the start."""

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -18,11 +18,12 @@ from metanas.engine import Engine, Program, trains_in_half
 from metanas.engine.devices import clock, peak_memory
 from metanas.engine.lanes import lanes, side_by_side
 from metanas.engine.program import at
+from metanas.learner.weights import pack
 from metanas.scoring import by_cluster, is_transductive, summarise, task_scores
 from metanas.seeds import derive, generator
 from metanas.tasks.family import Family, Split
 from metanas.training import Checkpoint, Schedule, Trained, as_dtype, train
-from search_spaces import Candidate, Costs, Score, Signature, catalogue
+from search_spaces import Candidate, Costs, Record, Score, Signature, catalogue
 from search_spaces.errors import MetanasError, NoRoomError
 from search_spaces.outer import Outer
 from search_spaces.rules.interface import Rule
@@ -86,6 +87,34 @@ class Outcome:
     ms: float = 0.0
 
 
+class Keeps(Protocol):
+    """The part of a store that an evaluator needs."""
+
+    def put(self, data: bytes, kind: str) -> str: ...
+    def log(self, study: str, what: str, why: str = "", trial: int | None = None) -> None: ...
+
+
+class Evaluates(Protocol):
+    """What a search needs of whatever trains and scores its candidates; see :class:`Evaluator`."""
+
+    @property
+    def parts(self) -> int: ...
+    @property
+    def higher_is_better(self) -> bool: ...
+    @property
+    def lanes(self) -> int: ...
+    def evaluate(
+        self,
+        jobs: Sequence[Job],
+        until: int,
+        schedule: Schedule,
+        seconds: Callable[[], float],
+        *,
+        patient: bool = False,
+    ) -> Generator[tuple[int, Outcome], None, None]: ...
+    def ended(self, record: Record, best: Checkpoint | None, memory: Keeps) -> Record: ...
+
+
 class Evaluator:
     """Meta-trains and scores candidates of one family, all on the same validation tasks.
 
@@ -100,7 +129,12 @@ class Evaluator:
         dtype: Precision.
         precision: Of training examples, see :func:`trains_in_half`; ``float32`` is ``dtype``.
         final_tasks: Number of validation tasks for who is in the finals; None: the same ones.
+
+    Attributes:
+        parts: Families that a candidate is trained on.
     """
+
+    parts = 1
 
     def __init__(
         self,
@@ -124,6 +158,11 @@ class Evaluator:
         queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
         self.valid = self.tasks(valid_tasks, "valid", queries)
         self._final = self.valid if final_tasks is None else self.tasks(final_tasks, "valid", queries)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of scores."""
+        return self.signature.higher_is_better
 
     @property
     def lanes(self) -> int:
@@ -220,6 +259,19 @@ class Evaluator:
         times = sorted(self._latency(program, checkpoint, task) for _ in range(_LATENCY_RUNS))
         madds = counter.get_total_flops() // 2
         return Costs(seconds, peak_memory(self.device), program.meta.size, madds, times[len(times) // 2])
+
+    def ended(self, record: Record, best: Checkpoint | None, memory: Keeps) -> Record:
+        """A trial that has ended, with its best weights, which are put into the store, and its costs."""
+        if best is None:
+            return record
+        program = self.engine(record.candidate).program
+        weights = memory.put(pack(program, best.average, best.buffers), "weights")
+        try:
+            costs = self.costs(record.candidate, best, record.costs.seconds)
+        except Exception as error:  # whatever it is: a score without all its costs is better than none
+            memory.log(record.study, "costs not measured", repr(error), record.number)
+            costs = record.costs
+        return replace(record, weights=weights, costs=costs)
 
     def _latency(self, program: Program, checkpoint: Checkpoint, task: Episodes) -> float:
         start = clock(self.device)

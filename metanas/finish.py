@@ -46,7 +46,7 @@ def winner_of(search: Search) -> Winner:
     """
     if search.best is None:
         raise EvaluationError(f"study {search.name} has no scored trial yet; let it search longer")
-    return _load(search, search.best)
+    return loaded(search, search.best)
 
 
 def finish(search: Search, budget: Budget) -> Winner:
@@ -76,8 +76,17 @@ def finish(search: Search, budget: Budget) -> Winner:
             lives = [live, *_other_ways(search, live)]
         keep = min(_TO_THE_END, search.evaluator.lanes)
         lives = _final(search, lives, budget, _FINAL if rounds == 1 else _SECOND_ROUND, keep)
-        _to_the_end(search, lives, budget)
+        _to_the_end(search, lives, lambda: budget.left(FINISH))
     return winner_of(search)
+
+
+def go_on(search: Search, record: Record, budget: Budget, part: float) -> None:
+    """Meta-trains one trial further, for a part of the time left, whether or not it is the best."""
+    seconds = part * budget.left(FINISH)
+    if seconds > 0:
+        with search.saving():
+            live = _going_on(search, loaded(search, record))
+            _to_the_end(search, [live], _until(budget, budget.spent + seconds))
 
 
 def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
@@ -95,7 +104,7 @@ def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
         few = _like_the_first(ranked, rung) if rung == last else ranked[:1]
         for record in few:
             if len(record.valid_curve) == rung + 1:
-                found.setdefault(record.candidate.id, _load(search, record))
+                found.setdefault(record.candidate.id, loaded(search, record))
     return list(found.values())
 
 
@@ -108,7 +117,7 @@ def _like_the_first(ranked: list[Record], rung: int) -> list[Record]:
 
 def _ranked(search: Search, rung: int) -> list[Record]:
     """The trials that were scored at a rung, from 0, best first."""
-    sign = -1 if search.evaluator.signature.higher_is_better else 1
+    sign = -1 if search.evaluator.higher_is_better else 1
     scored = [
         (sign * r.valid_curve[rung][1], r.number, r)
         for r in search.records
@@ -170,7 +179,7 @@ def _final(
         search.tell(f"final between {len(lives)}: going on with {_parents(here)}")
         # each comes to rest: at a full learning rate some would be judged in mid-stride
         _legs(search, here, search.rungs[-1], _until(budget, budget.spent + seconds))
-    sign = -1 if search.evaluator.signature.higher_is_better else 1
+    sign = -1 if search.evaluator.higher_is_better else 1
     left = [live for live in lives if live in search.running and live.record.score]
     left.sort(key=lambda live: sign * live.record.score.value)  # type: ignore[union-attr]
     for live in left[keep:]:
@@ -178,9 +187,9 @@ def _final(
     return left[:keep] or [_going_on(search, winner_of(search))]
 
 
-def _to_the_end(search: Search, lives: list[LiveTrial], budget: Budget) -> None:
+def _to_the_end(search: Search, lives: list[LiveTrial], left: Callable[[], float]) -> None:
     search.tell(f"going on with {_parents(lives)}")
-    _legs(search, lives, _STEPS * search.rungs[-1], lambda: budget.left(FINISH))
+    _legs(search, lives, _STEPS * search.rungs[-1], left)
     for live in lives:
         if live in search.running:
             search.end(live, "complete", f"went on from trial {live.record.parent}")
@@ -218,7 +227,12 @@ def _until(budget: Budget, end: float) -> Callable[[], float]:
     return lambda: max(0.0, end - budget.spent)
 
 
-def _load(search: Search, record: Record) -> Winner:
+def loaded(search: Search, record: Record) -> Winner:
+    """A trial with its weights.
+
+    Raises:
+        EvaluationError: If these were not kept.
+    """
     if record.weights is None:
         raise EvaluationError(f"trial {record.number} of study {search.name} has no weights to go on from")
     program = search.evaluator.engine(record.candidate).program

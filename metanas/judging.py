@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -117,6 +117,13 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     transductive = evaluator.transductive(candidate, winner.checkpoint)
     dependence.measure(search, winner, budget, SCORED_BY, taken, looks)
     return Comparison(ours, rivals, transductive, looks, test, tuple(left_out))
+
+
+def beside(search: Search, winner: Winner, other: Comparison) -> Comparison:
+    """Another learner of the same search on the same test tasks, beside the same rivals."""
+    evaluator, candidate = search.evaluator, winner.record.candidate
+    ours = evaluator.task_scores(candidate, winner.checkpoint, other.episodes).double().cpu().numpy()
+    return replace(other, ours=ours, transductive=evaluator.transductive(candidate, winner.checkpoint))
 
 
 def _rivals(search: Search, agreed: Plan, test: Episodes, budget: Budget, left_out: list[str]) -> list[Rival]:

@@ -14,7 +14,8 @@ from metanas.judging import Judgement
 from metanas.learner import Manifest, save
 from metanas.learner.weights import unpack
 from metanas.report import Example, Summary, draw, task_caption, task_charts
-from metanas.search import Search, best_of
+from metanas.search import Search
+from metanas.standings import best_of
 from search_spaces import Record, Signature, catalogue
 from search_spaces.errors import DataError, StoreError
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.settings import refuse_several
 from metanas.cli.wiring import check_writable, output_path
 from metanas.saving import export_trial
 from storage import Store
@@ -25,6 +26,7 @@ def command(study: str, trial: int | None, output: Path | None, store: str, as_j
     path = output or output_path(study, ".metanas")
     check_writable(path)
     with Store.open(store, create=False) as memory:
+        refuse_several(study, memory.settings(study), "export")
         record = export_trial(memory, study, trial, path)
     if as_json:
         print_json({"study": study, "trial": record.number, "saved": str(path)})

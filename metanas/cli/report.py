@@ -10,6 +10,7 @@ import click
 
 from metanas import __version__
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.settings import refuse_several
 from metanas.cli.wiring import check_writable, output_path, quiet_optuna
 from metanas.dependence import BY_SHOTS, BY_STEPS
 from metanas.learner.atomic import replacing
@@ -47,6 +48,7 @@ def command(study: str, output: Path | None, store: str, as_json: bool) -> None:
 
 def _read(memory: Store, name: str) -> Study:
     settings, results = memory.settings(name), memory.results(name)
+    refuse_several(name, settings, "report")
     if not results:
         family = settings["family"]["name"]
         raise StoreError(

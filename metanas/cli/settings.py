@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metanas.evaluator import Setting
@@ -34,6 +34,40 @@ def settings(
         "rungs": list(rungs),
         "preprocessing": family.preprocessing,
     }
+
+
+def joint_settings(
+    families: Sequence[str], space: Space, rungs: tuple[int, ...], seed: int
+) -> dict[str, Any]:
+    """The same of a study over several families; what is a family's own stands in that family's study."""
+    return {
+        "family": {"name": " ".join(families)},
+        "families": list(families),
+        "seed": seed,
+        "space": space.to_json(),
+        "rungs": list(rungs),
+    }
+
+
+def study_name(study: str, family: str) -> str:
+    """Of one family's own study, where several are searched together."""
+    return f"{study}/{family}"
+
+
+def families_of(settings: Mapping[str, Any]) -> list[str]:
+    """The families of a study over several; none: it is of one."""
+    return list(settings.get("families", ()))
+
+
+def refuse_several(study: str, settings: Mapping[str, Any], command: str) -> None:
+    """Refuses a study over several families where one is needed.
+
+    Raises:
+        StoreError: If it is one; names the families' own studies.
+    """
+    if families := families_of(settings):
+        own = " or ".join(study_name(study, family) for family in families)
+        raise StoreError(f"study {study!r} is of several families, each has its own: metanas {command} {own}")
 
 
 def refuse_others(study: str, known: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -20,8 +20,9 @@ from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Ended, Evaluator, Job, Outcome, Setting
 from metanas.finish import finish, winner_of
 from metanas.learner.weights import unpack
-from metanas.search import Memory, Moment, Search, best_of
+from metanas.search import Memory, Moment, Search
 from metanas.seeds import derive
+from metanas.standings import best_of
 from metanas.tasks.families import sinusoid
 from metanas.tasks.family import Source
 from metanas.training import Checkpoint

@@ -153,6 +153,9 @@ def test_classes(tmp_path: Path) -> None:
     episodes = draw(family, shots=2, ways=2, queries=3, tasks=32)
     assert (episodes["support_y"].sum(1) == 2).all(), "two shots of each class"
     assert family.preprocessing["target"]["classes"] == ["fine", "worn"]
+    assert family.limits.ways == {"train": 2, "valid": 2, "test": 2}, (
+        "no training on more classes than there are"
+    )
 
 
 def test_missing_cells(tmp_path: Path) -> None:
