@@ -20,7 +20,7 @@ from metanas.report.lines import Line, lines
 from metanas.report.progress import progress
 from metanas.report.style import DPI, QUIET, SMALL, axes, styled
 from metanas.report.tasks import curve, probabilities, scatter, task_score
-from metanas.report.trials import Trials
+from metanas.report.trials import Trials, values_of
 from search_spaces import Record, Signature
 
 _WIDE, _LEFT, _RIGHT = 520.0, 92.0, 16.0  # pixels: a chart, and beside its panel
@@ -44,6 +44,12 @@ def search_charts(records: Sequence[Record], summary: Summary) -> list[str]:
         return _svg(_WIDE, _TOP + _HIGH + _BELOW, panel)
 
     return [drawn(progress), drawn(costs)]
+
+
+def off_scale(records: Sequence[Record], summary: Summary) -> int:
+    """How many scores :func:`search_charts` draws at the edge of their scale."""
+    trials = Trials.of(records, summary, _WIDE)
+    return trials.scale.off(values_of(trials.scored))
 
 
 def line_chart(signature: Signature, shown: Sequence[Line], across: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from metanas.learner.card import inputs_in_words
-from metanas.report.charts import line_chart, search_charts
+from metanas.report.charts import line_chart, off_scale, search_charts
 from metanas.report.facts import Study, candidate_of, facts
 from metanas.report.inputs import Summary
 from metanas.report.layers import boxes
@@ -42,7 +42,7 @@ def page(study: Study, version: str) -> str:
 
 def _data(study: Study) -> dict[str, Any]:
     found, signature, candidate = facts(study), study.signature, candidate_of(study)
-    winner, settings = study.winner, study.settings
+    winner, settings, summary = study.winner, study.settings, _summary(study)
     rule = plugins.load(*catalogue.RULES, str(candidate["rule"]))
     return {
         "study": study.name,
@@ -56,7 +56,8 @@ def _data(study: Study) -> dict[str, Any]:
         "rule": {"summary": plugins.summary(rule), "formula": getattr(rule, "FORMULA", ())},
         "scores": _bars([{"name": "ours", **found["test"]}, *found["baselines"]]),
         "leaders": [found["leaderboard"][:_SHOWN], found["leaderboard"][_SHOWN:]],
-        "search": list(map(_image, search_charts(study.records, _summary(study, winner)))),
+        "search": list(map(_image, search_charts(study.records, summary))),
+        "off_scale": off_scale(study.records, summary),
         "tasks": {**study.tasks, "charts": list(map(_image, study.tasks.get("charts", ())))},
         "lines": _lines(study, found),
         "inputs": list(inputs_in_words(settings["preprocessing"], signature.input_shape)),
@@ -100,8 +101,8 @@ def _others(records: Sequence[Record], winner: Record | None) -> list[Line]:
     return [Line([step for step, _ in curve], [value for _, value in curve], pale=True) for curve in curves]
 
 
-def _summary(study: Study, winner: Record | None) -> Summary:
-    result = study.results[-1]
+def _summary(study: Study) -> Summary:
+    result, winner = study.results[-1], study.winner
     metric = result["test"]["metric"]
 
     def score(row: Mapping[str, Any]) -> Score:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +49,7 @@ def load(name: str, source: Source) -> Own:
                 *([source.path] if source.path else [])
             )
         except Exception as error:  # whatever their code raises is theirs to mend
-            raise DataError(f"cannot make a family of {name}: {type(error).__name__}: {error}") from error
+            raise DataError(f"cannot make a family of {name}: {_told(error)}") from error
     return Own(name, made)
 
 
@@ -183,7 +184,7 @@ class Own:
         try:
             found = self._made.sample(**{name: value for name, value in given.items() if name in self._takes})
         except Exception as error:  # whatever their code raises is theirs to mend
-            raise self._wrong(f"could not draw tasks: {type(error).__name__}: {error}") from error
+            raise self._wrong(f"could not draw tasks: {_told(error)}") from error
         if self.kind == "classification":
             x = self._numbers(found, "x", (n_tasks, ways, examples), 4).transpose(1, 2).flatten(1, 2)
             return x, torch.eye(ways).repeat(n_tasks, examples, 1)
@@ -209,6 +210,14 @@ class Own:
 
     def _wrong(self, why: str) -> DataError:
         return DataError(f"family {self._spelt} {why}".replace("\n", " "))
+
+
+def _told(error: Exception) -> str:
+    """An error of the user's code, with the line of their file that it comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if Path(frame.filename).parent == Path.cwd()]
+    where = f" ({Path(theirs[-1].filename).name} line {theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 @contextmanager
