@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from metanas import per_task, pooled
+from metanas import foundation, per_task, pooled
 from metanas.engine.program import at, count
 from metanas.evaluator import Evaluator
 from metanas.scoring import by_cluster
@@ -50,6 +50,14 @@ def simple(evaluator: Evaluator) -> list[Simple]:
     training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
     together = [Simple(m.name, m.settings, m.predict, m.prepare) for m in pooled.methods(signature, training)]
     return [*(Simple(*m) for m in (*usual, *per_task.of_rows(signature))), *together]
+
+
+def installed(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
+    """Methods for tables that need an extra, and what is said of those that cannot be run."""
+    if not pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
+        return [], []
+    methods, why = foundation.tabpfn(evaluator.signature)
+    return [Simple(*m) for m in methods], [why] if why else []
 
 
 def run_simple(

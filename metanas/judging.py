@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from metanas import dependence
-from metanas.baselines import Simple, run_simple, simple
+from metanas.baselines import Simple, installed, run_simple, simple
 from metanas.budget import Budget
 from metanas.finish import Winner
 from metanas.hand_set import hand_set
@@ -104,9 +104,11 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     evaluator, candidate = search.evaluator, winner.record.candidate
     looks = search.memory.look(search.name)
     search.tell("baselines: fitting models of all tasks, and measuring how long each takes")
-    agreed = plan(evaluator, winner, budget, simple(evaluator), hand_set(evaluator), TEST_TASKS)
+    more, missing = installed(evaluator)
+    methods = [*simple(evaluator), *more]
+    agreed = plan(evaluator, winner, budget, methods, hand_set(evaluator), TEST_TASKS)
     count, test = agreed.count, evaluator.tasks(agreed.count, "test", look=looks)
-    left_out = list(agreed.left_out)
+    left_out = [*missing, *agreed.left_out]
     rivals = _rivals(search, agreed, test, budget, left_out)
     for why in left_out:
         search.memory.log(search.name, "baseline left out", why)

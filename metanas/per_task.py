@@ -55,7 +55,7 @@ def usual(signature: Signature, mean: np.ndarray) -> list[Method]:
     if signature.kind == "classification":
         return [
             Method("nearest centroid", (None,), centroid),
-            Method("logistic regression", (0.01, 1.0, 100.0), _of_several_classes(logistic)),
+            Method("logistic regression", (0.01, 1.0, 100.0), of_several_classes(logistic)),
         ]
     return [
         Method("training mean", (mean,), lambda mean, x, y, q: np.tile(mean, (len(q), 1))),
@@ -74,7 +74,7 @@ def of_rows(signature: Signature) -> list[Method]:
         Method("random forest per task", (None,), _forest),
     ]
     if signature.kind == "classification":
-        learners = [m._replace(predict=_of_several_classes(m.predict)) for m in (vectors, *trees)]
+        learners = [m._replace(predict=of_several_classes(m.predict)) for m in (vectors, *trees)]
         return [*_on_one_hot(), *learners]
     return [vectors, *trees]
 
@@ -186,7 +186,7 @@ def _of_trees(
     return np.asarray(np.eye(y.shape[1])[classifier(**settings).fit(x, y.argmax(1)).predict(q)])
 
 
-def _of_several_classes(predict: Predict) -> Predict:
+def of_several_classes(predict: Predict) -> Predict:
     """Says the only class that the support has: most of scikit-learn's classifiers refuse to."""
 
     def checked(setting: Any, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
