@@ -6,11 +6,14 @@ import shlex
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from io import BytesIO
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import NAMESPACE_URL, uuid5
 
-from metanas.cli.live import score_words
+from metanas.cli.joint import stored_standings
+from metanas.cli.live import score_words, standing_words
+from metanas.cli.settings import families_of
 from metanas.report.trial import trial_png
+from metanas.standings import Standing
 from metanas.words import in_words
 from search_spaces import Record, Signature
 from search_spaces.errors import StoreError
@@ -69,12 +72,17 @@ class Notes:
         """Nothing to remove: nothing is kept."""
 
     def _of(self, study: str) -> Iterator[tuple[int | None, Note]]:
-        results = self._store.results(study)
+        results, settings = self._store.results(study), self._store.settings(study)
+        several = bool(families_of(settings))
         if results:
-            last = results[-1]
-            yield None, Note(f"{last['verdict']['sentence']}\n\nWinner: trial {last['best']['trial']}.")
+            yield None, Note(_verdicts(results[-1]) if several else _verdict(results[-1]))
+        found = stored_standings(self._store, study, settings) if several else []
+        standings = {standing.trial.number: standing for standing in found}
         for record in self._store.records(study):
             if record.state == "running":
+                continue
+            if several:  # each family's own study has the pictures
+                yield record.number, Note(note(record, standings.get(record.number)))
                 continue
             key = str(uuid5(NAMESPACE_URL, f"metanas:{self._store.shown}:{study}:{record.number}"))
             self._pictured[key] = study, record.number
@@ -85,10 +93,22 @@ class Notes:
         return trial_png(self._store.record(study, number), self._store.records(study), signature)
 
 
-def note(record: Record) -> str:
-    """All that is worth knowing of a trial, in Markdown."""
+def _verdict(result: Mapping[str, Any]) -> str:
+    return f"{result['verdict']['sentence']}\n\nWinner: trial {result['best']['trial']}."
+
+
+def _verdicts(result: Mapping[str, Any]) -> str:
+    """Of a study over several families."""
+    told = [f"**{one['family']}**: {one['own']['verdict']['sentence']}" for one in result["families"]]
+    return "\n\n".join([*told, f"Best for all: trial {result['best']['trial']}."])
+
+
+def note(record: Record, standing: Standing | None = None) -> str:
+    """All that is worth knowing of a trial, in Markdown; of several families with where it stands."""
     score = "no score"
-    if record.score:
+    if standing:
+        score = standing_words(standing)
+    elif record.score:
         score = f"{score_words(record.score)} on {record.score.tasks:,} validation tasks"
         score += f" after {record.rung:,} meta-steps"
     words = [f"{root}: {text}" for root, text in in_words(record.candidate).items()]
@@ -98,8 +118,13 @@ def note(record: Record) -> str:
     words += [_COSTS[name].format(cost) for name, cost in costs.items()]
     listed = "\n".join(f"- {text}" for text in words)
     parts = [f"**{score}** ({record.state}: {record.reason})", listed]
-    if record.weights:
-        number = str(record.number)
-        command = ["metanas", "export", record.study, "--trial", number, "-o", f"trial_{number}.metanas"]
-        parts.append(f"```sh\n{shlex.join(command)}\n```")
+    own = [place.record for place in standing.places] if standing else [record] if record.weights else []
+    if own:
+        exports = "\n".join(shlex.join(_export(one)) for one in own)
+        parts.append(f"```sh\n{exports}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def _export(record: Record) -> list[str]:
+    number = str(record.number)
+    return ["metanas", "export", record.study, "--trial", number, "-o", f"trial_{number}.metanas"]

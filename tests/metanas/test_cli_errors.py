@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from metanas.search import Search
+from metanas.search import Searching
 from metanas.testing.drawings import draw_class, draw_classes
 from metanas.testing.tables import COLUMNS, rows, write
 from search_spaces import Record
@@ -83,7 +83,7 @@ SEARCH = [
     (("sinusoid", "--study", "a\nb"), r"a study's name should be 1 to 512 printable characters"),
     (("sinusoid", "--study", "n" * 300), r"cannot write n+…: File name too long"),
     (("sinusoid", "--fast"), r"No such option:? '?--fast'?.* \(see metanas search --help\)"),
-    ((), r"Missing argument 'FAMILY'"),
+    ((), r"Missing argument 'FAMILY"),
     (("sinusoid", "--store", "nowhere/runs.db"), r"no folder nowhere for the store; make it first"),
     (("sinusoid", "--store", "mysql://localhost/x"), r"a store is not kept in 'mysql'"),
     (("sinusoid", "--store", "postgresql://localhost:1/x"), r"localhost:1/x"),
@@ -373,7 +373,7 @@ class TestOurFailure:
         def fail(*_: object) -> None:
             raise ZeroDivisionError("first line\nsecond line")
 
-        monkeypatch.setattr(Search, "run", fail)
+        monkeypatch.setattr(Searching, "run", fail)
 
     def test_is_one_line(self, metanas: Run) -> None:
         ran = metanas("search", "sinusoid", "--json")

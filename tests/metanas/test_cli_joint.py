@@ -14,6 +14,7 @@ import pytest
 
 import metanas as package
 from metanas import judging
+from metanas.cli.notes import Notes
 from metanas.evaluator import Evaluator
 from metanas.testing.tables import labelled, rows, write
 from storage import Store
@@ -61,11 +62,13 @@ SEVERAL = {
 
 @pytest.fixture(scope="module")
 def run(metanas_in: Run) -> Any:
-    """Runs a search on few tasks, without the baseline that takes most of the time."""
+    """Runs a search on few tasks, without the baselines that take most of the time."""
+    simple = judging.simple
 
     def quickly(folder: Path, *arguments: object) -> Any:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(judging, "hand_set", lambda *_: {})
+            patch.setattr(judging, "hand_set", lambda *_: [])
+            patch.setattr(judging, "simple", lambda evaluator: simple(evaluator)[:2])
             return metanas_in(folder, *arguments)
 
     return quickly
@@ -157,6 +160,18 @@ def test_whatever_shows_a_study_shows_one_of_several(both: tuple[Path, Any], met
         refused = metanas_in(folder, command, study)
         assert (refused.code, refused.out) == (2, "")
         assert f"metanas {command} {study}/sinusoid or {study}/harmonics" in refused.err
+
+
+def test_the_dashboard_has_a_note_of_where_each_trial_stands(both: tuple[Path, Any]) -> None:
+    folder, ran = both
+    with Store.open(f"{folder}/metanas.db") as store:
+        notes = Notes(store).notes("sinusoid-harmonics")
+    assert set(notes) == {None, 0, 1, 2}
+    sentence = ran.lines[-1]["families"][1]["own"]["verdict"]["sentence"]
+    assert f"**harmonics**: {sentence}" in notes[None].text
+    assert "worst on" in notes[0].text
+    assert "metanas export sinusoid-harmonics/harmonics --trial 0" in notes[0].text
+    assert notes[0].picture is None
 
 
 def test_it_repeats_bit_for_bit(both: tuple[Path, Any], run: Run, tmp_path: Path) -> None:
