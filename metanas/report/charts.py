@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from io import StringIO
+from typing import Any
 
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -29,6 +30,7 @@ _TASK = (420.0, 240.0)  # pixels of a task that is not images
 _EPISODE = (760.0, 640.0)
 _COUNTS = ("No", "One", "Two", "Three")
 _MOST = 3
+_CRISP = 2 * DPI  # of what is drawn in pixels
 
 
 def search_charts(records: Sequence[Record], summary: Summary) -> list[str]:
@@ -116,5 +118,6 @@ def _svg(wide: float, high: float, draw: Callable[[Figure], float | None]) -> st
         free = draw(figure) or 0.0
         cut = Bbox.from_bounds(0, 0, wide / DPI, (high - free) / DPI)
         canvas = FigureCanvasSVG(figure)
-        canvas.print_figure(text, format="svg", bbox_inches=cut, metadata={"Date": None, "Creator": None})
+        told: dict[str, Any] = {"metadata": {"Date": None, "Creator": None}}
+        canvas.print_figure(text, format="svg", dpi=_CRISP, bbox_inches=cut, **told)
     return text.getvalue()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from metanas.report.inputs import Array
 from metanas.report.lettering import METRICS, amount
 from metanas.report.scales import Scale
 from metanas.report.style import PALE, WINNER
-from metanas.report.trials import ring
+from metanas.report.trials import CROWD, ring
 from search_spaces import Signature
 
 _FEW = 8  # points, up to which each has its tick
@@ -43,7 +45,8 @@ def lines(panel: Axes, signature: Signature, shown: Sequence[Line], across: str)
     dear = [line for line in shown if not line.pale]
     scale = Scale.of(signature, [v for line in shown for v in line.values], _ends(dear))
     scale.set(panel)
-    for line in shown:
+    _pale(panel, scale, [line for line in shown if line.pale])
+    for line in dear:
         _line(panel, scale, line)
     counts = sorted({float(count) for line in dear for count in line.at})
     if len(counts) <= _FEW and not any(line.pale for line in shown):
@@ -54,11 +57,19 @@ def lines(panel: Axes, signature: Signature, shown: Sequence[Line], across: str)
     panel.set(xlabel=across, ylabel=METRICS[signature.metric])
 
 
+def _pale(panel: Axes, scale: Scale, shown: Sequence[Line]) -> None:
+    """Draws lines for comparison as one thing: there may be thousands."""
+    if not shown:
+        return
+    found = [np.column_stack([np.array(line.at, float), scale.clip(line.values)]) for line in shown]
+    style: dict[str, Any] = {"color": PALE, "alpha": 0.7, "zorder": 1, "rasterized": len(shown) > CROWD}
+    panel.add_collection(LineCollection(found, linewidths=1.0, **style))
+    points = np.concatenate(found)
+    panel.plot(points[:, 0], points[:, 1], ".", ms=4, **style)
+
+
 def _line(panel: Axes, scale: Scale, line: Line) -> None:
     at, values = np.array(line.at, float), scale.clip(line.values)
-    if line.pale:
-        panel.plot(at, values, color=PALE, lw=1.0, marker=".", ms=4, alpha=0.7, zorder=1)
-        return
     panel.plot(at, values, color=WINNER, lw=1.8, marker="o", ms=5, zorder=3)
     if len(line.ci95):
         low, high = (scale.clip(np.array(line.values) + sign * np.array(line.ci95)) for sign in (-1, 1))

@@ -21,6 +21,7 @@ _MARKERS = {"complete": "o", "pruned": "v", "running": "s", "failed": "D"}
 _OTHER = "other"
 _NAME = 130  # pixels that a rule's name may take
 _MANY = 150  # trials, from which on dots are smaller
+CROWD = 500  # trials, from which on they are pixels in a drawing too
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Trials:
                 edgecolors="white",
                 linewidths=0.6,
                 clip_on=False,
+                rasterized=len(records) > CROWD,
                 zorder=5,
             )
         for i, record in enumerate(records):

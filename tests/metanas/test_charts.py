@@ -71,7 +71,7 @@ def test_lines_show_their_points_intervals_and_ring() -> None:
     drawn = {len(found.get_xdata()): found.get_ydata() for found in panel.get_lines()}
     assert list(drawn[3]) == [0.5, 0.2, 0.1]
     assert list(drawn[1]) == [0.2], "the ring"
-    assert len(panel.collections[0].get_segments()) == 3
+    assert len(panel.collections[-1].get_segments()) == 3
     assert (panel.get_xlabel(), panel.get_ylabel()) == ("examples", "mean squared error")
 
 
