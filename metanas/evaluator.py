@@ -91,6 +91,7 @@ class Evaluator:
         device: Where.
         execution: How the engine runs, see :class:`Engine`.
         seed: Of the validation and test tasks.
+        trusted: Model spaces that candidates may name, see :mod:`search_spaces.named`.
         valid_tasks: Number of validation tasks.
         dtype: Precision.
     """
@@ -104,11 +105,13 @@ class Evaluator:
         *,
         execution: str = "auto",
         seed: int = 0,
+        trusted: tuple[str, ...] = (),
         valid_tasks: int = 300,
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.family, self.signature, self.setting, self.device = family, signature, setting, device
         self._execution, self._seed, self._dtype = execution, seed, dtype
+        self.trusted = trusted
         self._engines: OrderedDict[tuple[str, int], Engine] = OrderedDict()
         self._lock = threading.Lock()
         queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
@@ -175,7 +178,7 @@ class Evaluator:
         key = catalogue.shape_of(candidate).id, threading.get_ident()
         with self._lock:
             if key not in self._engines:
-                program = Program.of(catalogue.build(candidate, self.signature))
+                program = Program.of(catalogue.build(candidate, self.signature, self.trusted))
                 self._engines[key] = Engine(program, self.device, self._execution)
                 while len(self._engines) > _ENGINES:
                     self._engines.popitem(last=False)
@@ -283,7 +286,7 @@ class Evaluator:
 
     def _start(self, job: Job) -> Checkpoint:
         # the candidate's own: that of its shape's engine may start from another one's reals
-        program = Program.of(catalogue.build(job.candidate, self.signature))
+        program = Program.of(catalogue.build(job.candidate, self.signature, self.trusted))
         return Checkpoint.start(program, derive(job.seed, "init"), self.device, self._dtype)
 
     def _outer(self, candidate: Candidate) -> Outer:

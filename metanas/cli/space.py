@@ -7,7 +7,7 @@ import numpy as np
 
 from metanas.cli.options import HELP
 from metanas.cli.parts import COMMANDS
-from search_spaces import Signature, Space, catalogue
+from search_spaces import Signature, Space, catalogue, named
 
 _TASKS = {
     "regression": Signature("regression", (1,), 1, 5),
@@ -24,19 +24,28 @@ tasks_option = click.option(
     help="What the space is for: a space has only what suits the tasks.",
 )
 
+own_option = click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    help="As of metanas search: these alone, model spaces too (nni:module:Class).",
+)
+
 
 @COMMANDS["space"].command("describe", context_settings=HELP)
 @click.argument("name")
 @tasks_option
-def describe(name: str, tasks: str) -> None:
+@own_option
+def describe(name: str, tasks: str, architectures: tuple[str, ...]) -> None:
     """Every choice of space NAME, or of a .toml file, as a tree."""
-    click.echo(_space(name, tasks).describe())
+    click.echo(_space(name, tasks, architectures).describe())
 
 
 @COMMANDS["space"].command("check", context_settings=HELP)
 @click.argument("name")
 @tasks_option
-def check(name: str, tasks: str) -> None:
+@own_option
+def check(name: str, tasks: str, architectures: tuple[str, ...]) -> None:
     """Whether space NAME, or a .toml file, can be searched: draws candidates and builds them.
 
     \b
@@ -47,14 +56,15 @@ def check(name: str, tasks: str) -> None:
       [outer]
       learning_rate = { low = 1e-4, high = 1e-2 }
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
-    space, rng = _space(name, tasks), np.random.default_rng(0)
+    space, rng = _space(name, tasks, architectures), np.random.default_rng(0)
+    named.check(space, _TASKS[tasks], architectures)
     for _ in range(_BUILT):
         candidate = space.sample(rng)
-        catalogue.build(candidate, _TASKS[tasks])
+        catalogue.build(candidate, _TASKS[tasks], architectures)
         catalogue.settings(candidate, _TASKS[tasks])
     click.echo(f"{name} is fine: {space.describe().partition(chr(10))[0]}, of which {_BUILT} were built")
 
 
-def _space(name: str, tasks: str) -> Space:
+def _space(name: str, tasks: str, architectures: tuple[str, ...]) -> Space:
     augmentations = ("none", "rotations", "rotations+shifts") if tasks == "images" else ("none",)
-    return catalogue.space(name, _TASKS[tasks], augmentations=augmentations)
+    return catalogue.space(name, _TASKS[tasks], architectures=architectures, augmentations=augmentations)

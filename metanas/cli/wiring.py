@@ -22,7 +22,7 @@ from metanas.search import Listener, Moment, Search
 from metanas.seeds import derive
 from metanas.tasks import own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
-from search_spaces import Signature, Space, catalogue, plugins
+from search_spaces import Signature, Space, catalogue, named, plugins
 from search_spaces.errors import BudgetError, DataError, DeviceError
 from storage import Store, reconcile
 from storage.text import check_name
@@ -47,6 +47,7 @@ class Request:
     seed: int | None
     controller: str
     space: str
+    architecture: tuple[str, ...]
     ways: int | None
     shots: int | None
     queries: int | None
@@ -84,10 +85,12 @@ def open_search(
     keep_freed_memory()
     if request.execution not in EXECUTIONS:
         raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {request.execution!r}")
-    plugins.load(*CONTROLLERS, request.controller)
+    propose = plugins.load(*CONTROLLERS, request.controller)
     family = load_family(request.family, request.source)
     setting, signature = _setting(family, request)
-    _space(request, family, signature)
+    space = _space(request, family, signature)
+    named.check(space, signature, request.architecture)
+    propose.build(space, 0)  # what it needs may not be installed
     if len(signature.input_shape) == 1 and device.type == "cpu":
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
     store = Store.open(request.store)
@@ -140,10 +143,12 @@ def _search(
     known = {summary.name: summary.settings for summary in store.studies()}.get(name, {})
     # the user's seed, else that of the study if it is there already
     seed = int(known.get("seed", 0)) if request.seed is None else request.seed
-    shared = settings(family, signature, setting, space, rungs, seed)
+    code = named.code(request.architecture)
+    shared = settings(family, signature, setting, space, rungs, seed, code)
     if known:
         refuse_others(name, known, shared)
-    evaluator = _evaluator(family, signature, setting, device, request.execution, seed)
+    trusted = request.architecture
+    evaluator = _evaluator(family, signature, setting, device, request.execution, seed, trusted)
     store.save_study(name, shared)
     study = _optuna_study(store, name, signature, rungs)
     reconcile(store, study)
@@ -156,7 +161,13 @@ def _search(
 
 
 def _evaluator(
-    family: Family, signature: Signature, setting: Setting, device: torch.device, execution: str, seed: int
+    family: Family,
+    signature: Signature,
+    setting: Setting,
+    device: torch.device,
+    execution: str,
+    seed: int,
+    trusted: tuple[str, ...],
 ) -> Evaluator:
     return Evaluator(
         family,
@@ -165,6 +176,7 @@ def _evaluator(
         device,
         execution=execution,
         seed=seed,
+        trusted=trusted,
         valid_tasks=_VALID_TASKS[family.kind],
     )
 
@@ -237,6 +249,7 @@ def _space(request: Request, family: Family, signature: Signature) -> Space:
     return catalogue.space(
         request.space,
         signature,
+        architectures=request.architecture,
         train_ways=ways,
         examples=family.limits.examples,
         augmentations=augmentations,

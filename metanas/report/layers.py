@@ -26,7 +26,8 @@ def boxes(candidate: Candidate, signature: Signature) -> list[Box]:
     name = str(candidate["architecture"])
     chosen = {k: str(v) for k, v in candidate.part(f"architecture.{name}").items()}
     inner = {"mlp": _mlp, "conv": _conv}.get(name)
-    middle = inner(chosen) if inner else [Box(name, tuple(f"{k} {v}" for k, v in chosen.items()))]
+    other = Box(name.rpartition(":")[2], tuple(f"{k} {v}" for k, v in chosen.items()))
+    middle = inner(chosen) if inner else [other]
     return [Box("example", (shape,)), *middle, Box(str(candidate["rule"]), ("adapts here",))]
 
 

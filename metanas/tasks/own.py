@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,6 +14,7 @@ from torch import Tensor
 from metanas.tasks.family import Limits, Shots, Source, Split
 from search_spaces import Signature
 from search_spaces.errors import DataError, UnknownNameError
+from search_spaces.importing import this_folder_first
 from search_spaces.task import Episodes
 
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -42,7 +40,7 @@ def load(name: str, source: Source) -> Own:
     if source.test_path or source.splits or source.task or source.target:
         raise DataError(f"{name} makes its own tasks: leave columns, --test-data and --splits out")
     module, _, attribute = name.partition(":")
-    with _this_folder_first():
+    with this_folder_first():
         try:
             made = getattr(importlib.import_module(module), attribute)(
                 *([source.path] if source.path else [])
@@ -209,13 +207,3 @@ class Own:
 
     def _wrong(self, why: str) -> DataError:
         return DataError(f"family {self._spelt} {why}".replace("\n", " "))
-
-
-@contextmanager
-def _this_folder_first() -> Any:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
