@@ -151,7 +151,7 @@ def _with_steps(evaluator: Evaluator, candidate: Candidate, steps: int) -> Progr
     """The winner with another number of steps; None beyond those that it has learned step sizes for."""
     own = evaluator.engine(candidate).program
     changed = Candidate(dict(candidate) | {f"rule.{candidate['rule']}.steps": steps})
-    rule = catalogue.build(changed, evaluator.signature)
+    rule = catalogue.build(changed, evaluator.signature, evaluator.trusted)
     if steps > _own_steps(candidate):
         other = Program.of(rule)
         if (other.meta, other.buffers) != (own.meta, own.buffers):

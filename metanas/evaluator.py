@@ -125,6 +125,7 @@ class Evaluator:
         device: Where.
         execution: How the engine runs, see :class:`Engine`.
         seed: Of the validation and test tasks.
+        trusted: Model spaces that candidates may name, see :mod:`search_spaces.named`.
         valid_tasks: Number of validation tasks.
         dtype: Precision.
         precision: Of training examples, see :func:`trains_in_half`; ``float32`` is ``dtype``.
@@ -145,6 +146,7 @@ class Evaluator:
         *,
         execution: str = "auto",
         seed: int = 0,
+        trusted: tuple[str, ...] = (),
         valid_tasks: int = 300,
         dtype: torch.dtype = torch.float32,
         precision: str = "float32",
@@ -153,6 +155,7 @@ class Evaluator:
         self.family, self.signature, self.setting, self.device = family, signature, setting, device
         self._execution, self._seed, self._dtype = execution, seed, dtype
         self._half = trains_in_half(precision, device, signature.input_shape)
+        self.trusted = trusted
         self._engines: OrderedDict[tuple[str, int], Engine] = OrderedDict()
         self._lock = threading.Lock()
         queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
@@ -225,7 +228,7 @@ class Evaluator:
         key = catalogue.shape_of(candidate).id, threading.get_ident()
         with self._lock:
             if key not in self._engines:
-                self._engines[key] = self.engine_of(catalogue.build(candidate, self.signature))
+                self._engines[key] = self.engine_of(catalogue.build(candidate, self.signature, self.trusted))
                 while len(self._engines) > _ENGINES:
                     self._engines.popitem(last=False)
             self._engines.move_to_end(key)
@@ -352,7 +355,7 @@ class Evaluator:
 
     def _start(self, job: Job) -> Checkpoint:
         # the candidate's own: that of its shape's engine may start from another one's reals
-        program = Program.of(catalogue.build(job.candidate, self.signature))
+        program = Program.of(catalogue.build(job.candidate, self.signature, self.trusted))
         return Checkpoint.start(program, derive(job.seed, "init"), self.device, self._dtype)
 
     def _outer(self, candidate: Candidate) -> Outer:

@@ -25,7 +25,8 @@ def _part(candidate: Candidate, root: str) -> str:
         for key, value in settings.items()
         if key != "depth" or not widths
     ]
-    return f"{name} ({', '.join(words)})" if words else name
+    short = name.rpartition(":")[2]  # of a model space: its class
+    return f"{short} ({', '.join(words)})" if words else short
 
 
 def _value(value: Value) -> str:

@@ -16,6 +16,7 @@ from metanas.cli.wiring import (
     Plan,
     Request,
     begin,
+    check_space,
     checked,
     known_settings,
     load_family,
@@ -104,6 +105,8 @@ def _named(name: str, call: Callable[..., T], *arguments: Any) -> T:
 def _plans(parts: Mapping[str, _Part]) -> tuple[Shared, tuple[int, ...], bool]:
     """The space, the rungs, and whether it goes by time: as for images, where one of the families is such."""
     usual = {name: plan_of(part.request, part.family, part.signature) for name, part in parts.items()}
+    for name, part in parts.items():
+        check_space(usual[name].space, part.signature, part.request)
     shared = share({name: plan.space for name, plan in usual.items()})
     rungs = min(plan.rungs for plan in usual.values())
     return shared, rungs, any(plan.by_time for plan in usual.values())

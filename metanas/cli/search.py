@@ -61,6 +61,12 @@ _DEFAULT_BUDGET = "10m"
     show_default=True,
     help="What is proposed from; see metanas space list. Or a .toml file.",
 )
+@click.option(
+    "--architecture",
+    multiple=True,
+    help="One of metanas architecture list, or nni:module:Class, an NNI model space of yours; several may be "
+    "named. [default: all of the space]",
+)
 @click.option("--ways", type=int, help="Classes a task (classification). [default: 5]")
 @click.option(
     "--shots", type=int, help="Labelled examples, a class or a task. [default: 1 a class, 5 a task]"

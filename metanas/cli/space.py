@@ -9,7 +9,7 @@ import numpy as np
 
 from metanas.cli.options import HELP, json_option, print_json
 from metanas.cli.parts import COMMANDS
-from search_spaces import Signature, Space, catalogue
+from search_spaces import Signature, Space, catalogue, named
 
 _TASKS = {
     "regression": Signature("regression", (1,), 1, 5),
@@ -26,14 +26,22 @@ tasks_option = click.option(
     help="What the space is for: a space has only what suits the tasks.",
 )
 
+own_option = click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    help="As of metanas search: these alone, model spaces too (nni:module:Class).",
+)
+
 
 @COMMANDS["space"].command("describe", context_settings=HELP)
 @click.argument("name")
 @tasks_option
+@own_option
 @json_option
-def describe(name: str, tasks: str, as_json: bool) -> None:
+def describe(name: str, tasks: str, as_json: bool, architectures: tuple[str, ...]) -> None:
     """Every choice of space NAME, or of a .toml file, as a tree."""
-    space = _space(name, tasks)
+    space = _space(name, tasks, architectures)
     if as_json:
         print_json(json.loads(space.to_json()))
     else:
@@ -43,7 +51,8 @@ def describe(name: str, tasks: str, as_json: bool) -> None:
 @COMMANDS["space"].command("check", context_settings=HELP)
 @click.argument("name")
 @tasks_option
-def check(name: str, tasks: str) -> None:
+@own_option
+def check(name: str, tasks: str, architectures: tuple[str, ...]) -> None:
     """Whether space NAME, or a .toml file, can be searched: draws candidates and builds them.
 
     \b
@@ -54,14 +63,15 @@ def check(name: str, tasks: str) -> None:
       [outer]
       learning_rate = { low = 1e-4, high = 1e-2 }
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
-    space, rng = _space(name, tasks), np.random.default_rng(0)
+    space, rng = _space(name, tasks, architectures), np.random.default_rng(0)
+    named.check(space, _TASKS[tasks], architectures)
     for _ in range(_BUILT):
         candidate = space.sample(rng)
-        catalogue.build(candidate, _TASKS[tasks])
+        catalogue.build(candidate, _TASKS[tasks], architectures)
         catalogue.settings(candidate, _TASKS[tasks])
     click.echo(f"{name} is fine: {space.describe().partition(chr(10))[0]}, of which {_BUILT} were built")
 
 
-def _space(name: str, tasks: str) -> Space:
+def _space(name: str, tasks: str, architectures: tuple[str, ...]) -> Space:
     augmentations = ("none", "rotations", "rotations+shifts") if tasks == "images" else ("none",)
-    return catalogue.space(name, _TASKS[tasks], augmentations=augmentations)
+    return catalogue.space(name, _TASKS[tasks], architectures=architectures, augmentations=augmentations)

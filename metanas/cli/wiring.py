@@ -23,7 +23,7 @@ from metanas.seeds import derive
 from metanas.tasks import own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from metanas.tasks.mixed import Mixed
-from search_spaces import Signature, Space, catalogue, plugins
+from search_spaces import Signature, Space, catalogue, named, plugins
 from search_spaces.errors import BudgetError, DataError, DeviceError
 from storage import Store, reconcile
 from storage.text import check_name
@@ -49,6 +49,7 @@ class Request:
     seed: int | None
     controller: str
     space: str
+    architecture: tuple[str, ...]
     ways: int | None
     shots: int | None
     queries: int | None
@@ -109,7 +110,7 @@ def open_search(
     device = checked(request)
     family = _mix(mixed) if mixed else load_family(request.family, request.source)
     setting, signature = setting_of(family, request)
-    plan_of(request, family, signature)
+    check_space(plan_of(request, family, signature).space, signature, request)
     if len(signature.input_shape) == 1 and device.type == "cpu":
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
     store = Store.open(request.store)
@@ -133,6 +134,16 @@ def checked(request: Request) -> torch.device:
     trains_in_half(request.precision, device, ())  # refuses unknown ones
     plugins.load(*CONTROLLERS, request.controller)
     return device
+
+
+def check_space(space: Space, signature: Signature, request: Request) -> None:
+    """Checks that candidates of the space can be built, and that the controller can be.
+
+    Raises:
+        MetanasError: What is wrong with a model space of the user's, or is not installed.
+    """
+    named.check(space, signature, request.architecture)
+    plugins.load(*CONTROLLERS, request.controller).build(space, 0)
 
 
 def _mix(requests: Mapping[str, Request]) -> Family:
@@ -188,7 +199,8 @@ def begin(
     known = known_settings(store, name)
     # the user's seed, else that of the study if it is there already
     seed = int(known.get("seed", 0)) if request.seed is None else request.seed
-    shared = settings(family, signature, setting, plan.space, plan.rungs, seed)
+    code = named.code(request.architecture)
+    shared = settings(family, signature, setting, plan.space, plan.rungs, seed, code)
     if known:
         refuse_others(name, known, shared)
     evaluator = _evaluator(family, signature, setting, device, request, seed)
@@ -219,6 +231,7 @@ def _evaluator(
         execution=request.execution,
         precision=request.precision,
         seed=seed,
+        trusted=request.architecture,
         valid_tasks=_VALID_TASKS[family.kind],
         final_tasks=_FINAL_TASKS[family.kind],
     )
@@ -301,6 +314,7 @@ def plan_of(request: Request, family: Family, signature: Signature) -> Plan:
     space = catalogue.space(
         request.space,
         signature,
+        architectures=request.architecture,
         train_ways=(family.limits.ways or {}).get("train"),
         examples=family.limits.examples,
         augmentations=family.augmentations,

@@ -28,7 +28,8 @@ def boxes(candidate: Candidate, signature: Signature) -> list[Box]:
     name, rule = str(candidate["architecture"]), str(candidate["rule"])
     chosen = {k: str(v) for k, v in candidate.part(f"architecture.{name}").items()}
     inner = {"mlp": _mlp, "conv": _conv}.get(name)
-    middle = inner(chosen) if inner else [Box(name, tuple(f"{k} {v}" for k, v in chosen.items()))]
+    other = Box(name.rpartition(":")[2], tuple(f"{k} {v}" for k, v in chosen.items()))
+    middle = inner(chosen) if inner else [other]
     scope = candidate.get(f"rule.{rule}.scope")
     if scope in ("all", "body"):
         middle = [replace(box, adapts=True) for box in middle]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import sys
 import traceback
 from collections.abc import Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +16,7 @@ from torch import Tensor
 from metanas.tasks.family import Limits, Shots, Source, Split
 from search_spaces import Signature
 from search_spaces.errors import DataError, UnknownNameError
+from search_spaces.importing import this_folder_first
 from search_spaces.task import Episodes
 
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -43,7 +42,7 @@ def load(name: str, source: Source) -> Own:
     if source.test_path or source.splits or source.task or source.target:
         raise DataError(f"{name} makes its own tasks: leave columns, --test-data and --splits out")
     module, _, attribute = name.partition(":")
-    with _this_folder_first():
+    with this_folder_first():
         try:
             made = getattr(importlib.import_module(module), attribute)(
                 *([source.path] if source.path else [])
@@ -218,13 +217,3 @@ def _told(error: Exception) -> str:
     theirs = [frame for frame in frames if Path(frame.filename).parent == Path.cwd()]
     where = f" ({Path(theirs[-1].filename).name} line {theirs[-1].lineno})" if theirs else ""
     return f"{type(error).__name__}: {error}{where}"
-
-
-@contextmanager
-def _this_folder_first() -> Any:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
