@@ -131,7 +131,8 @@ class Learner:
 
     def _check_ways(self, targets: Reals | Classes) -> None:
         """A head that learned one row a class cannot do with more or fewer of them."""
-        if not isinstance(targets, Classes) or self.candidate.get("rule.gradient.head") != "rows":
+        heads = {self.candidate.get(f"rule.{rule}.head") for rule in ("gradient", "chain")}
+        if not isinstance(targets, Classes) or "rows" not in heads:
             return
         ways, wanted = len(targets.labels), self.signature.outputs
         if ways != wanted:
