@@ -28,7 +28,7 @@ _COMMANDS = {
     "study": ("metanas.cli.study", "Studies of a store."),
     "family": ("metanas.cli.parts", "Task families."),
     "architecture": ("metanas.cli.parts", "Architectures."),
-    "rule": ("metanas.cli.parts", "Learning rules."),
+    "rule": ("metanas.cli.rule", "Learning rules."),
     "controller": ("metanas.cli.parts", "Controllers."),
     "space": ("metanas.cli.space", "Search spaces."),
 }
