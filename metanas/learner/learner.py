@@ -73,6 +73,11 @@ class Learner:
         """Its architecture and its rule."""
         return self.manifest.candidate
 
+    @property
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Meta-parameters ``(P,)`` and the other tensors ``(B,)``."""
+        return self._meta, self._buffers
+
     def to(self, device: str) -> Learner:
         """The same learner on ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:n"``.
 

@@ -35,11 +35,13 @@ class Path(NamedTuple):
 
     Attributes:
         points: What it changes, by name: before the first step and after each.
-        gradients: Of the support loss, at every point but the last.
+        losses: ``()`` each, of the support, at every point but the last.
+        gradients: Of these.
         slow: The parameters that it leaves.
     """
 
     points: list[Named]
+    losses: list[Tensor]
     gradients: list[Named]
     slow: Named
 
@@ -164,16 +166,17 @@ class Descent(Rule):
             return task_loss(self.signature.kind, _read(params, seen), y, mask)
 
         through = self._through(progress)
-        points, gradients = [_nudged(fast, nudges, 0)], []
-        state = self.transform.start(own, points[0], key)
+        path = Path([_nudged(fast, nudges, 0)], [], [], slow)
+        state = self.transform.start(own, path.points[0], key)
         for step in range(self.steps):
-            now = points[-1]
+            now = path.points[-1]
             slopes, value = torch.func.grad_and_value(loss)(now)
-            gradients.append(slopes)
             passed = {name: through(slope) for name, slope in slopes.items()}
             move, state = self.transform.update(own, state, passed, Point(now, through(value), step))
-            points.append(_nudged({name: p - move[name] for name, p in now.items()}, nudges, step + 1))
-        return Path(points, gradients, slow)
+            path.losses.append(value)
+            path.gradients.append(slopes)
+            path.points.append(_nudged({name: p - move[name] for name, p in now.items()}, nudges, step + 1))
+        return path
 
     def _start(
         self, meta: Tensors, buffers: Tensors, x: Tensor, y: Tensor, mask: Tensor | None
