@@ -272,6 +272,14 @@ def _block(
     return as_dtype(drawn, dtype), keys
 
 
+def next_tasks(
+    engine: Engine, family: Family, outer: Outer, checkpoint: Checkpoint
+) -> tuple[Episodes, Tensor]:
+    """The tasks ``(tasks, …)`` and keys ``(tasks,)`` that a candidate's next meta-step is of."""
+    episodes, keys = next(_episodes(engine, family, outer, [checkpoint], checkpoint.meta.dtype))
+    return at(episodes, 0), keys[0]
+
+
 def as_dtype(episodes: Episodes, dtype: torch.dtype) -> Episodes:
     """Examples and targets in that precision; masks as they are."""
     cast = {k: v.to(dtype) if v.is_floating_point() else v for k, v in episodes.items()}  # type: ignore[attr-defined]

@@ -22,10 +22,14 @@ RULES = ("search_spaces.rules", "metanas.rules")
 
 Recipe = Callable[[Signature], tuple[list[str], list[str]]]
 
+# not in the default space, whose choices stay what they are, so that a search with a seed repeats: it has
+# the best known points of this rule as `gradient`; `gradient-methods` and --start have the rest
+_WIDER = ("chain",)
+
 
 def everything(signature: Signature) -> tuple[list[str], list[str]]:
-    """Every architecture with every rule that suits the tasks."""
-    return _suiting(ARCHITECTURES, signature), _suiting(RULES, signature)
+    """Every architecture with every rule that suits the tasks, but `chain`: it has a space of its own."""
+    return _suiting(ARCHITECTURES, signature), _usual(signature)
 
 
 def gradient_only(signature: Signature) -> tuple[list[str], list[str]]:
@@ -35,13 +39,19 @@ def gradient_only(signature: Signature) -> tuple[list[str], list[str]]:
 
 def closed_form_only(signature: Signature) -> tuple[list[str], list[str]]:
     """Every architecture, with every rule but gradient steps: nothing to tune at adapt time."""
-    return _suiting(ARCHITECTURES, signature), [r for r in _suiting(RULES, signature) if r != "gradient"]
+    return _suiting(ARCHITECTURES, signature), [r for r in _usual(signature) if r != "gradient"]
+
+
+def gradient_methods(signature: Signature) -> tuple[list[str], list[str]]:
+    """Every architecture, learning by steps that are composed: MAML's kin as named points of one space."""
+    return _suiting(ARCHITECTURES, signature), ["chain"]
 
 
 SPACES: dict[str, Recipe] = {
     "default": everything,
     "gradient": gradient_only,
     "closed-form": closed_form_only,
+    "gradient-methods": gradient_methods,
 }
 
 
@@ -137,6 +147,10 @@ def shape_of(candidate: Candidate) -> Candidate:
     return Candidate(values)
 
 
+def _usual(signature: Signature) -> list[str]:
+    return [name for name in _suiting(RULES, signature) if name not in _WIDER]
+
+
 def _suiting(kind: tuple[str, str], signature: Signature) -> list[str]:
     found = ((name, plugins.load(*kind, name)) for name in plugins.names(*kind))
     # a part of a third party that says nothing of what it suits is taken to suit anything
@@ -158,8 +172,20 @@ def _forbidden(choices: tuple[Choice, ...], signature: Signature) -> tuple[Forbi
     if head in flat:
         why = "a shared head that is not adapted gives every class the same score"
         found.append(Forbidden({head: ("shared",), scope: ("body",)}, why))
+    found += _of_rules(choices[1], signature)
     others = [v for v in ways.values if v != signature.outputs] if isinstance(ways, Categorical) else []
-    if head in flat and others:
-        why = "a head of one learned row a class cannot train on another number of classes"
-        found.append(Forbidden({head: ("rows",), "outer.ways": tuple(others)}, why))
+    for head in ("rule.gradient.head", "rule.chain.head"):
+        if head in flat and others:
+            why = "a head of one learned row a class cannot train on another number of classes"
+            found.append(Forbidden({head: ("rows",), "outer.ways": tuple(others)}, why))
     return tuple(found)
+
+
+def _of_rules(rules: Choice, signature: Signature) -> list[Forbidden]:
+    """What rules say of their own settings, where they say something: ``conflicts(signature)``."""
+    found = []
+    for name in rules.values if isinstance(rules, Categorical) else ():
+        module = plugins.load(*RULES, str(name))
+        for when, why in getattr(module, "conflicts", lambda signature: ())(signature):
+            found.append(Forbidden({f"rule.{name}.{key}": values for key, values in when.items()}, why))
+    return found

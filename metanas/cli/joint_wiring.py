@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import optuna
 import torch
 
+from metanas.cli import starting
 from metanas.cli.settings import joint_settings, refuse_others, study_name
 from metanas.cli.wiring import (
     CONTROLLERS,
@@ -124,7 +125,7 @@ def _joint(
         refuse_others(name, known, settings)
     families = {}
     for (family, part), space in zip(parts.items(), shared.own, strict=True):
-        plan, request = Plan(space, rungs, by_time), replace(part.request, seed=seed)
+        plan, request = Plan(space, rungs, by_time), replace(part.request, seed=seed, start=None)
         told = partial(_of_family, listen, family)
         own = study_name(name, family)
         families[family] = begin(request, part.family, own, part.setting, device, store, told, plan)
@@ -133,6 +134,7 @@ def _joint(
     store.save_study(name, settings)
     study = optuna_study(store, name, "rank", False, rungs)
     reconcile(store, study)
+    starting.enqueue(study, common.start, shared.space, _of_classes(parts), seed)
     tried = len(store.records(name))
     controller = plugins.load(*CONTROLLERS, common.controller)
     study.sampler = controller.build(shared.space, derive(seed, "controller", tried))
@@ -153,6 +155,12 @@ def _joint(
         by_time,
     )
     return found
+
+
+def _of_classes(parts: Mapping[str, _Part]) -> Signature:
+    """The signature that recipes are written for: of classes, where a family has them, for its head."""
+    found = [part.signature for part in parts.values()]
+    return next((signature for signature in found if signature.kind == "classification"), found[0])
 
 
 def _of_family(listen: Listener, family: str, moment: Moment) -> None:

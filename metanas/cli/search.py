@@ -67,6 +67,7 @@ _DEFAULT_BUDGET = "10m"
     help="One of metanas architecture list, or nni:module:Class, an NNI model space of yours; several may be "
     "named. [default: all of the space]",
 )
+@click.option("--start", help="Recipes to begin with, with commas between; see metanas rule recipes.")
 @click.option("--ways", type=int, help="Classes a task (classification). [default: 5]")
 @click.option(
     "--shots", type=int, help="Labelled examples, a class or a task. [default: 1 a class, 5 a task]"
@@ -140,6 +141,7 @@ def command(
       metanas search sinusoid harmonics table exam.csv --task school --target score
       metanas search study.toml
       metanas search sinusoid --trials 12 --seed 1 --controller random
+      metanas search sinusoid --space gradient-methods --start maml,meta-sgd
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     given = options | {"budget_text": budget_text, "trials": trials, "mix": mix}
     file = len(families) == 1 and families[0].endswith(".toml")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import click
 import numpy as np
@@ -11,20 +13,25 @@ from metanas.cli.options import HELP, json_option, print_json
 from metanas.cli.parts import COMMANDS
 from search_spaces import Signature, Space, catalogue, named
 
-_TASKS = {
+TASKS = {
     "regression": Signature("regression", (1,), 1, 5),
     "classification": Signature("classification", (8,), 5, 1),
     "images": Signature("classification", (1, 28, 28), 5, 1),
 }
 _BUILT = 100
 
-tasks_option = click.option(
-    "--tasks",
-    type=click.Choice(list(_TASKS)),
-    default="regression",
-    show_default=True,
-    help="What the space is for: a space has only what suits the tasks.",
-)
+
+def tasks_of(usual: str, default: str | None = None) -> Callable[..., Any]:
+    """The option ``--tasks``; ``usual`` says what is taken without it."""
+    return click.option(
+        "--tasks",
+        type=click.Choice(list(TASKS)),
+        default=default,
+        help=f"What it is for: there is only what suits the tasks. [default: {usual}]",
+    )
+
+
+tasks_option = tasks_of("regression", "regression")
 
 own_option = click.option(
     "--architecture",
@@ -64,14 +71,14 @@ def check(name: str, tasks: str, architectures: tuple[str, ...]) -> None:
       learning_rate = { low = 1e-4, high = 1e-2 }
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     space, rng = _space(name, tasks, architectures), np.random.default_rng(0)
-    named.check(space, _TASKS[tasks], architectures)
+    named.check(space, TASKS[tasks], architectures)
     for _ in range(_BUILT):
         candidate = space.sample(rng)
-        catalogue.build(candidate, _TASKS[tasks], architectures)
-        catalogue.settings(candidate, _TASKS[tasks])
+        catalogue.build(candidate, TASKS[tasks], architectures)
+        catalogue.settings(candidate, TASKS[tasks])
     click.echo(f"{name} is fine: {space.describe().partition(chr(10))[0]}, of which {_BUILT} were built")
 
 
 def _space(name: str, tasks: str, architectures: tuple[str, ...]) -> Space:
     augmentations = ("none", "rotations", "rotations+shifts") if tasks == "images" else ("none",)
-    return catalogue.space(name, _TASKS[tasks], architectures=architectures, augmentations=augmentations)
+    return catalogue.space(name, TASKS[tasks], architectures=architectures, augmentations=augmentations)

@@ -15,6 +15,7 @@ import optuna
 import torch
 
 from controllers.pruning import ladder, successive_halving
+from metanas.cli import starting
 from metanas.cli.settings import refuse_others, settings
 from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device, trains_in_half
 from metanas.evaluator import Evaluator, Setting
@@ -57,6 +58,7 @@ class Request:
     execution: str
     precision: str
     rung: int | None
+    start: str | None = None  # recipes, with commas between
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ def check_space(space: Space, signature: Signature, request: Request) -> None:
         MetanasError: What is wrong with a model space of the user's, or is not installed.
     """
     named.check(space, signature, request.architecture)
+    starting.check(request.start, space, signature)
     plugins.load(*CONTROLLERS, request.controller).build(space, 0)
 
 
@@ -207,6 +210,7 @@ def begin(
     store.save_study(name, shared)
     study = optuna_study(store, name, signature.metric, signature.higher_is_better, plan.rungs)
     reconcile(store, study)
+    starting.enqueue(study, request.start, plan.space, signature, seed)
     tried = len(store.records(name))
     controller = plugins.load(*CONTROLLERS, request.controller)
     study.sampler = controller.build(plan.space, derive(seed, "controller", tried))

@@ -16,7 +16,7 @@ from metanas.report.inputs import Summary
 from metanas.report.layers import boxes
 from metanas.report.lines import Line
 from metanas.words import in_words
-from search_spaces import Record, Score, catalogue, plugins
+from search_spaces import Candidate, Record, Score, catalogue, plugins
 
 _SHOWN = 8  # rows of the leaderboard that are seen at once
 _LONG = 120  # characters of a value, beyond which its end is left out
@@ -43,7 +43,6 @@ def page(study: Study, version: str) -> str:
 def _data(study: Study) -> dict[str, Any]:
     found, signature, candidate = facts(study), study.signature, candidate_of(study)
     winner, settings, summary = study.winner, study.settings, _summary(study)
-    rule = plugins.load(*catalogue.RULES, str(candidate["rule"]))
     return {
         "study": study.name,
         "family": settings["family"]["name"],
@@ -53,7 +52,7 @@ def _data(study: Study) -> dict[str, Any]:
         "words": in_words(candidate),
         "candidate": candidate,
         "boxes": boxes(candidate, signature),
-        "rule": {"summary": plugins.summary(rule), "formula": getattr(rule, "FORMULA", ())},
+        "rule": _rule(candidate),
         "scores": _bars([{"name": "ours", **found["test"]}, *found["baselines"]]),
         "leaders": [found["leaderboard"][:_SHOWN], found["leaderboard"][_SHOWN:]],
         "search": list(map(_image, search_charts(study.records, summary))),
@@ -118,6 +117,14 @@ def _summary(study: Study) -> Summary:
 def _image(svg: str) -> str:
     """An SVG as the source of an image: apart from the page, whatever names are in it."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _rule(candidate: Candidate) -> dict[str, Any]:
+    name = str(candidate["rule"])
+    module = plugins.load(*catalogue.RULES, name)
+    # a rule of many settings says what it is at these
+    formula = module.formula(candidate.part(f"rule.{name}")) if hasattr(module, "formula") else None
+    return {"summary": plugins.summary(module), "formula": formula or getattr(module, "FORMULA", ())}
 
 
 def _bars(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
