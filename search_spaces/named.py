@@ -57,7 +57,7 @@ def architecture(name: str, trusted: Collection[str] = ()) -> Any:
         )
     if name not in trusted:
         raise RuleError(
-            f"the network is {name}, code that is not metanas's and not yet run: if you trust it, "
+            f"the network is {name}, of a module that is not metanas's: if you trust it, "
             f"say --architecture {name}, or in Python architectures=[{name!r}]"
         )
     from search_spaces.nni import models  # loads torch and NNI
