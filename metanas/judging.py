@@ -25,6 +25,7 @@ from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
 
 TEST_TASKS = 1000
+LEFT_OUT = "baseline left out"  # what the store's log calls it
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     left_out = [*missing, *agreed.left_out]
     rivals = _rivals(search, agreed, test, budget, left_out)
     for why in left_out:
-        search.memory.log(search.name, "baseline left out", why)
+        search.memory.log(search.name, LEFT_OUT, why)
     search.tell(f"scoring on {count:,} fresh test tasks")
     start = time.monotonic()
     ours = evaluator.task_scores(candidate, winner.checkpoint, test).double().cpu().numpy()

@@ -81,15 +81,14 @@ class Notes:
         for record in self._store.records(study):
             if record.state == "running":
                 continue
-            if several:  # each family's own study has the pictures
-                yield record.number, Note(note(record, standings.get(record.number)))
-                continue
             key = str(uuid5(NAMESPACE_URL, f"metanas:{self._store.shown}:{study}:{record.number}"))
             self._pictured[key] = study, record.number
-            yield record.number, Note(note(record), Picture(key, f"trial {record.number}.png"))
+            text = note(record, standings.get(record.number))
+            yield record.number, Note(text, Picture(key, f"trial {record.number}.png"))
 
     def _draw(self, study: str, number: int) -> bytes:
-        signature = Signature.from_dict(self._store.settings(study)["signature"])
+        known = self._store.settings(study).get("signature")  # a study over several families has none
+        signature = Signature.from_dict(known) if known else None
         return trial_png(self._store.record(study, number), self._store.records(study), signature)
 
 

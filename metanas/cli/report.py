@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.settings import refuse_several
 from metanas.cli.wiring import check_writable, output_path, quiet_optuna
 from metanas.dependence import BY_SHOTS, BY_STEPS
+from metanas.judging import LEFT_OUT
 from metanas.learner.atomic import replacing
 from metanas.report.facts import Study, facts
 from metanas.report.page import page
 from metanas.saving import TASKS
 from search_spaces.errors import StoreError
-from storage import Store
+from storage import Event, Store
 
 
 @click.command(context_settings=HELP)
@@ -54,7 +56,19 @@ def _read(memory: Store, name: str) -> Study:
         raise StoreError(
             f"study {name!r} has no verdict yet: no run has ended; metanas search {family} … --study goes on"
         )
-    told = {event.what: event.why for event in memory.events(name)}  # the last of each
+    events = memory.events(name)
+    told = {event.what: event.why for event in events}  # the last of each
     tasks: dict[str, Any] = json.loads(memory.get(told[TASKS])) if TASKS in told else {}
     shots, steps = (json.loads(told.get(what, "[]")) for what in (BY_SHOTS, BY_STEPS))
-    return Study(name, settings, memory.records(name), results, shots, steps, tasks)
+    return Study(name, settings, memory.records(name), results, shots, steps, tasks, _left_out(events))
+
+
+def _left_out(events: Sequence[Event]) -> list[str]:
+    """What the last run could not compare with: it says so before it scores its winner in other ways."""
+    last, now = list[str](), list[str]()
+    for event in events:
+        if event.what == LEFT_OUT:
+            now.append(event.why)
+        elif event.what == BY_SHOTS:
+            last, now = now, []
+    return last

@@ -26,6 +26,7 @@ class Study:
         by_shots: Of the last winner on test tasks: labelled examples, score, half of its 95 % interval.
         by_steps: The same for steps of adapting, where its rule takes steps.
         tasks: ``caption`` and ``charts`` (SVG) of tasks that the last winner adapted to.
+        left_out: Baselines that the last run could not compare with, and why, a line each.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Study:
     by_shots: Sequence[Sequence[float]] = ()
     by_steps: Sequence[Sequence[float]] = ()
     tasks: Mapping[str, Any] = field(default_factory=dict)
+    left_out: Sequence[str] = ()
 
     @property
     def signature(self) -> Signature:
@@ -56,6 +58,7 @@ def facts(study: Study) -> dict[str, Any]:
     return {
         **study.results[-1],
         **{key: [_point(name, *point) for point in rows] for key, (name, rows) in points.items()},
+        "left_out": list(study.left_out),
         "learning_curve": [{"meta_steps": s, "value": v} for s, v in learning_curve(study)],
         "importance": {n: share for n, share in list(matters.items())[:_CHOICES] if share >= _LEAST},
         "leaderboard": leaderboard(study.records, signature),

@@ -22,9 +22,13 @@ class Box:
     adapts: bool = False
 
 
-def boxes(candidate: Candidate, signature: Signature) -> list[Box]:
-    """From an example to a prediction; an architecture that is not ours is one box."""
-    shape = " × ".join(map(str, signature.input_shape))
+def boxes(candidate: Candidate, signature: Signature | None) -> list[Box]:
+    """From an example to a prediction; an architecture that is not ours is one box.
+
+    Args:
+        candidate: The winner.
+        signature: Of the tasks; None: of several kinds.
+    """
     name, rule = str(candidate["architecture"]), str(candidate["rule"])
     chosen = {k: str(v) for k, v in candidate.part(f"architecture.{name}").items()}
     inner = {"mlp": _mlp, "conv": _conv}.get(name)
@@ -33,17 +37,23 @@ def boxes(candidate: Candidate, signature: Signature) -> list[Box]:
     scope = candidate.get(f"rule.{rule}.scope")
     if scope in ("all", "body"):
         middle = [replace(box, adapts=True) for box in middle]
-    return [Box("example", (_numbers(shape),)), *middle, _head(rule, signature, scope != "body")]
+    return [_example(signature), *middle, _head(rule, signature, scope != "body")]
 
 
-def _head(rule: str, signature: Signature, adapts: bool) -> Box:
+def _example(signature: Signature | None) -> Box:
+    if signature is None:
+        return Box("example")
+    shape = " × ".join(map(str, signature.input_shape))
+    words = {"1": "1 number"}.get(shape, shape if "×" in shape else f"{shape} numbers")
+    return Box("example", (words,))
+
+
+def _head(rule: str, signature: Signature | None, adapts: bool) -> Box:
+    if signature is None:
+        return Box(rule, adapts=adapts)
     classes = signature.kind == "classification"
     outputs = f"{signature.outputs} {'classes' if classes else 'target'}"
     return Box(rule, (outputs if classes or signature.outputs == 1 else f"{outputs}s",), adapts)
-
-
-def _numbers(shape: str) -> str:
-    return {"1": "1 number"}.get(shape, shape if "×" in shape else f"{shape} numbers")
 
 
 def _mlp(chosen: dict[str, str]) -> list[Box]:

@@ -22,13 +22,14 @@ _EDGE, _BOXES, _HIGH = 20, 92, 104  # pixels: left free, where boxes begin, how 
 _MOST, _ROWS, _TINY = 7, 6, 7.5  # boxes, their rows, points of their letters
 
 
-def trial_png(record: Record, records: Sequence[Record], signature: Signature) -> bytes:
+def trial_png(record: Record, records: Sequence[Record], signature: Signature | None) -> bytes:
     """The picture as the bytes of a PNG file.
 
     Args:
         record: The trial.
         records: All of its study.
-        signature: Of the tasks.
+        signature: Of the tasks; None: of several families, over which scores are positions from 0, the
+            best on each, to 1.
     """
     data = BytesIO()
     with styled():
@@ -41,13 +42,21 @@ def trial_png(record: Record, records: Sequence[Record], signature: Signature) -
 
 
 def _words(figure: Figure, record: Record) -> None:
-    score = score_in_words(record.score) if record.score else "no score"
+    score = _score(record)
     title = f"Trial {record.number}: {score}"
     words = "; ".join(in_words(record.candidate).values())
     room = SIZE[0] - 2 * _EDGE
     write(figure, _EDGE, 14, fitted(title, room, LARGE, "bold"), size=LARGE, weight="bold")
     below = wrapped(f"{record.state}, {record.reason}. {words}", room, 2, SMALL)
     write(figure, _EDGE, 42, below, size=SMALL, color=QUIET)
+
+
+def _score(record: Record) -> str:
+    if record.score is None:
+        return "no score"
+    if record.score.metric == "rank":
+        return f"mean position {record.score.value:.2f} of 0 to 1"
+    return score_in_words(record.score)
 
 
 def _network(figure: Figure, found: list[Box]) -> None:
@@ -69,11 +78,15 @@ def _network(figure: Figure, found: list[Box]) -> None:
             panel.text(left + wide + 9, _HIGH / 2, "→", ha="center", va="center", color=INK)
 
 
-def _curves(figure: Figure, record: Record, records: Sequence[Record], signature: Signature) -> None:
+def _curves(figure: Figure, record: Record, records: Sequence[Record], signature: Signature | None) -> None:
     panel = axes(figure, "curve", 96, _BOXES + _HIGH + 28, SIZE[0] - 96 - _EDGE, 212)
     if not record.valid_curve:
         panel.set_axis_off()
         empty(panel, "it has no score")
+        return
+    if signature is None:
+        panel.plot(*_columns(record), color=WINNER, lw=1.8, marker="o", ms=5)
+        panel.set(xlabel="meta-steps", ylabel="mean position, 0 is best", ylim=(-0.03, 1.03))
         return
     others = [other for other in records if other.number != record.number and other.valid_curve]
     pale = [Line(*_columns(other), pale=True) for other in others]

@@ -91,7 +91,8 @@ def test_scores_that_are_no_numbers_are_no_fault() -> None:
     ],
     ids=["complete", "pruned", "failed", "strange"],
 )
-def test_every_trial_has_a_picture(shown: Record) -> None:
-    image = Image.open(io.BytesIO(trial_png(shown, [record(7, ((100, 3.0),)), shown], CURVES)))
+@pytest.mark.parametrize("signature", [CURVES, None], ids=["a family", "several"])
+def test_every_trial_has_a_picture(shown: Record, signature: Signature | None) -> None:
+    image = Image.open(io.BytesIO(trial_png(shown, [record(7, ((100, 3.0),)), shown], signature)))
     assert image.size == SIZE
     assert len(image.convert("L").getcolors() or []) > 20, "something is drawn"

@@ -165,13 +165,17 @@ def test_whatever_shows_a_study_shows_one_of_several(both: tuple[Path, Any], met
 def test_the_dashboard_has_a_note_of_where_each_trial_stands(both: tuple[Path, Any]) -> None:
     folder, ran = both
     with Store.open(f"{folder}/metanas.db") as store:
-        notes = Notes(store).notes("sinusoid-harmonics")
+        dashboard = Notes(store)
+        notes = dashboard.notes("sinusoid-harmonics")
+        pictures = [note.picture for number, note in notes.items() if number is not None]
+        drawn = [dashboard.open_reader(picture.artifact_id).read() for picture in pictures if picture]
     assert set(notes) == {None, 0, 1, 2}
     sentence = ran.lines[-1]["families"][1]["own"]["verdict"]["sentence"]
     assert f"**harmonics**: {sentence}" in notes[None].text
     assert "worst on" in notes[0].text
     assert "metanas export sinusoid-harmonics/harmonics --trial 0" in notes[0].text
-    assert notes[0].picture is None
+    assert len(drawn) == 3
+    assert all(png.startswith(b"\x89PNG") for png in drawn)
 
 
 def test_it_repeats_bit_for_bit(both: tuple[Path, Any], run: Run, tmp_path: Path) -> None:

@@ -93,6 +93,19 @@ def test_its_figures_are_those_of_json(metanas: Run, report: Path, searched: Any
         assert heading in text
 
 
+def test_what_the_last_run_could_not_compare_with_is_said(metanas: Run, folder: Path) -> None:
+    with Store.open(str(folder / "metanas.db")) as store:
+        for why in ("baseline A is left out: it is slow", "baseline B is left out: it is slow"):
+            store.log("sinusoid", "baseline left out", why)
+            store.log("sinusoid", "score by shots", "[]")
+    found = metanas("report", "sinusoid", "--json", "-o", "page.html").json
+    assert found["left_out"] == ["baseline B is left out: it is slow"]
+    assert found["by_shots"] == []
+    text = " ".join(read(folder / "page.html").text)
+    assert "baseline B is left out" in text
+    assert "baseline A" not in text
+
+
 def test_json_alone_writes_no_page(metanas: Run, folder: Path) -> None:
     assert metanas("report", "sinusoid", "--json").code == 0
     assert not (folder / "sinusoid.html").exists()
