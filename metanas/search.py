@@ -264,7 +264,8 @@ class Searching(Generic[E]):
         if math.isinf(left):
             return size
         if begun == 0:  # whatever the budget, so that there is something to hand back
-            return min(size, _FEWEST) if left < _SHORT else _FIRST_BATCH if budget.trials is None else size
+            short = left < _SHORT * self.evaluator.parts
+            return min(size, _FEWEST) if short else _FIRST_BATCH if budget.trials is None else size
         return min(size, int(left * begun / seconds)) if seconds > 0 else size
 
     def _climb(self, lives: list[LiveTrial], budget: Budget) -> None:
