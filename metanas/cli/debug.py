@@ -19,8 +19,8 @@ from metanas.learner import load
 from metanas.learner.atomic import replacing
 from metanas.learner.weights import unpack
 from metanas.report.gradients import png
-from metanas.search import best_of
 from metanas.seeds import derive
+from metanas.standings import best_of
 from metanas.tasks.family import Family, Source
 from metanas.training import Checkpoint
 from metanas.words import in_words
