@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import optuna
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial, TrialState
 
-from controllers.interface import CandidateSampler, candidates_of
+from controllers.interface import CandidateSampler, candidates_of, fitness
 from controllers.start import spread
 from search_spaces import Candidate, Space, crossover, mutate
 from search_spaces.errors import SpaceError
@@ -54,7 +52,8 @@ class Evolution(CandidateSampler):
         found = [(trial, self.candidate(trial)) for trial in trials]
         tried = {candidate.id for candidate in self._proposed.values()}
         tried |= {candidate.id for _, candidate in found if candidate is not None}
-        members = [_Member(_fitness(t, study), c) for t, c in found if c is not None and _is_scored(t)]
+        scored = [(fitness(trial, study), candidate) for trial, candidate in found]
+        members = [_Member(fit, c) for fit, c in scored if fit is not None and c is not None]
         if len(members) < _SAMPLE:
             return spread(self.space, candidates_of(study, self.space), self.rng)
         children = (self._child(members[-self.population :]) for _ in range(_TRIES))
@@ -77,18 +76,3 @@ class Evolution(CandidateSampler):
     def _parent(self, population: list[_Member]) -> Candidate:
         drawn = self.rng.choice(len(population), size=_SAMPLE, replace=False)
         return max((population[int(i)] for i in drawn), key=lambda member: member.fitness).candidate
-
-
-def _is_scored(trial: FrozenTrial) -> bool:
-    if trial.state not in (TrialState.COMPLETE, TrialState.PRUNED):
-        return False
-    return bool(trial.intermediate_values) or trial.value is not None
-
-
-def _fitness(trial: FrozenTrial, study: optuna.Study) -> tuple[int, float]:
-    """The rung that it got to, 0 in a study without rungs, and its score there: more is better."""
-    rung = max(trial.intermediate_values, default=0)
-    value = trial.intermediate_values.get(rung, trial.value)
-    if value is None or not math.isfinite(value):
-        return rung, -math.inf
-    return rung, value if study.direction == optuna.study.StudyDirection.MAXIMIZE else -value

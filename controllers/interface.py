@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -107,3 +108,19 @@ def candidate_of(trial: FrozenTrial, space: Space) -> Candidate | None:
     except (KeyError, SpaceError):
         return None
     return candidate
+
+
+def fitness(trial: FrozenTrial, study: optuna.Study) -> tuple[int, float] | None:
+    """The rung that a trial got to, 0 in a study without rungs, and its score there: more is better.
+
+    Returns:
+        None if it was not scored: it runs, failed or was refused.
+    """
+    ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    if not ended or not (trial.intermediate_values or trial.value is not None):
+        return None
+    rung = max(trial.intermediate_values, default=0)
+    value = trial.intermediate_values.get(rung, trial.value)
+    if value is None or not math.isfinite(value):
+        return rung, -math.inf
+    return rung, value if study.direction == optuna.study.StudyDirection.MAXIMIZE else -value

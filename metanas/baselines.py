@@ -1,8 +1,9 @@
-"""What a user would have done without us: simple methods a task, and hand-set meta-learners."""
+"""What a user would have done without us: simple methods, tuned on the validation tasks."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,19 +12,16 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from metanas import per_task, pooled
+from metanas import foundation, per_task, pooled
 from metanas.engine.program import at, count
-from metanas.evaluator import Evaluator, Job
-from metanas.legs import in_legs
+from metanas.evaluator import Evaluator
 from metanas.scoring import by_cluster
-from metanas.seeds import derive
-from metanas.tasks.family import Family, Limits
 from metanas.verdict import Rival
-from search_spaces import Candidate, Signature
-from search_spaces.errors import EvaluationError
+from search_spaces import Signature
 from search_spaces.task import Episodes
 
-_TUNING_TASKS = 100  # validation tasks that settings are chosen on
+TUNING_TASKS = 100  # validation tasks that settings are chosen on
+_FEW, _LONG = 8, 0.1  # tasks that tell how slow a method is; seconds, from which on it is
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Simple:
 
 def simple(evaluator: Evaluator) -> list[Simple]:
     """The simple methods that suit the tasks: of each task alone and, for tables, of all rows at once."""
-    signature, seen = evaluator.signature, evaluator.tasks(_TUNING_TASKS, "train")["support_y"]
+    signature, seen = evaluator.signature, evaluator.tasks(TUNING_TASKS, "train")["support_y"]
     usual = per_task.usual(signature, seen.double().mean((0, 1)).cpu().numpy())
     if not pooled.suits(signature, evaluator.valid, evaluator.family):
         return [Simple(*m) for m in usual]
@@ -54,130 +52,86 @@ def simple(evaluator: Evaluator) -> list[Simple]:
     return [*(Simple(*m) for m in (*usual, *per_task.of_rows(signature))), *together]
 
 
-def run_simple(evaluator: Evaluator, method: Simple, test: Episodes) -> Rival:
-    """Tunes a method on a part of the validation tasks, then runs it on all of them and on the test tasks."""
-    sign = 1 if evaluator.signature.higher_is_better else -1
-    few = at(evaluator.valid, slice(0, _TUNING_TASKS))
-
-    def scores(setting: Any, episodes: Episodes) -> np.ndarray:
-        return _scores(evaluator.signature, method, setting, episodes)
-
-    several = len(method.settings) > 1
-    best = max(method.settings, key=lambda s: sign * scores(s, few).mean() if several else 0.0)
-    return Rival(method.name, float(scores(best, evaluator.valid).mean()), scores(best, test))
+def installed(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
+    """Methods for tables that need an extra, and what is said of those that cannot be run."""
+    if not pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
+        return [], []
+    methods, why = foundation.tabpfn(evaluator.signature)
+    return [Simple(*m) for m in methods], [why] if why else []
 
 
-def pace(evaluator: Evaluator, method: Simple, tasks: Episodes) -> float:
-    """Seconds that a method takes for one task."""
-    start = time.monotonic()
-    _scores(evaluator.signature, method, method.settings[0], tasks)
-    return (time.monotonic() - start) / count(tasks)
-
-
-def hand_set(signature: Signature, family: Family) -> dict[str, Candidate]:
-    """Meta-learners with the settings of their papers, as somebody who searches nothing would take them.
-
-    Where the family has fewer classes or examples than a paper's training tasks, they take what there is.
+def run_simple(
+    signature: Signature, method: Simple, valid: Episodes, test: Episodes, rounds: int | None = None
+) -> Rival:
+    """Tunes a method on a part of the validation tasks, then runs it on all of them and on the test tasks.
 
     Args:
-        signature: Of the tasks that are scored.
-        family: Whose they are.
-
-    References:
-        Finn, Abbeel, Levine, *MAML*, 2017, https://arxiv.org/abs/1703.03400
-        Snell, Swersky, Zemel, *Prototypical Networks*, 2017, https://arxiv.org/abs/1703.05175
+        signature: Of the tasks.
+        method: To run.
+        valid: Validation tasks.
+        test: Test tasks.
+        rounds: Of methods that are slow, how many episodes of each task (or group) it is run on; None: all.
     """
-    # both papers count turned characters as classes of their own
-    turned = {"outer.augmentation": "rotations" if "rotations" in family.augmentations else "none"}
-    if signature.kind == "regression":
-        return {"MAML": Candidate(_network(signature, "none", 40) | _maml(signature, family.limits) | turned)}
-    return {
-        "MAML": Candidate(_network(signature, "support", 32) | _maml(signature, family.limits) | turned),
-        "Prototypical networks": Candidate(
-            _network(signature, "running", 64) | _prototypes(signature, family.limits) | turned
-        ),
-    }
+    if rounds is not None:
+        valid, test = (at(episodes, slice(0, first(episodes, rounds))) for episodes in (valid, test))
+    ready = _prepared(method, valid)
+    few, those = ready[:TUNING_TASKS], at(valid, slice(0, TUNING_TASKS))
+    sign = 1 if signature.higher_is_better else -1
+
+    def tuned(setting: Any) -> float:
+        return float(sign * _scores(signature, method, setting, few, those).mean())
+
+    best = max(method.settings, key=tuned) if len(method.settings) > 1 else method.settings[0]
+
+    def on(episodes: Episodes) -> np.ndarray:
+        return _scores(signature, method, best, _prepared(method, episodes), episodes)
+
+    here = _scores(signature, method, best, ready, valid)
+    return Rival(method.name, float(here.mean()), on(test), on)
 
 
-def run_hand_set(
-    evaluator: Evaluator,
-    name: str,
-    candidate: Candidate,
-    test: Episodes,
-    steps: int,
-    left: Callable[[], float],
-    seed: int,
-) -> Rival:
-    """Meta-trains a hand-set candidate with a budget of its own; the best of its legs by validation.
-
-    Raises:
-        EvaluationError: Where it could not be scored at all; says why.
-    """
-    sign = 1 if evaluator.signature.higher_is_better else -1
-    outcomes = [leg.outcome for leg in in_legs(evaluator, Job(candidate, derive(seed, name)), steps, left)]
-    scored = [o for o in outcomes if o.score is not None and o.checkpoint is not None]
-    if not scored:
-        reason = f"{outcomes[-1].ended}: {outcomes[-1].reason}" if outcomes else "no time was left for it"
-        raise EvaluationError(f"baseline {name} could not be scored ({reason})")
-    best = max(scored, key=lambda o: sign * o.score.value)  # type: ignore[union-attr]
-    assert best.score is not None
-    assert best.checkpoint is not None
-    return Rival(
-        name, best.score.value, evaluator.task_scores(candidate, best.checkpoint, test).double().cpu().numpy()
-    )
+def first(episodes: Episodes, rounds: int) -> int | None:
+    """How many episodes there are until each task (or group) has come so often; None where all are others."""
+    if "cluster" not in episodes:
+        return None
+    seen: Counter[int] = Counter()
+    many = len(episodes["cluster"].unique())
+    for taken, cluster in enumerate(episodes["cluster"].tolist(), 1):
+        seen[cluster] += 1
+        if len(seen) == many and min(seen.values()) >= rounds:
+            return taken
+    return count(episodes)
 
 
-def _network(signature: Signature, norm: str, width: int) -> dict[str, Any]:
-    if len(signature.input_shape) == 3:
-        conv = {
-            "depth": 4,
-            "width": width,
-            "kernel": 3,
-            "activation": "relu",
-            "norm": norm,
-            "residual": False,
-        }
-        settings = {f"architecture.conv.{name}": value for name, value in conv.items()}
-        return {"architecture": "conv", "architecture.conv.downsample": "pool"} | settings
-    mlp = {"depth": 2, "width_1": width, "width_2": width, "activation": "relu", "norm": norm}
-    return {"architecture": "mlp"} | {f"architecture.mlp.{name}": value for name, value in mlp.items()}
+def pace(signature: Signature, method: Simple, tasks: Episodes) -> float:
+    """Seconds that a method takes for one task; where it is slow, few of those given tell."""
+
+    def run(here: Episodes) -> None:
+        _scores(signature, method, method.settings[0], _prepared(method, here), here)
+
+    few = at(tasks, slice(0, _FEW))
+    taken = timed(lambda: run(few)) / count(few)
+    # the first time pays what comes but once
+    return taken if taken * count(few) > _LONG else timed(lambda: run(tasks)) / count(tasks)
 
 
-def _maml(signature: Signature, limits: Limits) -> dict[str, Any]:
-    regression = signature.kind == "regression"
-    steps = 5 if regression else 1
-    gradient: dict[str, Any] = {"steps": steps, "order": 2, "step_size": "fixed", "scope": "all"}
-    rule: dict[str, Any] = {f"rule.gradient.{name}": value for name, value in gradient.items()}
-    rule |= {"rule": "gradient", "rule.gradient.rate": 0.01 if regression else 0.4}
-    if regression:
-        return rule | _outer(tasks=25, queries=10, shots="double")
-    return (
-        rule
-        | {"rule.gradient.head": "rows"}
-        | _outer(ways=signature.outputs, classes=16 * signature.outputs, queries=_queries(signature, limits))
-    )
+def timed(run: Callable[[], object]) -> float:
+    """How long something takes, in seconds."""
+    start = time.monotonic()
+    run()
+    return time.monotonic() - start
 
 
-def _prototypes(signature: Signature, limits: Limits) -> dict[str, Any]:
-    rule = {"rule": "prototype", "rule.prototype.distance": "euclid"}
-    most, usual = (limits.ways or {}).get("train"), 4 * signature.outputs
-    ways = usual if most is None else min(usual, most)
-    return rule | _outer(ways=ways, classes=8 * signature.outputs, queries=_queries(signature, limits))
-
-
-def _queries(signature: Signature, limits: Limits) -> int:
-    return 5 if limits.examples is None else max(1, min(5, limits.examples - signature.shots))
-
-
-def _outer(shots: str = "same", **values: Any) -> dict[str, Any]:
-    fixed = {"learning_rate": 1e-3, "schedule": "constant", "weight_decay": 0.0, "shots": shots}
-    return {f"outer.{name}": value for name, value in (fixed | values).items()}
-
-
-def _scores(signature: Signature, method: Simple, setting: Any, episodes: Episodes) -> np.ndarray:
-    # tasks are tiny: threads within one cost more than they give
+def _prepared(method: Simple, episodes: Episodes) -> list[pooled.Arrays]:
     with threadpool_limits(1):
-        tasks = method.prepare(list(_tasks(episodes)))
+        return method.prepare(list(_tasks(episodes)))
+
+
+def _scores(
+    signature: Signature, method: Simple, setting: Any, tasks: list[pooled.Arrays], episodes: Episodes
+) -> np.ndarray:
+    """Of prepared tasks, which are those episodes: of each, or of each cluster of them."""
+    with threadpool_limits(1):  # tasks are tiny: threads within one cost more than they give
         found = [_score(signature, method, setting, task) for task in tasks]
     return by_cluster(torch.tensor(found, dtype=torch.float64), episodes).numpy()
 

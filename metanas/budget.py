@@ -12,7 +12,7 @@ from search_spaces.errors import BudgetError
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # when, as parts of the budget, each phase should be over; the rest is for scoring, pictures and files
-SEARCH, FINISH, BASELINES = 0.42, 0.82, 0.93
+SEARCH, FINISH, BASELINES = 0.38, 0.84, 0.93
 
 
 def parse(text: str) -> float:
@@ -52,6 +52,16 @@ class Budget:
         """A budget of its own, of that share of the time that is left; as many trials."""
         seconds = None if self.seconds is None else max(1.0, share * self.left())
         return Budget(seconds, self.trials, self.clock)
+
+    def rest(self, share: float) -> Budget:
+        """A budget of that share of the time that is left, of which the part for searching is spent."""
+        found = Budget(None, self.trials, self.clock)
+        if self.seconds is None:
+            return found
+        seconds = max(1.0, share * self.left()) / (1 - SEARCH)
+        found = Budget(seconds, self.trials, self.clock)
+        object.__setattr__(found, "started", found.started - SEARCH * seconds)
+        return found
 
     @property
     def spent(self) -> float:

@@ -8,23 +8,25 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from metanas.engine import Engine, Program
+from metanas.engine import Engine, Program, trains_in_half
 from metanas.engine.devices import clock, peak_memory
 from metanas.engine.lanes import lanes, side_by_side
 from metanas.engine.program import at
+from metanas.learner.weights import pack
 from metanas.scoring import by_cluster, is_transductive, summarise, task_scores
 from metanas.seeds import derive, generator
 from metanas.tasks.family import Family, Split
 from metanas.training import Checkpoint, Schedule, Trained, as_dtype, train
-from search_spaces import Candidate, Costs, Score, Signature, catalogue
+from search_spaces import Candidate, Costs, Record, Score, Signature, catalogue
 from search_spaces.errors import MetanasError, NoRoomError
 from search_spaces.outer import Outer
+from search_spaces.rules.interface import Rule
 from search_spaces.task import Episodes
 
 _ENGINES = 16  # shapes whose traced computations are kept
@@ -51,11 +53,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Job:
-    """A candidate to take further; without a checkpoint it starts from ``seed``."""
+    """A candidate to take further; without a checkpoint it starts from ``seed``.
+
+    In the ``final``, where little tells candidates apart, it is scored on more validation tasks.
+    """
 
     candidate: Candidate
     seed: int
     checkpoint: Checkpoint | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,34 @@ class Outcome:
     ms: float = 0.0
 
 
+class Keeps(Protocol):
+    """The part of a store that an evaluator needs."""
+
+    def put(self, data: bytes, kind: str) -> str: ...
+    def log(self, study: str, what: str, why: str = "", trial: int | None = None) -> None: ...
+
+
+class Evaluates(Protocol):
+    """What a search needs of whatever trains and scores its candidates; see :class:`Evaluator`."""
+
+    @property
+    def parts(self) -> int: ...
+    @property
+    def higher_is_better(self) -> bool: ...
+    @property
+    def lanes(self) -> int: ...
+    def evaluate(
+        self,
+        jobs: Sequence[Job],
+        until: int,
+        schedule: Schedule,
+        seconds: Callable[[], float],
+        *,
+        patient: bool = False,
+    ) -> Generator[tuple[int, Outcome], None, None]: ...
+    def ended(self, record: Record, best: Checkpoint | None, memory: Keeps) -> Record: ...
+
+
 class Evaluator:
     """Meta-trains and scores candidates of one family, all on the same validation tasks.
 
@@ -91,9 +125,17 @@ class Evaluator:
         device: Where.
         execution: How the engine runs, see :class:`Engine`.
         seed: Of the validation and test tasks.
+        trusted: Model spaces that candidates may name, see :mod:`search_spaces.named`.
         valid_tasks: Number of validation tasks.
         dtype: Precision.
+        precision: Of training examples, see :func:`trains_in_half`; ``float32`` is ``dtype``.
+        final_tasks: Number of validation tasks for who is in the finals; None: the same ones.
+
+    Attributes:
+        parts: Families that a candidate is trained on.
     """
+
+    parts = 1
 
     def __init__(
         self,
@@ -104,15 +146,26 @@ class Evaluator:
         *,
         execution: str = "auto",
         seed: int = 0,
+        trusted: tuple[str, ...] = (),
         valid_tasks: int = 300,
         dtype: torch.dtype = torch.float32,
+        precision: str = "float32",
+        final_tasks: int | None = None,
     ) -> None:
         self.family, self.signature, self.setting, self.device = family, signature, setting, device
         self._execution, self._seed, self._dtype = execution, seed, dtype
+        self._half = trains_in_half(precision, device, signature.input_shape)
+        self.trusted = trusted
         self._engines: OrderedDict[tuple[str, int], Engine] = OrderedDict()
         self._lock = threading.Lock()
         queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
         self.valid = self.tasks(valid_tasks, "valid", queries)
+        self._final = self.valid if final_tasks is None else self.tasks(final_tasks, "valid", queries)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of scores."""
+        return self.signature.higher_is_better
 
     @property
     def lanes(self) -> int:
@@ -175,21 +228,25 @@ class Evaluator:
         key = catalogue.shape_of(candidate).id, threading.get_ident()
         with self._lock:
             if key not in self._engines:
-                program = Program.of(catalogue.build(candidate, self.signature))
-                self._engines[key] = Engine(program, self.device, self._execution)
+                self._engines[key] = self.engine_of(catalogue.build(candidate, self.signature, self.trusted))
                 while len(self._engines) > _ENGINES:
                     self._engines.popitem(last=False)
             self._engines.move_to_end(key)
             return self._engines[key]
+
+    def engine_of(self, rule: Rule) -> Engine:
+        """An engine of its own for any rule, which need not be one of a space."""
+        return Engine(Program.of(rule, self._half), self.device, self._execution)
 
     def task_scores(self, candidate: Candidate, checkpoint: Checkpoint, episodes: Episodes) -> Tensor:
         """The metric of each task ``(T,)``, or of each cluster of them, with the averaged weights."""
         prediction = self.engine(candidate).predictions(checkpoint.average, checkpoint.buffers, episodes)
         return by_cluster(task_scores(self.signature, prediction, episodes), episodes)
 
-    def score(self, candidate: Candidate, checkpoint: Checkpoint) -> Score:
+    def score(self, candidate: Candidate, checkpoint: Checkpoint, final: bool = False) -> Score:
         """On the study's validation tasks."""
-        values = self.task_scores(candidate, checkpoint, self.valid).double().cpu().numpy()
+        tasks = self._final if final else self.valid
+        values = self.task_scores(candidate, checkpoint, tasks).double().cpu().numpy()
         return summarise(self.signature, values, "valid")
 
     def transductive(self, candidate: Candidate, checkpoint: Checkpoint) -> bool:
@@ -205,6 +262,19 @@ class Evaluator:
         times = sorted(self._latency(program, checkpoint, task) for _ in range(_LATENCY_RUNS))
         madds = counter.get_total_flops() // 2
         return Costs(seconds, peak_memory(self.device), program.meta.size, madds, times[len(times) // 2])
+
+    def ended(self, record: Record, best: Checkpoint | None, memory: Keeps) -> Record:
+        """A trial that has ended, with its best weights, which are put into the store, and its costs."""
+        if best is None:
+            return record
+        program = self.engine(record.candidate).program
+        weights = memory.put(pack(program, best.average, best.buffers), "weights")
+        try:
+            costs = self.costs(record.candidate, best, record.costs.seconds)
+        except Exception as error:  # whatever it is: a score without all its costs is better than none
+            memory.log(record.study, "costs not measured", repr(error), record.number)
+            costs = record.costs
+        return replace(record, weights=weights, costs=costs)
 
     def _latency(self, program: Program, checkpoint: Checkpoint, task: Episodes) -> float:
         start = clock(self.device)
@@ -244,6 +314,8 @@ class Evaluator:
         engine = self.engine(jobs[0].candidate)
         checkpoints = [job.checkpoint or self._start(job) for job in jobs]
         outers = [self._outer(job.candidate) for job in jobs]
+        if patient:  # by the clock, one large task at a time would leave all threads but one idle
+            outers = [replace(outer, tasks=max(outer.tasks, engine.lanes)) for outer in outers]
         done = self._train(engine, outers, checkpoints, until, schedule, seconds, patient)
         if not done.complete and not patient:
             reason = f"needs about {done.needs:.0f} s to meta-step {until}, may take {seconds:.0f} s"
@@ -273,7 +345,7 @@ class Evaluator:
                 outers = [replace(outer, tasks=outer.tasks // 2) for outer in outers]
 
     def _scored(self, job: Job, checkpoint: Checkpoint, ms: float) -> Outcome:
-        score = self.score(job.candidate, checkpoint)
+        score = self.score(job.candidate, checkpoint, job.final)
         if not math.isfinite(score.value):
             return Outcome(job, "diverged", f"no finite score at meta-step {checkpoint.step}", ms=ms)
         if not all(bool(part.isfinite().all()) for part in (checkpoint.average, checkpoint.buffers)):
@@ -283,7 +355,7 @@ class Evaluator:
 
     def _start(self, job: Job) -> Checkpoint:
         # the candidate's own: that of its shape's engine may start from another one's reals
-        program = Program.of(catalogue.build(job.candidate, self.signature))
+        program = Program.of(catalogue.build(job.candidate, self.signature, self.trusted))
         return Checkpoint.start(program, derive(job.seed, "init"), self.device, self._dtype)
 
     def _outer(self, candidate: Candidate) -> Outer:

@@ -26,6 +26,7 @@ _LONG = 60.0  # seconds, from which on there is a second round, between ways to 
 _MORE = 2  # of those that reached the last rung, beside the best there
 _FIRST_ROUND, _SECOND_ROUND = 0.2, 0.3  # parts of the time left that each of two rounds takes
 _WAYS_TO_TRAIN = 3  # beside its own
+_TO_THE_END = 2  # side by side, where one alone would leave threads idle
 _DRAWS = 100  # of them, some of which are forbidden or alike
 
 
@@ -45,7 +46,7 @@ def winner_of(search: Search) -> Winner:
     """
     if search.best is None:
         raise EvaluationError(f"study {search.name} has no scored trial yet; let it search longer")
-    return _load(search, search.best)
+    return loaded(search, search.best)
 
 
 def finish(search: Search, budget: Budget) -> Winner:
@@ -55,7 +56,8 @@ def finish(search: Search, budget: Budget) -> Winner:
     time: a network that is slow and learns much a step, and one that is fast and learns little, cannot be
     told apart by meta-steps. Where there is time, the best of these then goes on in several ways: which outer
     settings are good shows late (a turned character is a class more, which slows learning at first),
-    and they can change under way. The best of all goes on alone, its learning rate falling to nothing.
+    and they can change under way. The best of all goes on, its learning rate falling to nothing: alone, or,
+    where two side by side are nearly as fast as one, with the one behind it.
 
     Returns:
         The best trial of the study by validation, which may be none of these.
@@ -69,11 +71,22 @@ def finish(search: Search, budget: Budget) -> Winner:
     with search.saving():
         rounds = 2 if _LONG <= budget.left(FINISH) < math.inf else 1
         lives = [_going_on(search, parent) for parent in _finalists(search, best, budget)]
-        live = _final(search, lives, budget, _FINAL if rounds == 1 else _FIRST_ROUND)
         if rounds == 2:
-            live = _final(search, [live, *_other_ways(search, live)], budget, _SECOND_ROUND)
-        _to_the_end(search, live, budget)
+            (live,) = _final(search, lives, budget, _FIRST_ROUND)
+            lives = [live, *_other_ways(search, live)]
+        keep = min(_TO_THE_END, search.evaluator.lanes)
+        lives = _final(search, lives, budget, _FINAL if rounds == 1 else _SECOND_ROUND, keep)
+        _to_the_end(search, lives, lambda: budget.left(FINISH))
     return winner_of(search)
+
+
+def go_on(search: Search, record: Record, budget: Budget, part: float) -> None:
+    """Meta-trains one trial further, for a part of the time left, whether or not it is the best."""
+    seconds = part * budget.left(FINISH)
+    if seconds > 0:
+        with search.saving():
+            live = _going_on(search, loaded(search, record))
+            _to_the_end(search, [live], _until(budget, budget.spent + seconds))
 
 
 def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
@@ -91,7 +104,7 @@ def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
         few = _like_the_first(ranked, rung) if rung == last else ranked[:1]
         for record in few:
             if len(record.valid_curve) == rung + 1:
-                found.setdefault(record.candidate.id, _load(search, record))
+                found.setdefault(record.candidate.id, loaded(search, record))
     return list(found.values())
 
 
@@ -104,7 +117,7 @@ def _like_the_first(ranked: list[Record], rung: int) -> list[Record]:
 
 def _ranked(search: Search, rung: int) -> list[Record]:
     """The trials that were scored at a rung, from 0, best first."""
-    sign = -1 if search.evaluator.signature.higher_is_better else 1
+    sign = -1 if search.evaluator.higher_is_better else 1
     scored = [
         (sign * r.valid_curve[rung][1], r.number, r)
         for r in search.records
@@ -154,30 +167,32 @@ def _differing(space: Space, one: Candidate, other: Candidate) -> int:
     return sum(isinstance(space.flat[name], Categorical) and one[name] != other[name] for name in one)
 
 
-def _final(search: Search, lives: list[LiveTrial], budget: Budget, share: float) -> LiveTrial:
+def _final(
+    search: Search, lives: list[LiveTrial], budget: Budget, share: float, keep: int = 1
+) -> list[LiveTrial]:
     """Gives every finalist the same part of that share of the time; ends all but the best."""
     if len(lives) == 1:
-        return lives[0]
+        return lives
     rounds = list(_batched(lives, search.evaluator.lanes))
     seconds = share * budget.left(FINISH) / len(rounds)
     for here in rounds:
         search.tell(f"final between {len(lives)}: going on with {_parents(here)}")
         # each comes to rest: at a full learning rate some would be judged in mid-stride
         _legs(search, here, search.rungs[-1], _until(budget, budget.spent + seconds))
-    sign = -1 if search.evaluator.signature.higher_is_better else 1
+    sign = -1 if search.evaluator.higher_is_better else 1
     left = [live for live in lives if live in search.running and live.record.score]
     left.sort(key=lambda live: sign * live.record.score.value)  # type: ignore[union-attr]
-    for live in left[1:]:
+    for live in left[keep:]:
         search.end(live, "pruned", f"in the final, after {seconds:.0f} s from trial {live.record.parent}")
-    return left[0] if left else _going_on(search, winner_of(search))
+    return left[:keep] or [_going_on(search, winner_of(search))]
 
 
-def _to_the_end(search: Search, live: LiveTrial, budget: Budget) -> None:
-    parent = live.record.parent
-    search.tell(f"going on with trial {parent}")
-    _legs(search, [live], _STEPS * search.rungs[-1], lambda: budget.left(FINISH))
-    if live in search.running:
-        search.end(live, "complete", f"went on from trial {parent}")
+def _to_the_end(search: Search, lives: list[LiveTrial], left: Callable[[], float]) -> None:
+    search.tell(f"going on with {_parents(lives)}")
+    _legs(search, lives, _STEPS * search.rungs[-1], left)
+    for live in lives:
+        if live in search.running:
+            search.end(live, "complete", f"went on from trial {live.record.parent}")
 
 
 def _legs(search: Search, lives: Sequence[LiveTrial], steps: int, left: Callable[[], float]) -> None:
@@ -194,7 +209,7 @@ def _legs(search: Search, lives: Sequence[LiveTrial], steps: int, left: Callable
 
 
 def _legs_of(search: Search, live: LiveTrial, steps: int, left: Callable[[], float]) -> Iterator[Leg]:
-    job = Job(live.record.candidate, live.record.seed, live.checkpoint)
+    job = Job(live.record.candidate, live.record.seed, live.checkpoint, final=True)
     return in_legs(search.evaluator, job, steps, left, search.ms.get(live.record.candidate.id))
 
 
@@ -212,7 +227,12 @@ def _until(budget: Budget, end: float) -> Callable[[], float]:
     return lambda: max(0.0, end - budget.spent)
 
 
-def _load(search: Search, record: Record) -> Winner:
+def loaded(search: Search, record: Record) -> Winner:
+    """A trial with its weights.
+
+    Raises:
+        EvaluationError: If these were not kept.
+    """
     if record.weights is None:
         raise EvaluationError(f"trial {record.number} of study {search.name} has no weights to go on from")
     program = search.evaluator.engine(record.candidate).program

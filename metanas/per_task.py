@@ -1,9 +1,10 @@
-"""Baselines that learn every task on its own, from its support set alone: scikit-learn's, tuned."""
+"""Baselines that learn every task on its own, from its support set alone, tuned."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,17 +14,18 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.neighbors import KNeighborsRegressor
-from sklearn.preprocessing import PolynomialFeatures
+from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, SVR
 
 from search_spaces import Signature
 
-_MOST_TERMS = 1000  # of a polynomial
 _TREES = 30
+# of kernel methods: the noise's variance by the function's, the length over which it changes, and where it
+# lies, see _of_kernel
+_NOISES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_LENGTHS = (0.3, 1.0, 3.0)
+_LEVELS = ("free", "drawn", "none")
+_NEIGHBOURS = tuple(product((1, 2, 3, 5), ("uniform", "distance")))
 
 # (setting, support_x (S, D), support_y (S, O), query_x (Q, D)) → predictions (Q, O)
 Predict = Callable[[Any, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -44,7 +46,7 @@ class Method(NamedTuple):
 
 
 def usual(signature: Signature, mean: np.ndarray) -> list[Method]:
-    """For tasks of any kind.
+    """For tasks of any kind; quick enough to be run whatever the time.
 
     Args:
         signature: Of the tasks.
@@ -52,17 +54,15 @@ def usual(signature: Signature, mean: np.ndarray) -> list[Method]:
     """
     if signature.kind == "classification":
         return [
-            Method("nearest centroid", (None,), _centroid),
-            Method("logistic regression", (0.01, 1.0, 100.0), _of_several_classes(_logistic)),
+            Method("nearest centroid", (None,), centroid),
+            Method("logistic regression", (0.01, 1.0, 100.0), of_several_classes(logistic)),
         ]
-    features = math.prod(signature.input_shape)
-    degrees = [d for d in (1, 2, 3) if d == 1 or math.comb(features + d, d) <= _MOST_TERMS]
-    weighted = tuple((k, w) for k in (1, 2, 3, 5) for w in ("uniform", "distance"))
     return [
         Method("training mean", (mean,), lambda mean, x, y, q: np.tile(mean, (len(q), 1))),
         Method("task mean", (None,), lambda _, x, y, q: np.tile(y.mean(0), (len(q), 1))),
-        Method("ridge per task", tuple((d, a) for d in degrees for a in (0.01, 0.1, 1.0, 10.0)), _ridge),
-        Method("k-nearest neighbours", weighted, _neighbours),
+        Method("ridge per task", tuple(product(("linear", 2, 3), _NOISES, _LEVELS)), _ridge),
+        Method("k-nearest neighbours", _NEIGHBOURS, _neighbours),
+        Method("Gaussian process per task", tuple(product(_LENGTHS, _NOISES[:5], _LEVELS[:2])), _process),
     ]
 
 
@@ -74,32 +74,91 @@ def of_rows(signature: Signature) -> list[Method]:
         Method("random forest per task", (None,), _forest),
     ]
     if signature.kind == "classification":
-        return [m._replace(predict=_of_several_classes(m.predict)) for m in (vectors, *trees)]
-    scales = tuple((length, noise) for length in (1.0, 3.0) for noise in (0.1, 0.5))
-    return [Method("Gaussian process per task", scales, _process), vectors, *trees]
+        learners = [m._replace(predict=of_several_classes(m.predict)) for m in (vectors, *trees)]
+        return [*_on_one_hot(), *learners]
+    return [vectors, *trees]
 
 
-def _ridge(setting: tuple[int, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    degree, strength = setting
-    powers = PolynomialFeatures(degree, include_bias=False)
-    model = Ridge(alpha=strength).fit(powers.fit_transform(x), y)
-    return np.asarray(model.predict(powers.transform(q))).reshape(len(q), -1)
+def _on_one_hot() -> list[Method]:
+    """Regressions of one-hot targets: the largest prediction names the class."""
+    linear = tuple((degree, noise, "free") for degree in ("linear", 2) for noise in _NOISES)
+    smooth = tuple((length, noise, "free") for length in _LENGTHS for noise in _NOISES[:5])
+    return [
+        Method("ridge per task", linear, _ridge),
+        Method("k-nearest neighbours", _NEIGHBOURS, _neighbours),
+        Method("Gaussian process per task", smooth, _process),
+    ]
+
+
+def _ridge(setting: tuple[int | str, float, str], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Of the features, or of their products up to a degree."""
+    degree, strength, level = setting
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        products: np.ndarray = a @ b.T
+        return products if degree == "linear" else (1 + products) ** int(degree) - 1
+
+    return _of_kernel(kernel, strength, level, x, y, q)
+
+
+def _process(setting: tuple[float, float, str], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    length, noise, level = setting
+    scale = length * math.sqrt(x.shape[1])  # distances grow with the number of features
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.asarray(np.exp(-_squared(a, b) / (2 * scale**2)))
+
+    return _of_kernel(kernel, noise, level, x, y, q)
+
+
+def _of_kernel(
+    kernel: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    noise: float,
+    level: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    q: np.ndarray,
+) -> np.ndarray:
+    r"""Kernel ridge regression, which is a Gaussian process's mean.
+
+    .. math:: f(q) = k(q, X) (k(X, X) + \lambda I)^{-1} (y - b) + b
+
+    Written out, since scikit-learn's checks take twenty times as long on five rows, and thousands of tasks
+    are fitted with dozens of settings.
+
+    Args:
+        kernel: ``(N, D)``, ``(M, D)`` → ``(N, M)``.
+        noise: λ, variance of the noise where that of the function is the kernel's.
+        level: b: ``free``, as fits the support best; ``drawn`` to 0, where standardised targets have
+            their mean, like any weight; or ``none``, at 0.
+        x: ``(S, D)`` support.
+        y: ``(S, O)`` targets.
+        q: ``(Q, D)`` queries.
+    """
+    more = 1.0 if level == "drawn" else 0.0
+    inside = kernel(x, x) + more + noise * np.eye(len(x))
+    across = kernel(q, x) + more
+    if level != "free":
+        return np.asarray(across @ np.linalg.solve(inside, y))
+    both = np.linalg.solve(inside, np.column_stack([y, np.ones(len(x))]))  # (S, O + 1)
+    constant = both[:, :-1].sum(0) / both[:, -1].sum()
+    return np.asarray(across @ (both[:, :-1] - both[:, -1:] * constant) + constant)
 
 
 def _neighbours(setting: tuple[int, str], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
     k, weights = setting
-    # a tree, though the sets are tiny: brute force inspects the machine's thread pools at every call
-    model = KNeighborsRegressor(min(k, len(x)), weights=weights, algorithm="kd_tree")
-    return np.asarray(model.fit(x, y).predict(q)).reshape(len(q), -1)
+    squared = _squared(q, x)
+    nearest = np.argsort(squared, 1, kind="stable")[:, :k]  # (Q, k)
+    # a support point that is met exactly outweighs all others
+    near = 1 / (np.sqrt(np.take_along_axis(squared, nearest, 1)) + 1e-12)
+    near = np.ones_like(near) if weights == "uniform" else near
+    return np.asarray((near[..., None] * y[nearest]).sum(1) / near.sum(1, keepdims=True))
 
 
-def _process(setting: tuple[float, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    length, noise = setting
-    scale = length * math.sqrt(x.shape[1])  # distances grow with the number of features
-    # around the support's mean: its spread is told by the kernel
-    model = GaussianProcessRegressor(RBF(scale), alpha=noise, optimizer=None).fit(x, y - y.mean(0))
-    found: np.ndarray = np.asarray(model.predict(q)).reshape(len(q), -1) + y.mean(0)
-    return found
+def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distances ``(N, M)`` of rows ``(N, D)`` and ``(M, D)``, squared."""
+    found = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    return np.asarray(np.maximum(found, 0.0))
 
 
 def _vectors(strength: float, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -127,7 +186,7 @@ def _of_trees(
     return np.asarray(np.eye(y.shape[1])[classifier(**settings).fit(x, y.argmax(1)).predict(q)])
 
 
-def _of_several_classes(predict: Predict) -> Predict:
+def of_several_classes(predict: Predict) -> Predict:
     """Says the only class that the support has: most of scikit-learn's classifiers refuse to."""
 
     def checked(setting: Any, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -138,14 +197,16 @@ def _of_several_classes(predict: Predict) -> Predict:
     return checked
 
 
-def _centroid(_: None, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+def centroid(_: None, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Less the squared distance from the mean of each class ``(Q, O)``."""
     sizes = y.sum(0)
     centroids = (y.T @ x) / np.maximum(sizes, 1)[:, None]
     distances: np.ndarray = ((q[:, None] - centroids) ** 2).sum(-1)
     return np.where(sizes > 0, -distances, -np.inf)  # a class that the support lacks is far away
 
 
-def _logistic(strength: float, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+def logistic(strength: float, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The class of each query, one-hot ``(Q, O)``, by a logistic regression of that inverse penalty."""
     model = LogisticRegression(C=strength, max_iter=200, tol=1e-3).fit(x, y.argmax(-1))
     rows: np.ndarray = np.eye(y.shape[-1])[model.predict(q).astype(int)]
     return rows

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ from search_spaces.task import Episodes
 
 TASKS = 400  # training episodes that pooled models are fitted to
 _MOST_ROWS = 20_000
-_MODELS = 2  # a linear one and a boosted one
+_MODELS = 3  # a linear one, and boosted ones: a small and a large one
+_BOOSTED: tuple[dict[str, Any], ...] = ({"max_iter": 50, "max_leaf_nodes": 6}, {"max_iter": 100})
 _ALPHAS = (0.01, 0.1, 1.0, 10.0, 100.0)
-# how strongly a task's own intercept and slopes are drawn to those of all tasks, in rows
-_SHRINK = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+# how strongly a task's own intercept, and its slopes, are drawn to those of all tasks, in rows
+_SHRINK = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+_SHRINK_SLOPES = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 Model = Any  # fitted, with scikit-learn's predict
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # support_x, support_y, query_x, query_y
@@ -61,12 +64,13 @@ def methods(signature: Signature, known: list[Arrays]) -> list[Pooled]:
         return []
     models, described = _regressors(*_rows(known)), _regressors(*_described_rows(known))
     columns = tuple(range(len(models)))
-    shrunken = tuple((column, shrink) for column in columns for shrink in _SHRINK)
+    shrunken = tuple(product(columns, _SHRINK))
+    mixed = tuple(product(columns, _SHRINK, _SHRINK_SLOPES))
     beside = partial(_beside, models)
     return [
         Pooled("pooled model", columns, _as_it_is, beside),
         Pooled("pooled model + task intercept", shrunken, _intercept, beside),
-        Pooled("pooled model + task intercept and slopes", shrunken, _slopes, beside),
+        Pooled("pooled model + task intercept and slopes", mixed, _slopes, beside),
         Pooled("pooled model of support statistics", columns, _as_it_is, partial(_described, described)),
     ]
 
@@ -103,28 +107,33 @@ def _intercept(setting: tuple[int, float], x: np.ndarray, y: np.ndarray, q: np.n
     return np.asarray(q[:, [column]] + residual.sum() / (len(x) + shrink))
 
 
-def _slopes(setting: tuple[int, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """The same with random slopes: ridge on the residuals, the intercept shrunken like any slope.
+def _slopes(setting: tuple[int, float, float], x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The same with random slopes, of the pooled prediction too: ridge on the residuals.
 
     References:
         Robinson, *That BLUP is a good thing*, 1991, https://doi.org/10.1214/ss/1177011926
     """
-    column, shrink = setting
-    rows, asked = (np.column_stack([np.ones(len(part)), part[:, _MODELS:]]) for part in (x, q))
+    column, intercept, slopes = setting
+    inside, across = (_products(part, x, column) / slopes + 1 / intercept for part in (x, q))
     # as many equations as rows, of which there are fewer than slopes
-    weights = np.linalg.solve(rows @ rows.T + shrink * np.eye(len(rows)), y[:, 0] - x[:, column])
-    return np.asarray(q[:, [column]] + (asked @ rows.T @ weights)[:, None])
+    weights = np.linalg.solve(inside + np.eye(len(x)), y[:, 0] - x[:, column])
+    return np.asarray(q[:, [column]] + (across @ weights)[:, None])
+
+
+def _products(a: np.ndarray, b: np.ndarray, column: int) -> np.ndarray:
+    """Of rows ``(N, …)`` and ``(M, …)``, features and the pooled prediction: ``(N, M)``."""
+    return np.asarray(a[:, _MODELS:] @ b[:, _MODELS:].T + np.outer(a[:, column], b[:, column]))
 
 
 def _regressors(x: np.ndarray, y: np.ndarray) -> tuple[Model, ...]:
-    boosted = HistGradientBoostingRegressor(max_iter=100, early_stopping=len(x) > 500, random_state=0)
-    return RidgeCV(_ALPHAS).fit(x, y), boosted.fit(x, y)
+    boosted = (HistGradientBoostingRegressor(**size, random_state=0).fit(x, y) for size in _BOOSTED)
+    return RidgeCV(_ALPHAS).fit(x, y), *boosted
 
 
 def _classifiers(known: list[Arrays]) -> tuple[Model, ...]:
     x, y = _rows(known)
-    boosted = HistGradientBoostingClassifier(max_iter=100, early_stopping=len(x) > 500, random_state=0)
-    return LogisticRegression(max_iter=500).fit(x, y), boosted.fit(x, y)
+    boosted = (HistGradientBoostingClassifier(**size, random_state=0).fit(x, y) for size in _BOOSTED)
+    return LogisticRegression(max_iter=500).fit(x, y), *boosted
 
 
 def _with_statistics(x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -136,10 +145,13 @@ def _with_statistics(x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def _rows(known: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:
-    """All rows, support and query alike: targets, or places of classes."""
+    """All rows, support and query alike, each once: targets, or places of classes."""
     x = np.concatenate([part for sx, _, qx, _ in known for part in (sx, qx)])[:_MOST_ROWS]
     y = np.concatenate([part for _, sy, _, qy in known for part in (sy, qy)])[:_MOST_ROWS]
-    return x, y[:, 0] if y.shape[1] == 1 else y.argmax(1)
+    target = y[:, 0] if y.shape[1] == 1 else y.argmax(1)
+    # episodes draw a row again and again: trees would take it for many that agree
+    rows = np.unique(np.column_stack([x, target]), axis=0)
+    return rows[:, :-1], rows[:, -1]
 
 
 def _described_rows(known: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:

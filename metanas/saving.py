@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,12 +14,13 @@ from metanas.finish import Winner
 from metanas.judging import Judgement
 from metanas.learner import Manifest, save
 from metanas.learner.weights import unpack
-from metanas.report import Example, Summary, draw
-from metanas.search import Search, best_of
+from metanas.report import Example, Summary, draw, task_caption, task_charts
+from metanas.search import Search
+from metanas.standings import best_of
 from search_spaces import Record, Signature, catalogue
 from search_spaces.errors import DataError, StoreError
 
-PICTURE = "picture"  # what the store's log calls it, beside its hash
+TASKS = "tasks drawn"  # what the store's log calls them, beside their hash
 _EXAMPLES = {"regression": 3, "classification": 1}  # tasks that are drawn
 
 
@@ -44,7 +47,7 @@ def save_learner(path: Path, search: Search, winner: Winner, result: dict[str, A
     setting = vars(evaluator.setting)
     settings = {"family": evaluator.family.facts(), "preprocessing": evaluator.family.preprocessing}
     manifest = _manifest(winner.record, evaluator.signature, setting, settings, result)
-    save(path, manifest, winner.checkpoint.average, winner.checkpoint.buffers)
+    save(path, manifest, winner.checkpoint.average, winner.checkpoint.buffers, evaluator.trusted)
 
 
 def save_picture(path: Path, search: Search, winner: Winner, judgement: Judgement) -> None:
@@ -70,13 +73,16 @@ def save_picture(path: Path, search: Search, winner: Winner, judgement: Judgemen
     )
     try:
         draw(path, search.records, summary, examples)
-        picture = search.memory.put(path.read_bytes(), "picture")
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from None
-    search.memory.log(search.name, PICTURE, picture)
+    charts = task_charts(evaluator.signature, examples)  # the page is made without the tasks
+    drawn = {"caption": task_caption(evaluator.signature, len(charts)), "charts": charts}
+    search.memory.log(search.name, TASKS, search.memory.put(json.dumps(drawn).encode(), TASKS))
 
 
-def export_trial(store: Stored, study: str, number: int | None, path: Path) -> Record:
+def export_trial(
+    store: Stored, study: str, number: int | None, path: Path, architectures: Collection[str] = ()
+) -> Record:
     """Writes a trial of a study as a learner file.
 
     Args:
@@ -84,8 +90,10 @@ def export_trial(store: Stored, study: str, number: int | None, path: Path) -> R
         study: Its name.
         number: Of the trial; None: the best by validation.
         path: Of the file.
+        architectures: Model spaces that may be imported, see :mod:`search_spaces.named`.
 
     Raises:
+        RuleError: If the network is a model space that is not among them.
         StoreError: If there is no such study or trial, or its weights were not kept.
     """
     settings = store.settings(study)
@@ -96,10 +104,12 @@ def export_trial(store: Stored, study: str, number: int | None, path: Path) -> R
             f"study {study}: {which} has a score and weights to export; see metanas leaderboard {study}"
         )
     signature = Signature.from_dict(settings["signature"])
-    weights = unpack(Program.of(catalogue.build(record.candidate, signature)), store.get(record.weights))
+    program = Program.of(catalogue.build(record.candidate, signature, architectures))
+    weights = unpack(program, store.get(record.weights))
     setting = {name: settings[name] for name in ("ways", "shots", "queries")}
     judged = [result for result in store.results(study) if result["best"]["trial"] == record.number]
-    save(path, _manifest(record, signature, setting, settings, judged[-1] if judged else {}), *weights)
+    manifest = _manifest(record, signature, setting, settings, judged[-1] if judged else {})
+    save(path, manifest, *weights, architectures)
     return record
 
 

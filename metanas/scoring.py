@@ -70,7 +70,12 @@ def summarise(
 
 
 def is_transductive(engine: Engine, meta: Tensor, buffers: Tensor, episodes: Episodes) -> bool:
-    """Measures whether a prediction changes when the other queries are taken away.
+    """Measures whether a prediction changes when the other queries are taken away; see :func:`leak`."""
+    return leak(engine, meta, buffers, episodes) > _TOLERANCE
+
+
+def leak(engine: Engine, meta: Tensor, buffers: Tensor, episodes: Episodes) -> float:
+    """How far a prediction moves when the other queries are taken away, relative to their spread.
 
     Args:
         engine: Of the learner.
@@ -83,4 +88,4 @@ def is_transductive(engine: Engine, meta: Tensor, buffers: Tensor, episodes: Epi
     single: Episodes = {**few, "query_x": few["query_x"][:, :1]}
     alone = engine.predictions(meta, buffers, single)
     spread = float(together.std()) + 1e-12
-    return bool((together - alone).abs().max() > _TOLERANCE * max(spread, 1e-3))
+    return float((together - alone).abs().max()) / max(spread, 1e-3)

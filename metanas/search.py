@@ -6,21 +6,21 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import optuna
 from optuna.trial import Trial, TrialState
 
 from metanas.budget import FINISH, SEARCH, Budget
-from metanas.evaluator import Evaluator, Job, Outcome
-from metanas.learner.weights import pack
+from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
 from metanas.seeds import derive
+from metanas.standings import Standing, best_of, supersedes
 from metanas.training import Checkpoint, Schedule, scheduled
 from metanas.undisturbed import undisturbed
 from metanas.words import in_words
-from search_spaces import Candidate, Costs, Record, Score, Space, State
+from search_spaces import Candidate, Record, Space, State
 from search_spaces.errors import EvaluationError, IllegalCandidateError, StoreError
 
 _BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
@@ -37,7 +37,7 @@ _FIRST_SHARE, _LATER_SHARE = 0.02, 0.05
 _MIN_SHARE = 1.5  # seconds
 # of the budget that every trial gets to its first rung, where trials are compared after equal times; to the
 # others it gets as many times more as these are further
-_RUNG_PART = 0.009
+_RUNG_PART = 0.0075
 _ENOUGH = 0.5  # part of a rung's time, without which going on to it tells nothing
 _ENDLESS = 10**9  # meta-steps, where time says when to stop
 _PATIENT_PART = 0.5  # of the time to the end of training, for one trial where all were too slow
@@ -66,12 +66,16 @@ class Moment:
         ended: The trial that just ended, if one did.
         best: The best trial of the study so far.
         counts: Trials of the study by state.
+        family: Whose study it is, where several are searched together; "": that of all.
+        standings: Of that trial and of the best, by number, where several families are searched together.
     """
 
     doing: str
     ended: Record | None
     best: Record | None
     counts: Mapping[State, int]
+    family: str = ""
+    standings: Mapping[int, Standing] = field(default_factory=dict)
 
 
 Listener = Callable[[Moment], None]
@@ -87,8 +91,11 @@ class LiveTrial:
     best: Checkpoint | None = None
 
 
-class Search:
-    """One study being searched.
+E = TypeVar("E", bound=Evaluates)
+
+
+class Searching(Generic[E]):
+    """One study being searched; see ``Search``, that of one family, and :class:`metanas.joint.Joint`.
 
     Args:
         name: Of the study.
@@ -110,7 +117,7 @@ class Search:
         space: Space,
         study: optuna.Study,
         memory: Memory,
-        evaluator: Evaluator,
+        evaluator: E,
         rungs: tuple[int, ...],
         seed: int,
         listen: Listener = lambda moment: None,
@@ -155,19 +162,25 @@ class Search:
         """Starts a trial: the controller's proposal, or a fixed candidate that goes on from a parent."""
         with undisturbed():
             trial, candidate = self._ask() if fixed is None else self._ask_for(fixed, parent)
-            seed = derive(self.seed, "trial", trial.number)
-            record = Record(
-                self.name, trial.number, candidate, seed=seed, parent=parent, versions=self._versions
-            )
-            for key, value in in_words(candidate).items():
-                trial.set_user_attr(key, value)
-            self.memory.start(record)
+            live = self._begun(trial, candidate, derive(self.seed, "trial", trial.number), parent)
             why = getattr(self.study.sampler, "why", None) if fixed is None else None
             if why is not None and (reason := why(trial.number)):
                 self.memory.log(self.name, PROPOSED, reason, trial.number)
-            live = LiveTrial(trial, record)
-            self.running.append(live)
             return live
+
+    def follow(self, candidate: Candidate, seed: int) -> LiveTrial:
+        """Starts a trial of what another search proposed, with that one's seed."""
+        with undisturbed():
+            return self._begun(self.study.ask(), candidate, seed, None)
+
+    def _begun(self, trial: Trial, candidate: Candidate, seed: int, parent: int | None) -> LiveTrial:
+        for key, value in in_words(candidate).items():
+            trial.set_user_attr(key, value)
+        number, versions = trial.number, self._versions
+        record = Record(self.name, number, candidate, seed=seed, parent=parent, versions=versions)
+        self.memory.start(record)
+        self.running.append(LiveTrial(trial, record))
+        return self.running[-1]
 
     def advance(self, live: LiveTrial, outcome: Outcome) -> None:
         """Takes in what became of a trial at a rung; ends it if it cannot go on."""
@@ -183,7 +196,7 @@ class Search:
         curve = (*live.record.valid_curve, (step, score.value))
         live.checkpoint = outcome.checkpoint
         live.record = replace(live.record, valid_curve=curve, curve=outcome.checkpoint.curve)
-        if live.record.score is None or better(score, live.record.score):
+        if live.record.score is None or supersedes(score, live.record.score):
             live.record, live.best = replace(live.record, score=score, rung=step), outcome.checkpoint
         with undisturbed():
             self.memory.touch(self.name, live.record.number)
@@ -197,12 +210,8 @@ class Search:
 
     def end(self, live: LiveTrial, state: State, reason: str) -> Record:
         """Writes our row, then tells Optuna: a crash between the two is mended at the next start."""
-        record = replace(live.record, state=state, reason=reason)
-        if live.best is not None:
-            candidate, best = record.candidate, live.best
-            program = self.evaluator.engine(candidate).program
-            weights = self.memory.put(pack(program, best.average, best.buffers), "weights")
-            record = replace(record, weights=weights, costs=self._costs(live.record, best))
+        ended = replace(live.record, state=state, reason=reason)
+        record = self.evaluator.ended(ended, live.best, self.memory)
         value = record.score.value if state == "complete" and record.score else None
         with undisturbed():
             self.memory.finish(record)
@@ -259,20 +268,14 @@ class Search:
         trial.set_user_attr("illegal", why)
         self.study.tell(trial, state=TrialState.FAIL)
 
-    def _costs(self, record: Record, best: Checkpoint) -> Costs:
-        try:
-            return self.evaluator.costs(record.candidate, best, record.costs.seconds)
-        except Exception as error:  # whatever it is: a score without all its costs is better than none
-            self.memory.log(self.name, "costs not measured", repr(error), record.number)
-            return record.costs
-
     def _batch_size(self, budget: Budget, begun: int, seconds: float) -> int:
         size = _BATCH if budget.trials is None else min(_BATCH, budget.trials - begun)
         left = budget.left(SEARCH)
         if math.isinf(left):
             return size
         if begun == 0:  # whatever the budget, so that there is something to hand back
-            return min(size, _FEWEST) if left < _SHORT else _FIRST_BATCH if budget.trials is None else size
+            short = left < _SHORT * self.evaluator.parts
+            return min(size, _FEWEST) if short else _FIRST_BATCH if budget.trials is None else size
         return min(size, int(left * begun / seconds)) if seconds > 0 else size
 
     def _climb(self, lives: list[LiveTrial], budget: Budget) -> None:
@@ -289,7 +292,7 @@ class Search:
         self.tell(f"{at}, {_trials(lives)}")
         for here in _by_step(lives):
             until, share = (_ENDLESS, self._equal_share) if timed else (rung, self._share)
-            rate = self._rate(here[0], rung, timed)
+            rate = self._rate(rung, timed)
             jobs = [Job(live.record.candidate, live.record.seed, live.checkpoint) for live in here]
             allowed = partial(share, rung, budget)
             with closing(self.evaluator.evaluate(jobs, until, rate, allowed, patient=timed)) as outcomes:
@@ -300,7 +303,7 @@ class Search:
         if rung == self.rungs[-1]:
             return reached
         # best first: Optuna's successive halving compares a trial with those that came before it
-        sign = -1 if self.evaluator.signature.higher_is_better else 1
+        sign = -1 if self.evaluator.higher_is_better else 1
         reached.sort(key=lambda live: sign * live.record.valid_curve[-1][1])
         going = []
         for live in reached:
@@ -319,25 +322,24 @@ class Search:
         self.tell(f"no trial reached its first rung in time: going on with {parent.number}, the fastest")
         live = self.begin(parent.candidate, parent.number)
         job = Job(live.record.candidate, live.record.seed)
-        seconds = max(_MIN_SHARE, _PATIENT_PART * budget.left(FINISH))
+        seconds = max(self._least, _PATIENT_PART * budget.left(FINISH))
         rate = scheduled(self.rungs[-1])
         for _, outcome in self.evaluator.evaluate([job], self.rungs[0], rate, lambda: seconds, patient=True):
             self.advance(live, outcome)
         if live in self.running:
             self.end(live, "complete", f"went on from trial {parent.number}, too slow for its first rung")
 
-    def _rate(self, live: LiveTrial, rung: int, timed: bool) -> Schedule:
+    def _rate(self, rung: int, timed: bool) -> Schedule:
         """Learning rates to the last rung: where time says when that is, by the pace to the one before."""
-        if not timed or live.checkpoint is None:
+        if not timed or rung == self.rungs[0]:
             return scheduled(self.rungs[-1])
-        before = self.rungs[self.rungs.index(rung) - 1]
-        return scheduled(max(1, live.checkpoint.step * self.rungs[-1] // before))
+        return scheduled(self.rungs[-1], self.rungs[-1] / self.rungs[self.rungs.index(rung) - 1])
 
     def _equal_share(self, rung: int, budget: Budget) -> float:
         """Seconds that every trial gets to a rung, from the one before."""
         assert budget.seconds is not None
         before = max((r for r in self.rungs if r < rung), default=0)
-        return max(_MIN_SHARE, _RUNG_PART * budget.seconds * (rung - before) / self.rungs[0])
+        return max(self._least, _RUNG_PART * budget.seconds * (rung - before) / self.rungs[0])
 
     def _with_time_for(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
         """Those that there is time to take to the rung; ends the others, unless it is the first one."""
@@ -350,13 +352,18 @@ class Search:
             self.end(live, "pruned", f"no time left for rung {self.rungs.index(rung) + 1}")
         return going
 
+    @property
+    def _least(self) -> float:
+        """Seconds that every trial may take to a rung."""
+        return _MIN_SHARE * self.evaluator.parts
+
     def _share(self, rung: int, budget: Budget) -> float:
         """Seconds that a trial may take to a rung."""
         if budget.seconds is None:
             return math.inf
         share = _FIRST_SHARE if rung == self.rungs[0] else _LATER_SHARE
         return max(
-            _MIN_SHARE, min(share * budget.seconds, budget.left(SEARCH) + _FIRST_SHARE * budget.seconds)
+            self._least, min(share * budget.seconds, budget.left(SEARCH) + _FIRST_SHARE * budget.seconds)
         )
 
     def _commonest_reason(self) -> str:
@@ -364,8 +371,12 @@ class Search:
         return f"most often: {reasons.most_common(1)[0][0]}" if reasons else "the budget was too small"
 
 
+Search = Searching[Evaluator]
+"""A study of one family."""
+
+
 class _Saving:
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Searching[Any]) -> None:
         self._search = search
 
     def __enter__(self) -> None: ...
@@ -373,24 +384,6 @@ class _Saving:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is not None:
             self._search.close("interrupted" if kind is KeyboardInterrupt else f"stopped by {kind.__name__}")
-
-
-def better(a: Score, b: Score) -> bool:
-    """Whether the first score is better than the second."""
-    return a.value > b.value if a.metric == "accuracy" else a.value < b.value
-
-
-def best_of(records: Iterable[Record]) -> Record | None:
-    """The record with the best validation score, whatever its rung; None if none has one."""
-    found: Record | None = None
-    for record in records:
-        if (
-            record.score
-            and record.weights
-            and (found is None or not found.score or better(record.score, found.score))
-        ):
-            found = record
-    return found
 
 
 def _by_step(lives: Iterable[LiveTrial]) -> list[list[LiveTrial]]:

@@ -99,10 +99,19 @@ class Schedule:
     Attributes:
         horizon: Meta-steps of the whole, over which learning rates fall and rules count their progress.
         to_zero: Whether they fall straight to nothing, whatever the outer settings say.
+        times: Where time says when the whole ends: it is so many times the meta-steps that were done
+            before the stretch, see :meth:`after`.
     """
 
     horizon: int
     to_zero: bool
+    times: float | None = None
+
+    def after(self, step: int) -> Schedule:
+        """The schedule of a stretch that begins there."""
+        if self.times is None or step == 0:
+            return self
+        return replace(self, horizon=max(1, int(step * self.times)), times=None)
 
     def __call__(self, outer: Outer, step: int) -> float:
         """The learning rate of a meta-step, from 0."""
@@ -120,9 +129,9 @@ class Schedule:
         return _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * self.progress(step)))
 
 
-def scheduled(horizon: int) -> Schedule:
-    """Of a trial whose last rung is ``horizon``: as its outer settings say."""
-    return Schedule(horizon, to_zero=False)
+def scheduled(horizon: int, times: float | None = None) -> Schedule:
+    """Of a trial whose last rung is ``horizon``, or so many times what is done: as its outer settings say."""
+    return Schedule(horizon, to_zero=False, times=times)
 
 
 def annealed(steps: int) -> Schedule:
@@ -158,6 +167,7 @@ def train(
     """
     now = Moving(*(torch.stack(rows) for rows in zip(*(_moving(c) for c in checkpoints), strict=True)))
     first = step = checkpoints[0].step
+    schedule = schedule.after(first)
     decays = _column([outer.weight_decay for outer in outers], now.meta)
     losses: list[Tensor] = []
     pace = _Pace(engine.device, until - first, seconds, patient)
@@ -260,6 +270,14 @@ def _block(
     )
     keys = torch.randint(2**62, (outer.tasks * size,), generator=random, device=engine.device)
     return as_dtype(drawn, dtype), keys
+
+
+def next_tasks(
+    engine: Engine, family: Family, outer: Outer, checkpoint: Checkpoint
+) -> tuple[Episodes, Tensor]:
+    """The tasks ``(tasks, …)`` and keys ``(tasks,)`` that a candidate's next meta-step is of."""
+    episodes, keys = next(_episodes(engine, family, outer, [checkpoint], checkpoint.meta.dtype))
+    return at(episodes, 0), keys[0]
 
 
 def as_dtype(episodes: Episodes, dtype: torch.dtype) -> Episodes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from metanas.scoring import half_width
 from search_spaces import Signature
+from search_spaces.task import Episodes
 
 Ruling = Literal["better", "no difference", "worse", "too few tasks"]
 FEWEST = 10  # tasks, below which an interval says too little
@@ -25,11 +26,13 @@ class Rival:
         name: Of it.
         valid: Its score on the validation tasks, by which the verdict's rival is chosen.
         test: Its score on each test task ``(T,)``.
+        on: Its scores on other tasks, fitted and set as it is.
     """
 
     name: str
     valid: float
     test: np.ndarray
+    on: Callable[[Episodes], np.ndarray] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ def strongest(signature: Signature, rivals: Sequence[Rival]) -> Rival:
     return max(rivals, key=lambda rival: sign * rival.valid)
 
 
-def decide(signature: Signature, ours: np.ndarray, rivals: Sequence[Rival], looks: int = 1) -> Verdict:
+def decide(
+    signature: Signature, ours: np.ndarray, rivals: Sequence[Rival], looks: int = 1, left_out: int = 0
+) -> Verdict:
     """Compares with the strongest rival, task by task.
 
     Args:
@@ -65,13 +70,15 @@ def decide(signature: Signature, ours: np.ndarray, rivals: Sequence[Rival], look
         ours: Score on each test task ``(T,)``.
         rivals: On the same tasks.
         looks: How often this study has looked at its test tasks, this time included.
+        left_out: Baselines that could not be run.
     """
     rival = strongest(signature, rivals)
     with np.errstate(invalid="ignore", over="ignore"):  # scores may be infinite
         gains = (ours - rival.test) * (1 if signature.higher_is_better else -1)
         difference, ci95 = float(gains.mean()), half_width(gains)
     outcome = _outcome(ours, rival.test, difference, ci95)
-    sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks)
+    field = f" of {len(rivals)} ({left_out} could not be run)" if left_out else ""
+    sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field)
     return Verdict(outcome, rival.name, difference, ci95, sentence)
 
 
@@ -94,9 +101,10 @@ def _sentence(
     difference: float,
     ci95: float,
     looks: int,
+    field: str,
 ) -> str:
     opening = {
-        "better": f"Better than {rival.name}, the strongest baseline",
+        "better": f"Better than {rival.name}, the strongest baseline{field}",
         "worse": f"Worse than {rival.name}: use that instead, or search longer",
         "no difference": f"No difference from {rival.name} can be shown",
         "too few tasks": f"Too few tasks ({len(ours)}) to say whether it beats {rival.name}",

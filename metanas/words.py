@@ -23,9 +23,11 @@ def _part(candidate: Candidate, root: str) -> str:
     words += [
         f"{key.replace('_', ' ')} {_value(value)}"
         for key, value in settings.items()
-        if key != "depth" or not widths
+        # of a rule, what is not there is left out: a chain has many places
+        if (key != "depth" or not widths) and not (root == "rule" and value == "none")
     ]
-    return f"{name} ({', '.join(words)})" if words else name
+    short = name.rpartition(":")[2]  # of a model space: its class
+    return f"{short} ({', '.join(words)})" if words else short
 
 
 def _value(value: Value) -> str:

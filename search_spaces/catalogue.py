@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +10,26 @@ from search_spaces import files, outer, plugins
 from search_spaces.candidate import Candidate, Value
 from search_spaces.choices import Categorical, Choice, prefixed
 from search_spaces.errors import SpaceError, UnknownNameError
+from search_spaces.named import ARCHITECTURES as ARCHITECTURES
+from search_spaces.named import architecture, is_own, narrowed
 from search_spaces.signature import Signature
 from search_spaces.space import Forbidden, Space
 
 if TYPE_CHECKING:
     from search_spaces.rules.interface import Rule
 
-ARCHITECTURES = ("search_spaces.architectures", "metanas.architectures")
 RULES = ("search_spaces.rules", "metanas.rules")
 
 Recipe = Callable[[Signature], tuple[list[str], list[str]]]
 
+# not in the default space, whose choices stay what they are, so that a search with a seed repeats: it has
+# the best known points of this rule as `gradient`; `gradient-methods` and --start have the rest
+_WIDER = ("chain",)
+
 
 def everything(signature: Signature) -> tuple[list[str], list[str]]:
-    """Every architecture with every rule that suits the tasks."""
-    return _suiting(ARCHITECTURES, signature), _suiting(RULES, signature)
+    """Every architecture with every rule that suits the tasks, but `chain`: it has a space of its own."""
+    return _suiting(ARCHITECTURES, signature), _usual(signature)
 
 
 def gradient_only(signature: Signature) -> tuple[list[str], list[str]]:
@@ -34,13 +39,19 @@ def gradient_only(signature: Signature) -> tuple[list[str], list[str]]:
 
 def closed_form_only(signature: Signature) -> tuple[list[str], list[str]]:
     """Every architecture, with every rule but gradient steps: nothing to tune at adapt time."""
-    return _suiting(ARCHITECTURES, signature), [r for r in _suiting(RULES, signature) if r != "gradient"]
+    return _suiting(ARCHITECTURES, signature), [r for r in _usual(signature) if r != "gradient"]
+
+
+def gradient_methods(signature: Signature) -> tuple[list[str], list[str]]:
+    """Every architecture, learning by steps that are composed: MAML's kin as named points of one space."""
+    return _suiting(ARCHITECTURES, signature), ["chain"]
 
 
 SPACES: dict[str, Recipe] = {
     "default": everything,
     "gradient": gradient_only,
     "closed-form": closed_form_only,
+    "gradient-methods": gradient_methods,
 }
 
 
@@ -48,6 +59,7 @@ def space(
     name: str,
     signature: Signature,
     *,
+    architectures: Sequence[str] = (),
     train_ways: int | None = None,
     examples: int | None = None,
     augmentations: Sequence[str] = ("none",),
@@ -57,41 +69,53 @@ def space(
     Args:
         name: Of a recipe in ``SPACES``, or the path of a ``.toml`` that starts from one.
         signature: Of the tasks that are scored.
+        architectures: That the user wants, and trusts: of the space's, or model spaces; none: the space's.
         train_ways: Training classes there are; None: any number.
         examples: Of the smallest class; None: any number.
         augmentations: Of the family.
 
     Raises:
-        UnknownNameError: If there is no such recipe.
+        UnknownNameError: If there is no such recipe or architecture.
         SpaceError: If the file is wrong; names line and allowed values.
     """
     limits: dict[str, Any] = {"train_ways": train_ways, "examples": examples, "augmentations": augmentations}
+    wanted = {kind: architecture(kind, architectures) for kind in architectures}
+    own = {kind: part for kind, part in wanted.items() if is_own(kind)}
+    return narrowed(_whole(name, signature, own, **limits), wanted)
+
+
+def _whole(name: str, signature: Signature, own: dict[str, Any], **limits: Any) -> Space:
+    """The space of that name, and the user's own architectures beside its."""
     if name.endswith(".toml"):
         file = files.read(Path(name))
-        return file.applied(space(file.start, signature, **limits))
+        return file.applied(_whole(file.start, signature, own, **limits))
     if name not in SPACES:
         raise UnknownNameError(f"no space called {name!r} (known: {', '.join(SPACES)}, or a .toml file)")
     architectures, rules = SPACES[name](signature)
-    settings = outer.choices(signature, train_ways, examples, augmentations)
     choices = (
-        _part("architecture", ARCHITECTURES, architectures, signature),
-        _part("rule", RULES, rules, signature),
-        *prefixed("outer", settings),
+        _part("architecture", {kind: architecture(kind) for kind in architectures} | own, signature),
+        _part("rule", {kind: plugins.load(*RULES, kind) for kind in rules}, signature),
+        *prefixed("outer", outer.choices(signature, **limits)),
     )
     return Space(name, choices, _forbidden(choices, signature))
 
 
-def build(candidate: Candidate, signature: Signature) -> Rule:
+def build(candidate: Candidate, signature: Signature, trusted: Collection[str] = ()) -> Rule:
     """The rule of a candidate over its network: everything that adapts and predicts.
+
+    Args:
+        candidate: What to build.
+        signature: Of the tasks.
+        trusted: Model spaces that may be imported, see :mod:`search_spaces.named`.
 
     Raises:
         SpaceError: If the candidate lacks a choice of its parts.
-        RuleError: If its parts do not suit the tasks.
+        RuleError: If its parts do not suit the tasks, or one is not trusted.
     """
     try:
         kind, name = str(candidate["architecture"]), str(candidate["rule"])
-        architecture, rule = plugins.load(*ARCHITECTURES, kind), plugins.load(*RULES, name)
-        network = architecture.build(candidate.part(f"architecture.{kind}"), signature)
+        part, rule = architecture(kind, trusted), plugins.load(*RULES, name)
+        network = part.build(candidate.part(f"architecture.{kind}"), signature)
         built: Rule = rule.build(candidate.part(f"rule.{name}"), network, signature)
         return built
     except KeyError as error:
@@ -123,18 +147,21 @@ def shape_of(candidate: Candidate) -> Candidate:
     return Candidate(values)
 
 
+def _usual(signature: Signature) -> list[str]:
+    return [name for name in _suiting(RULES, signature) if name not in _WIDER]
+
+
 def _suiting(kind: tuple[str, str], signature: Signature) -> list[str]:
     found = ((name, plugins.load(*kind, name)) for name in plugins.names(*kind))
     # a part of a third party that says nothing of what it suits is taken to suit anything
     return [name for name, part in found if not hasattr(part, "suits") or part.suits(signature)]
 
 
-def _part(root: str, kind: tuple[str, str], names: list[str], signature: Signature) -> Choice:
-    parts: dict[str, Any] = {name: plugins.load(*kind, name) for name in names}
+def _part(root: str, parts: Mapping[str, Any], signature: Signature) -> Choice:
     branches: dict[Value, tuple[Choice, ...]] = {
         name: prefixed(f"{root}.{name}", part.choices(signature)) for name, part in parts.items()
     }
-    return Categorical(root, tuple(names), branches)
+    return Categorical(root, tuple(parts), branches)
 
 
 def _forbidden(choices: tuple[Choice, ...], signature: Signature) -> tuple[Forbidden, ...]:
@@ -145,8 +172,20 @@ def _forbidden(choices: tuple[Choice, ...], signature: Signature) -> tuple[Forbi
     if head in flat:
         why = "a shared head that is not adapted gives every class the same score"
         found.append(Forbidden({head: ("shared",), scope: ("body",)}, why))
+    found += _of_rules(choices[1], signature)
     others = [v for v in ways.values if v != signature.outputs] if isinstance(ways, Categorical) else []
-    if head in flat and others:
-        why = "a head of one learned row a class cannot train on another number of classes"
-        found.append(Forbidden({head: ("rows",), "outer.ways": tuple(others)}, why))
+    for head in ("rule.gradient.head", "rule.chain.head"):
+        if head in flat and others:
+            why = "a head of one learned row a class cannot train on another number of classes"
+            found.append(Forbidden({head: ("rows",), "outer.ways": tuple(others)}, why))
     return tuple(found)
+
+
+def _of_rules(rules: Choice, signature: Signature) -> list[Forbidden]:
+    """What rules say of their own settings, where they say something: ``conflicts(signature)``."""
+    found = []
+    for name in rules.values if isinstance(rules, Categorical) else ():
+        module = plugins.load(*RULES, str(name))
+        for when, why in getattr(module, "conflicts", lambda signature: ())(signature):
+            found.append(Forbidden({f"rule.{name}.{key}": values for key, values in when.items()}, why))
+    return found

@@ -16,8 +16,6 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -28,10 +26,10 @@ from search_spaces.candidate import Value
 from search_spaces.choices import Categorical, Choice, Integer, Real
 from search_spaces.errors import SpaceError
 from search_spaces.space import Forbidden, Space
+from search_spaces.toml_file import as_toml, read_toml
 
 _LISTS = {"architectures": "architecture", "rules": "rule"}
 _RANGE = {"low", "high", "log"}
-_MOST = 1_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,8 @@ class SpaceFile:
                 raise self._wrong(name, f"{name} is no choice of space {space.name} for these tasks ({hint})")
         choices = tuple(self._of(choice) for choice in space.choices)
         flat = Space(self.path.stem, choices).flat
+        for name in self.wanted.keys() - flat.keys():
+            raise self._wrong(name, f"{name} has no effect: it belongs to what the file leaves out")
         return Space(self.path.stem, choices, tuple(_still(space.forbidden, flat)))
 
     def _of(self, choice: Choice) -> Choice:
@@ -84,10 +84,10 @@ class SpaceFile:
                 continue
             # other numbers may be built; other words mean nothing
             if not (numbers and type(value) in kinds and value > 0):
-                allowed = ", ".join(_toml(known) for known in choice.values)
+                allowed = ", ".join(as_toml(known) for known in choice.values)
                 others = ", or other numbers" if numbers else ""
                 raise self._wrong(
-                    choice.name, f"{choice.name} cannot be {_toml(value)} (allowed: {allowed}{others})"
+                    choice.name, f"{choice.name} cannot be {as_toml(value)} (allowed: {allowed}{others})"
                 )
         if not values or len(set(values)) < len(values):
             raise self._wrong(
@@ -106,7 +106,9 @@ class SpaceFile:
             or not isinstance(ends.get("log", True), bool)
         ):
             usual = f"{{ low = {choice.low}, high = {choice.high} }}"
-            raise self._wrong(choice.name, f"{choice.name} takes {word}: one, or {usual}, not {_toml(given)}")
+            raise self._wrong(
+                choice.name, f"{choice.name} takes {word}: one, or {usual}, not {as_toml(given)}"
+            )
         try:
             return replace(choice, **ends)
         except SpaceError as error:
@@ -122,47 +124,23 @@ def read(path: Path) -> SpaceFile:
     Raises:
         SpaceError: If it is not there, not TOML, or says what no space file says.
     """
-    try:
-        if path.stat().st_size > _MOST:
-            raise SpaceError(f"{path} is larger than {_MOST:,} bytes: not a space file")
-        text = path.read_text(encoding="utf-8")
-        data = tomllib.loads(text)
-    except OSError as error:
-        raise SpaceError(f"cannot read {path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SpaceError(f"{path} is not TOML: {error}") from None
+    data, lines = read_toml(path, "a space file", SpaceError)
     start = data.pop("from", "default")
     if not isinstance(start, str):
-        raise SpaceError(f"{path}: from should be the name of a space, not {_toml(start)}")
+        raise SpaceError(f"{path}: from should be the name of a space, not {as_toml(start)}")
     wanted = {_LISTS.get(name, name): value for name, value in _flat(data)}
-    lines = {_LISTS.get(name, name): line for name, line in _lines(text)}
+    lines = {_LISTS.get(name, name): line for name, line in lines.items()}
     return SpaceFile(path, start, wanted, lines)
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in data.items():
-        if isinstance(value, dict) and not (value and value.keys() <= _RANGE):
+        if isinstance(value, dict) and not value.keys() & _RANGE:
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
 
-def _lines(text: str) -> Iterator[tuple[str, int]]:
-    """Dotted names and their lines; TOML's reader does not tell."""
-    section = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
-            section = header[1].strip().replace('"', "").replace(" ", "") + "."
-        elif key := re.match(r"\s*([\w.\"-]+)\s*=", line):
-            yield section + key[1].replace('"', ""), number
-
-
 def _still(forbidden: tuple[Forbidden, ...], flat: Mapping[str, Choice]) -> Iterator[Forbidden]:
     """Rules over choices that are still there."""
     return (rule for rule in forbidden if rule.when.keys() <= flat.keys())
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)

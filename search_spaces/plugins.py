@@ -15,7 +15,8 @@ def names(package: str, group: str) -> list[str]:
     """Names of what is there, sorted; loads our own files of that folder, not third parties'.
 
     Args:
-        package: Dotted name of the folder, each module of which is one plug-in if it has ``build``.
+        package: Dotted name of the folder, each module of which is one plug-in if it has ``build``, or
+            several if it has ``PLUGINS``, by name.
         group: Entry-point group, ``"metanas.rules"``.
     """
     return sorted({*_own(package), *(point.name for point in entry_points(group=group))})
@@ -52,8 +53,11 @@ def summary(plugin: Any) -> str:
 def _own(package: str) -> dict[str, Any]:
     folder = importlib.import_module(package)
     found = (info.name for info in pkgutil.iter_modules(folder.__path__) if not info.name.startswith("_"))
-    modules = {name: importlib.import_module(f"{package}.{name}") for name in found}
-    return {name: module for name, module in modules.items() if hasattr(module, "build")}
+    plugins: dict[str, Any] = {}
+    for name in found:
+        module = importlib.import_module(f"{package}.{name}")
+        plugins |= {name: module} if hasattr(module, "build") else getattr(module, "PLUGINS", {})
+    return plugins
 
 
 def _singular(kind: str) -> str:

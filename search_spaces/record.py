@@ -15,9 +15,10 @@ class Score:
     """A figure with its interval.
 
     Attributes:
-        metric: ``"mse"`` or ``"accuracy"``.
+        metric: ``"mse"`` or ``"accuracy"``; of several families ``"rank"``: the mean of where it stands
+            on each among all scores there, 0 best to 1.
         value: Mean over tasks.
-        ci95: Half width of the 95 % interval of that mean.
+        ci95: Half width of the 95 % interval of that mean; NaN of a rank.
         tasks: Number of tasks.
         split: ``"valid"`` or ``"test"``.
         transductive: Whether predictions changed with the other queries; None: not measured.

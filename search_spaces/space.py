@@ -163,6 +163,13 @@ class Space:
             mask += [active] * choice.width
         return np.array(values), np.array(mask)
 
+    def having(self, root: Choice) -> Space:
+        """The space with another root of that name, less the rules on what is no more in it."""
+        choices = tuple(root if choice.name == root.name else choice for choice in self.choices)
+        flat = Space(self.name, choices).flat
+        still = tuple(rule for rule in self.forbidden if rule.when.keys() <= flat.keys())
+        return Space(self.name, choices, still)
+
     def describe(self) -> str:
         """The tree, one choice a line."""
         return "\n".join([f"{self.name}: {_words(self.size)} candidates", *_lines(self.choices, 1)])

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 _TRIES = 50  # more than Optuna has tables
 
 
-def open_optuna(url: URL) -> RDBStorage:
+def open_optuna(url: URL, kind: type[RDBStorage] | None = None) -> RDBStorage:
     """Opens Optuna's tables, or makes them.
+
+    Args:
+        url: Of the database.
+        kind: Of storage; None: Optuna's own.
 
     Raises:
         StoreError: If the database cannot be reached, or its tables are of another Optuna.
@@ -28,7 +32,7 @@ def open_optuna(url: URL) -> RDBStorage:
     try:
         with explained(shown(url)):
             _prepare(url)
-            storage = _storage(url)
+            storage = _storage(url, kind)
     except StorageInternalError as error:
         raise failure(shown(url), error.__cause__) from error
     if is_sqlite(url):
@@ -49,7 +53,7 @@ def _prepare(url: URL) -> None:
 
     for tries_left in reversed(range(_TRIES)):
         try:
-            return close_optuna(_storage(url, poolclass=NullPool))
+            return close_optuna(_storage(url, None, poolclass=NullPool))
         except (DatabaseError, StorageInternalError) as error:
             if not (tries_left and _overtaken(error)):
                 raise
@@ -63,9 +67,9 @@ def _overtaken(error: Exception) -> bool:
     return "already exists" in text or "unique" in text
 
 
-def _storage(url: URL, **options: Any) -> RDBStorage:
+def _storage(url: URL, kind: type[RDBStorage] | None, **options: Any) -> RDBStorage:
     from optuna.storages import RDBStorage
 
     text = url.render_as_string(hide_password=False)
     text = text.replace("{", "{{").replace("}", "}}")  # Optuna fills in {SCHEMA_VERSION}
-    return RDBStorage(text, engine_kwargs={"connect_args": connect_args(url), **options})
+    return (kind or RDBStorage)(text, engine_kwargs={"connect_args": connect_args(url), **options})

@@ -92,7 +92,7 @@ class Column:
         if high == low:
             return codes * 0 + 0.5
         if choice.log:
-            return (np.log(codes) - math.log(low)) / (math.log(high) - math.log(low))
+            return np.asarray((np.log(codes) - math.log(low)) / (math.log(high) - math.log(low)))
         return (codes - low) / (high - low)
 
     def _at(self, places: np.ndarray) -> np.ndarray:
@@ -203,4 +203,4 @@ def _ordered(space: Space) -> list[Column]:
 def _inside(codes: np.ndarray, aside: np.ndarray, low: int, high: int) -> np.ndarray:
     """One step to the side, to the other one at an end."""
     outside = (codes + aside < low) | (codes + aside > high)
-    return np.where(outside, codes - aside, codes + aside).clip(low, high)
+    return np.asarray(np.where(outside, codes - aside, codes + aside).clip(low, high))

@@ -64,8 +64,8 @@ class Features:
         return found
 
     def centred(self, x: np.ndarray) -> np.ndarray:
-        """``(N, F)``, as seen from a candidate of which nothing is known, of a mean squared length of about 1."""
-        return (x - self._middle) * self._unit
+        """``(N, F)``, seen from a candidate of which nothing is known; mean squared length about 1."""
+        return np.asarray((x - self._middle) * self._unit)
 
     def bags(self, x: np.ndarray) -> np.ndarray:
         """``(N, A)``: how often values are taken, by :attr:`alike`."""
@@ -99,7 +99,7 @@ def squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     found *= -2
     found += (a * a).sum(1)[:, None]
     found += (b * b).sum(1)
-    return np.maximum(found, 0, out=found)
+    return np.asarray(np.maximum(found, 0, out=found))
 
 
 def _width(column: Column) -> int:
@@ -111,7 +111,7 @@ def _switches(column: Column, codes: np.ndarray) -> np.ndarray:
     if column.is_named:
         found = (codes[:, None] == np.arange(width)) / math.sqrt(2)
         found[unknown] = 1 / width / math.sqrt(2)
-        return found
+        return np.asarray(found)
     place = np.where(unknown, 0.5, column.place(codes))
     found = (place[:, None] * width - np.arange(width)).clip(0, 1)
     found[unknown] = 0.5

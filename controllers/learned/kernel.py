@@ -4,11 +4,11 @@ r"""How alike two candidates are, as far as their results go.
     k(x, x') = (a + c\,m m') \prod_b e^{-w_b d_b} + p \sum_g \prod_{b \in g} e^{-w_b d_b} + v\,\phi \phi'
                + q\,e^{-r \lVert\psi - \psi'\rVert^2} + u\,\psi \psi' + \sum_j s_j z_j z_j'
 
-with d_b the distance in one choice, g the parts of a candidate (architecture, rule, outer settings), φ its centred
-features, m the part of its training that it has not had, and z_j what an earlier study predicts for it: a factor a
-choice, a process a part, and main effects that add up. ψ adds up what stands for the same value of choices that
-have the same values, as operations in several places do and the widths of layers: what matters may be how often a
-value is taken, and not where.
+with d_b the distance in one choice, g the parts of a candidate (architecture, rule, outer settings), φ its
+centred features, m the part of its training that it has not had, and z_j what an earlier study predicts for
+it: a factor a choice, a process a part, and main effects that add up. ψ adds up what stands for the same
+value of choices that have the same values, as operations in several places do and the widths of layers:
+what matters may be how often a value is taken, and not where.
 """
 
 from __future__ import annotations

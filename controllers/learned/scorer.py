@@ -9,8 +9,8 @@ from scipy.special import ndtr
 
 from controllers.learned.earlier import Earlier
 from controllers.learned.features import Features
-from controllers.learned.observed import Observed
 from controllers.learned.kernel import Data
+from controllers.learned.observed import Observed
 from controllers.learned.process import Process
 
 _PARENTS = 10  # best candidates, whose neighbours are looked at
@@ -97,4 +97,4 @@ class Scorer:
     def _costing(self, data: Data) -> np.ndarray:
         """``(N,)`` expected costs, in those of the median trial."""
         found: np.ndarray = np.exp(self._cost.mean(data.alone()))
-        return np.maximum(found, _CHEAPEST)
+        return np.asarray(np.maximum(found, _CHEAPEST))

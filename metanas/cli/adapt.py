@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from metanas.cli.options import HELP, json_option, print_json
+from metanas.cli.options import HELP, architecture_option, json_option, print_json
 from search_spaces.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,8 +32,17 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("-o", "--output", type=_PATH, help="CSV file for the predictions. [default: they are printed]")
 @click.option("--device", default="cpu", show_default=True, help="auto, cpu, cuda or cuda:n.")
+@architecture_option
 @json_option
-def command(file: Path, support: Path, query: Path, output: Path | None, device: str, as_json: bool) -> None:
+def command(
+    file: Path,
+    support: Path,
+    query: Path,
+    output: Path | None,
+    device: str,
+    architectures: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Learn a new task from a few labelled examples, with the learner in FILE, and predict.
 
     Columns are found by the names that the learner was trained with; failing that, the last column of
@@ -44,7 +53,7 @@ def command(file: Path, support: Path, query: Path, output: Path | None, device:
       metanas adapt letters.metanas --support letters/ --query unknown/ --json
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     _check_output(output, (file, support, query))
-    answers = _answers(file, support, query, device)
+    answers = _answers(file, support, query, device, architectures)
     if output is not None:
         _write(output, answers)
         click.echo(f"wrote {output}: {len(answers.rows)} predictions", err=True)
@@ -57,12 +66,12 @@ def command(file: Path, support: Path, query: Path, output: Path | None, device:
         click.echo(f"{score['metric']} {score['value']:.5g} on {score['rows']} rows of the query", err=True)
 
 
-def _answers(file: Path, support: Path, query: Path, device: str) -> Answers:
+def _answers(file: Path, support: Path, query: Path, device: str, architectures: tuple[str, ...]) -> Answers:
     from metanas.learner import load
     from metanas.learner.folders import adapt_folders
     from metanas.learner.tables import adapt_csv
 
-    learner = load(file, device)
+    learner = load(file, device, architectures)
     images = learner.manifest.preprocessing["kind"] == "image"
     return (adapt_folders if images else adapt_csv)(learner, support, query)
 

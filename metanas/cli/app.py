@@ -22,6 +22,7 @@ _COMMANDS = {
     "why": ("metanas.cli.why", "Why a trial was proposed."),
     "verdict": ("metanas.cli.verdict", "Whether the search was worth it."),
     "report": ("metanas.cli.report", "A study as one page of HTML."),
+    "debug": ("metanas.cli.debug", "What is the matter with a meta-gradient."),
     "export": ("metanas.cli.export", "Write a trial as a learner file."),
     "adapt": ("metanas.cli.adapt", "Learn a new task from a few examples, with a learner file."),
     "dashboard": ("metanas.cli.dashboard", "Open Optuna's dashboard on the store."),
@@ -29,7 +30,7 @@ _COMMANDS = {
     "study": ("metanas.cli.study", "Studies of a store."),
     "family": ("metanas.cli.family", "Task families."),
     "architecture": ("metanas.cli.parts", "Architectures."),
-    "rule": ("metanas.cli.parts", "Learning rules."),
+    "rule": ("metanas.cli.rule", "Learning rules."),
     "controller": ("metanas.cli.parts", "Controllers."),
     "space": ("metanas.cli.space", "Search spaces."),
 }

@@ -34,6 +34,7 @@ _OPTIONAL = {
     "nni": "NNI's spaces and controllers",
     "optuna-dashboard": "metanas dashboard",
     "psycopg": "PostgreSQL stores",
+    "pytorch-lightning": "NNI's hub of model spaces",
 }
 _OWN = ("metanas", "search_spaces", "controllers", "storage")
 

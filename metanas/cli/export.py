@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.options import HELP, architecture_option, json_option, print_json, store_option
+from metanas.cli.settings import refuse_several
 from metanas.cli.wiring import check_writable, output_path
 from metanas.saving import export_trial
 from storage import Store
@@ -18,14 +19,23 @@ from storage import Store
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: STUDY.metanas]"
 )
+@architecture_option
 @store_option
 @json_option
-def command(study: str, trial: int | None, output: Path | None, store: str, as_json: bool) -> None:
+def command(
+    study: str,
+    trial: int | None,
+    output: Path | None,
+    architectures: tuple[str, ...],
+    store: str,
+    as_json: bool,
+) -> None:
     """Write a trial of STUDY as a learner file."""
     path = output or output_path(study, ".metanas")
     check_writable(path)
     with Store.open(store, create=False) as memory:
-        record = export_trial(memory, study, trial, path)
+        refuse_several(study, memory.settings(study), "export")
+        record = export_trial(memory, study, trial, path, architectures)
     if as_json:
         print_json({"study": study, "trial": record.number, "saved": str(path)})
     else:

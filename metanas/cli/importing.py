@@ -12,6 +12,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState
 
 from controllers.interface import candidate_of
+from metanas.cli.settings import families_of
 from search_spaces import Categorical, Choice, Integer, Space
 from search_spaces.errors import StoreError
 from storage import Store, database
@@ -30,9 +31,15 @@ def import_trials(store: Store, study: str, source: str, name: str | None = None
         How many were taken, and how many of those complete there are no points of the space.
 
     Raises:
-        StoreError: If either study is not there, or they do not optimise in the same direction.
+        StoreError: If either study is not there, they do not optimise in the same direction, or it is of
+            several families.
     """
-    space = Space.from_json(store.settings(study)["space"])
+    settings = store.settings(study)
+    if families_of(settings):
+        raise StoreError(
+            f"study {study!r} is of several families: its values are ranks, those of others are not"
+        )
+    space = Space.from_json(settings["space"])
     ours = optuna.load_study(study_name=study, storage=store.optuna)
     theirs = _load(source, name)
     if theirs.directions != ours.directions:

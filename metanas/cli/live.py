@@ -15,6 +15,7 @@ from rich.text import Text
 from metanas.budget import Budget
 from metanas.cli.options import print_json
 from metanas.search import Moment
+from metanas.standings import Standing
 from metanas.words import in_words
 from search_spaces import Record, Score
 
@@ -45,7 +46,9 @@ class JsonLines:
 
     def moment(self, moment: Moment) -> None:
         if moment.ended is not None:
-            print_json({"event": "trial", **trial_json(moment.ended)})
+            print_json(
+                {"event": "trial", **_of_family(moment), **trial_json(moment.ended), **_places(moment)}
+            )
 
     def progress(self, what: str, done: int, total: int) -> None: ...
 
@@ -67,7 +70,8 @@ class Lines:
 
     def moment(self, moment: Moment) -> None:
         if moment.ended is not None:
-            self._say(record_words(moment.ended))
+            family = f"{moment.family}: " if moment.family else ""
+            self._say(family + record_words(moment.ended, moment.standings.get(moment.ended.number)))
         elif moment.doing != self._phase and not moment.doing.startswith("rung"):
             self._phase = moment.doing
             self._say(moment.doing)
@@ -134,13 +138,9 @@ class Panels:
         done = ", ".join(f"{count} {state}" for state, count in moment.counts.items())
         rows = [Text(f"trials  {done}"), Text(f"now     {moment.doing}")]
         if moment.best and moment.best.score:
-            words = in_words(moment.best.candidate)
-            rows.append(
-                Text(
-                    f"best    trial {moment.best.number}: {score_words(moment.best.score)} (validation)",
-                    style="bold",
-                )
-            )
+            words, standing = in_words(moment.best.candidate), moment.standings.get(moment.best.number)
+            score = standing_words(standing) if standing else score_words(moment.best.score)
+            rows.append(Text(f"best    trial {moment.best.number}: {score} (validation)", style="bold"))
             rows += [Text(f"        {text}", style="dim") for text in words.values()]
         return rows
 
@@ -157,14 +157,26 @@ class Panels:
 
 def score_words(score: Score) -> str:
     """A score with its interval, accuracies in per cent."""
+    if score.metric == "rank":
+        return f"mean position {score.value:.2f} of 0 to 1"
     if score.metric == "accuracy":
         return f"accuracy {100 * score.value:.2f} % ± {100 * score.ci95:.2f}"
     return f"mean squared error {score.value:.4g} ± {score.ci95:.2g}"
 
 
-def record_words(record: Record) -> str:
+def standing_words(standing: Standing) -> str:
+    """Where a trial stands on each family, and on which it stands worst."""
+    places = "; ".join(
+        f"{place.family} {score_words(place.score)} ({place.rank:g} of {place.of})"
+        for place in standing.places
+    )
+    return f"mean rank {standing.rank:.3g}, worst on {standing.worst.family}: {places}"
+
+
+def record_words(record: Record, standing: Standing | None = None) -> str:
     """A trial in one line."""
-    score = f"{score_words(record.score)} after {record.rung:,} meta-steps" if record.score else "no score"
+    words = standing_words(standing) if standing else score_words(record.score) if record.score else ""
+    score = f"{words} after {record.rung:,} meta-steps" if record.score else "no score"
     words = "; ".join(in_words(record.candidate).values())
     return f"trial {record.number} {record.state} ({record.reason}): {score}; {words}"
 
@@ -172,6 +184,33 @@ def record_words(record: Record) -> str:
 def score_json(score: Score | None) -> dict[str, Any] | None:
     """A score as plain data."""
     return None if score is None else {"metric": score.metric, "value": score.value, "ci95": score.ci95}
+
+
+def places_json(standing: Standing) -> dict[str, Any]:
+    """Where a trial stands on each family as plain data."""
+    return {
+        "rank": standing.rank,
+        "worst": standing.worst.family,
+        "families": [
+            {
+                "family": place.family,
+                "trial": place.record.number,
+                "rank": place.rank,
+                "of": place.of,
+                "valid": score_json(place.score),
+            }
+            for place in standing.places
+        ],
+    }
+
+
+def _of_family(moment: Moment) -> dict[str, Any]:
+    return {"family": moment.family} if moment.family else {}
+
+
+def _places(moment: Moment) -> dict[str, Any]:
+    standing = moment.standings.get(moment.ended.number) if moment.ended else None
+    return places_json(standing) if standing else {}
 
 
 def trial_json(record: Record) -> dict[str, Any]:

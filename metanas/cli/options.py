@@ -21,6 +21,12 @@ store_option: Callable[..., Any] = click.option(
 json_option: Callable[..., Any] = click.option(
     "--json", "as_json", is_flag=True, help="Plain data on stdout, for machines."
 )
+architecture_option: Callable[..., Any] = click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    help="nni:module:Class, the model space of a learner; only what is named here is imported.",
+)
 HELP = {"help_option_names": ["-h", "--help"]}
 
 

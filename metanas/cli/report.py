@@ -3,45 +3,72 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from metanas import __version__
-from metanas.cli.options import HELP, store_option
+from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.settings import refuse_several
 from metanas.cli.wiring import check_writable, output_path, quiet_optuna
-from metanas.judging import BY_SHOTS
+from metanas.dependence import BY_SHOTS, BY_STEPS
+from metanas.judging import LEFT_OUT
 from metanas.learner.atomic import replacing
-from metanas.report.page import Study, page
-from metanas.saving import PICTURE
+from metanas.report.facts import Study, facts
+from metanas.report.page import page
+from metanas.saving import TASKS
 from search_spaces.errors import StoreError
-from storage import Store
+from storage import Event, Store
 
 
 @click.command(context_settings=HELP)
 @click.argument("study")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The page. [default: STUDY.html]")
 @store_option
-def command(study: str, output: Path | None, store: str) -> None:
-    """All about STUDY as one page that needs nothing else: verdict, progress, winner, baselines, origin."""
+@json_option
+def command(study: str, output: Path | None, store: str, as_json: bool) -> None:
+    """All about STUDY as one page that needs nothing else: verdict, progress, winner, baselines, origin.
+
+    With --json its figures are printed, and a page is written only where -o says so.
+    """
     quiet_optuna()
-    path = output or output_path(study, ".html")
-    check_writable(path)
+    path = None if as_json and output is None else output or output_path(study, ".html")
+    if path is not None:
+        check_writable(path)
     with Store.open(store, create=False) as memory:
         found = _read(memory, study)
-    with replacing(path) as file:
-        file.write(page(found, __version__).encode())
-    click.echo(f"Saved {path}")
+    if path is not None:
+        with replacing(path) as file:
+            file.write(page(found, __version__).encode())
+    if as_json:
+        print_json(facts(found))
+    else:
+        click.echo(f"Saved {path}")
 
 
 def _read(memory: Store, name: str) -> Study:
     settings, results = memory.settings(name), memory.results(name)
+    refuse_several(name, settings, "report")
     if not results:
         family = settings["family"]["name"]
         raise StoreError(
             f"study {name!r} has no verdict yet: no run has ended; metanas search {family} … --study goes on"
         )
-    told = {event.what: event.why for event in memory.events(name)}  # the last of each
-    picture = memory.get(told[PICTURE]) if PICTURE in told else None
-    shots = json.loads(told.get(BY_SHOTS, "[]"))
-    return Study(name, settings, memory.records(name), results, picture, shots)
+    events = memory.events(name)
+    told = {event.what: event.why for event in events}  # the last of each
+    tasks: dict[str, Any] = json.loads(memory.get(told[TASKS])) if TASKS in told else {}
+    shots, steps = (json.loads(told.get(what, "[]")) for what in (BY_SHOTS, BY_STEPS))
+    return Study(name, settings, memory.records(name), results, shots, steps, tasks, _left_out(events))
+
+
+def _left_out(events: Sequence[Event]) -> list[str]:
+    """What the last run could not compare with: it says so before it scores its winner in other ways."""
+    last, now = list[str](), list[str]()
+    for event in events:
+        if event.what == LEFT_OUT:
+            now.append(event.why)
+        elif event.what == BY_SHOTS:
+            last, now = now, []
+    return last

@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from metanas.budget import Budget, parse
-from metanas.cli.live import View, score_json, view_for
+from metanas.budget import Budget
+from metanas.budget import parse as parse_budget
+from metanas.cli.asking import Asked, parse, source, study_of
+from metanas.cli.joint import outputs, print_joint, save
+from metanas.cli.joint_wiring import open_joint
+from metanas.cli.live import View, view_for
 from metanas.cli.options import HELP, print_json, store_option
+from metanas.cli.result import result_json
+from metanas.cli.study_file import read
 from metanas.cli.summary import print_summary
-from metanas.cli.wiring import Request, check_writable, open_search, output_path, quiet_optuna
+from metanas.cli.wiring import FAMILIES, Request, check_writable, open_search, output_path, quiet_optuna
 from metanas.finish import Winner
 from metanas.folds import search_and_judge
+from metanas.joint import JointSearch
 from metanas.judging import Judgement
 from metanas.saving import save_learner, save_picture
-from metanas.search import Search
-from metanas.tasks.family import Source
+from metanas.search import Search, Searching
+from metanas.together import search_and_judge_each
 from metanas.undisturbed import insist
-from metanas.words import in_words
+from search_spaces import plugins
 from search_spaces.errors import BudgetError
 from storage import Store
 
@@ -30,9 +39,11 @@ _DEFAULT_BUDGET = "10m"
 
 
 @click.command(context_settings=HELP)
-@click.argument("family")
-@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.argument("families", nargs=-1, required=True, metavar="FAMILY [PATH]…")
 @click.option("--study", help="Name of the study; one that is there goes on. [default: the family's name]")
+@click.option(
+    "--mix", is_flag=True, help="Of several families: one learner for all, each task drawn from one of them."
+)
 @store_option
 @click.option(
     "--budget",
@@ -50,6 +61,13 @@ _DEFAULT_BUDGET = "10m"
     show_default=True,
     help="What is proposed from; see metanas space list. Or a .toml file.",
 )
+@click.option(
+    "--architecture",
+    multiple=True,
+    help="One of metanas architecture list, or nni:module:Class, an NNI model space of yours; several may be "
+    "named. [default: all of the space]",
+)
+@click.option("--start", help="Recipes to begin with, with commas between; see metanas rule recipes.")
 @click.option("--ways", type=int, help="Classes a task (classification). [default: 5]")
 @click.option(
     "--shots", type=int, help="Labelled examples, a class or a task. [default: 1 a class, 5 a task]"
@@ -79,29 +97,28 @@ _DEFAULT_BUDGET = "10m"
     "--rung",
     type=click.IntRange(1),
     help="Meta-steps after which trials are first compared; two more rungs follow, 3 and 9 times as far. "
-    "[default: 100; for images 60, or 0.7 % of a budget that is in seconds]",
+    "[default: 100; for images 60, or 0.75 % of a budget that is in seconds]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:n.")
 @click.option("--execution", default="auto", show_default=True, help="auto, sequential, vmap or replay.")
 @click.option(
+    "--precision",
+    default="auto",
+    show_default=True,
+    help="Of training: float32, bfloat16, or auto: bfloat16 for images where the CPU is made for it.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a line on stdout; the last is the result."
 )
+@click.pass_context
 def command(
-    family: str,
-    path: Path | None,
-    study: str | None,
-    store: str,
+    context: click.Context,
+    /,
+    families: tuple[str, ...],
     budget_text: str | None,
     trials: int | None,
+    mix: bool,
     as_json: bool,
-    task_column: str | None,
-    target: str | None,
-    features: str | None,
-    group: str | None,
-    kind: Literal["regression", "classification"] | None,
-    test_data: Path | None,
-    splits: Path | None,
-    image_size: int,
     **options: Any,
 ) -> None:
     """Search for the best learner of a FAMILY of tasks, over architecture and learning rule together.
@@ -112,43 +129,81 @@ def command(
     happened) and a verdict: whether it beats what you would have done without a search. Ctrl-C keeps
     what is done.
 
+    Of several families, each candidate is trained and scored on each. It ends with the one that is best
+    for all by its mean rank (STUDY-FAMILY.metanas), the best for each (STUDY-FAMILY-best.metanas), and
+    their verdicts. Options are for all the families that have such; a study file (TOML) gives each its own.
+
     \b
       metanas search sinusoid --budget 2m
       metanas search table exam.csv --task school --target score --budget 3m
       metanas search images photos.zip --ways 5 --shots 1 --budget 15m
       metanas search my_module:MyFamily --budget 2m
+      metanas search sinusoid harmonics table exam.csv --task school --target score
+      metanas search study.toml
       metanas search sinusoid --trials 12 --seed 1 --controller random
+      metanas search sinusoid --space gradient-methods --start maml,meta-sgd
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
-    # clock first: reading the data is part of the budget
-    budget = _budget(budget_text, trials)
-    name = study or family.rpartition(":")[2] or family
+    given = options | {"budget_text": budget_text, "trials": trials, "mix": mix}
+    file = len(families) == 1 and families[0].endswith(".toml")
+    asked = _from_file(context, Path(families[0]), given) if file else []
+    budget = _budget(given["budget_text"], given["trials"])  # now: reading the data is part of it
+    asked = asked or parse(families, plugins.names(*FAMILIES))
     quiet_optuna()
-    for ending in (".metanas", ".png"):
-        check_writable(output_path(name, ending))
     insist()
+    _search(asked, given, budget, as_json)
+
+
+def _from_file(context: click.Context, path: Path, given: dict[str, Any]) -> list[Asked]:
+    """The families of a study file; what it says of options goes where the command line says nothing."""
+    file = read(path, context.command.params)
+    said = {p.name for p in context.command.params if _said(context, str(p.name))}
+    given.update({name: value for name, value in file.options.items() if name not in said})
+    return [replace(one, own={n: v for n, v in one.own.items() if n not in said}) for one in file.families]
+
+
+def _said(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+
+def _search(asked: list[Asked], given: dict[str, Any], budget: Budget, as_json: bool) -> None:
+    """Searches one family, or several as one, or several beside each other."""
+    study, alone = given["study"] or study_of(asked), len(asked) == 1 or given["mix"]
+    paths = [output_path(study, ending) for ending in (".metanas", ".png")]
+    if not alone:
+        paths = [path for one in asked for path in outputs(study, one.name).values()]
+    for path in paths:
+        check_writable(path)
     with view_for(as_json, budget) as view:
-        source = Source(
-            path,
-            test_data,
-            splits,
-            task=task_column,
-            target=target,
-            features=_listed(features),
-            group=group,
-            kind=kind,
-            shots=options["shots"],
-            image_size=image_size,
-            progress=view.progress,
-        )
-        request = Request(family=family, source=source, study=name, store=store, **options)
-        search, memory, others = open_search(request, view.moment, view.note)
-        with memory:
-            _run(search, memory, others, budget, view, as_json)
+        requests = {one.name: _request(one, asked, study, given, view) for one in asked}
+        if alone:
+            mixed = _alike(requests) if len(asked) > 1 else None
+            search, memory, others = open_search(requests[asked[0].name], view.moment, view.note, mixed)
+            with memory:
+                _run(search, budget, view, lambda: _one(search, memory, others, budget, view, as_json))
+        else:
+            joint, memory, folds = open_joint(study, requests, view.moment, view.note)
+            with memory:
+                _run(joint, budget, view, lambda: _several(joint, memory, folds, budget, view, as_json))
 
 
-def _listed(text: str | None) -> tuple[str, ...]:
-    """Names with commas between them."""
-    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+def _alike(requests: Mapping[str, Request]) -> Mapping[str, Request]:
+    """Requests for families that are mixed.
+
+    Raises:
+        BudgetError: If their tasks should be of different sizes.
+    """
+    for size in ("ways", "shots", "queries"):
+        if len({getattr(request, size) for request in requests.values()}) > 1:
+            raise BudgetError(f"--mix needs one number of {size} for all families: leave it out of their own")
+    return requests
+
+
+def _request(one: Asked, asked: list[Asked], study: str, given: dict[str, Any], view: View) -> Request:
+    own = one.options(given, [other for other in asked if other is not one])
+    searching = {field.name: given[field.name] for field in fields(Request) if field.name in given}
+    mine = {name: own[name] for name in ("ways", "shots", "queries")}
+    found = source(one, own, view.progress)
+    return Request(**searching | mine | {"family": one.family, "source": found, "study": study})
 
 
 def _budget(text: str | None, trials: int | None) -> Budget:
@@ -156,22 +211,13 @@ def _budget(text: str | None, trials: int | None) -> Budget:
         raise BudgetError(f"--trials should be at least 1, not {trials}")
     if text is None and trials is None:
         text = _DEFAULT_BUDGET
-    return Budget(None if text is None else parse(text), trials)
+    return Budget(None if text is None else parse_budget(text), trials)
 
 
-def _run(
-    search: Search,
-    store: Store,
-    others: list[Callable[[], Search]],
-    budget: Budget,
-    view: View,
-    as_json: bool,
-) -> None:
+def _run(search: Searching[Any], budget: Budget, view: View, run: Callable[[], Callable[[], None]]) -> None:
+    """Runs, and shows what came of it; Ctrl-C keeps what is done."""
     try:
-        winner, judgement = search_and_judge(search, others, budget)
-        for why in judgement.left_out:
-            view.note(why)
-        result = _save(search, store, winner, judgement, budget)
+        show = run()
     except KeyboardInterrupt:
         view.__exit__(None, None, None)
         scored = sum(record.score is not None for record in search.records)
@@ -181,10 +227,42 @@ def _run(
         )
         sys.exit(130)  # as shells have it; click would add an empty line
     view.__exit__(None, None, None)
+    show()
+
+
+def _one(
+    search: Search,
+    store: Store,
+    others: list[Callable[[], Search]],
+    budget: Budget,
+    view: View,
+    as_json: bool,
+) -> Callable[[], None]:
+    winner, judgement = search_and_judge(search, others, budget)
+    for why in judgement.left_out:
+        view.note(why)
+    result = _save(search, store, winner, judgement, budget)
     if as_json:
-        print_json(result)
-    else:
-        print_summary(search, winner, judgement, result)
+        return lambda: print_json(result)
+    return lambda: print_summary(search, winner, judgement, result)
+
+
+def _several(
+    search: JointSearch,
+    store: Store,
+    others: list[Callable[[], JointSearch]],
+    budget: Budget,
+    view: View,
+    as_json: bool,
+) -> Callable[[], None]:
+    best, found = search_and_judge_each(search, others, budget)
+    for one in found:
+        for why in one.own.judgement.left_out:
+            view.note(f"{one.name}: {why}")
+    result = save(search, store, best, found, budget)
+    if as_json:
+        return lambda: print_json(result)
+    return lambda: print_joint(search, result)
 
 
 def _save(
@@ -202,30 +280,3 @@ def _save(
         result["seconds"] = budget.spent
         store.save_result(search.name, result)
     return result
-
-
-def result_json(
-    search: Search, winner: Winner, judgement: Judgement, saved: dict[str, str]
-) -> dict[str, Any]:
-    """The result of a search as plain data: the last line of ``--json``, and what the store keeps."""
-    record, verdict, test = winner.record, judgement.verdict, judgement.test
-    states = ("complete", "pruned", "failed")
-    best = {"trial": record.number, "candidate": dict(record.candidate), **in_words(record.candidate)}
-    return {
-        "study": search.name,
-        "trials": {state: sum(r.state == state for r in search.records) for state in states},
-        "seconds": 0.0,  # set when everything is written
-        "best": best | {"valid": score_json(record.score)},
-        "test": {**(score_json(test) or {}), "tasks": test.tasks, "transductive": test.transductive},
-        "baselines": [{"name": n, "value": s.value, "ci95": s.ci95} for n, s in judgement.baselines.items()],
-        "verdict": {
-            "outcome": verdict.outcome,
-            "against": verdict.against,
-            "difference": verdict.difference,
-            "ci95": verdict.ci95,
-            "sentence": verdict.sentence,
-        },
-        "looks": judgement.looks,
-        "folds": judgement.folds,
-        "saved": saved,
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metanas.evaluator import Setting
@@ -16,11 +16,18 @@ _CONSEQUENCES = {
     "space": "other choices in its space",
     "preprocessing": "examples prepared in another way",
     "signature": "tasks of another kind or size",
+    "code": "model spaces of another source",
 }
 
 
 def settings(
-    family: Family, signature: Signature, setting: Setting, space: Space, rungs: tuple[int, ...], seed: int
+    family: Family,
+    signature: Signature,
+    setting: Setting,
+    space: Space,
+    rungs: tuple[int, ...],
+    seed: int,
+    code: Mapping[str, str],
 ) -> dict[str, Any]:
     """What every run of a study must share, else its trials could not be compared."""
     return {
@@ -33,7 +40,41 @@ def settings(
         "space": space.to_json(),
         "rungs": list(rungs),
         "preprocessing": family.preprocessing,
+    } | ({"code": dict(code)} if code else {})
+
+
+def joint_settings(
+    families: Sequence[str], space: Space, rungs: tuple[int, ...], seed: int
+) -> dict[str, Any]:
+    """The same of a study over several families; what is a family's own stands in that family's study."""
+    return {
+        "family": {"name": " ".join(families)},
+        "families": list(families),
+        "seed": seed,
+        "space": space.to_json(),
+        "rungs": list(rungs),
     }
+
+
+def study_name(study: str, family: str) -> str:
+    """Of one family's own study, where several are searched together."""
+    return f"{study}/{family}"
+
+
+def families_of(settings: Mapping[str, Any]) -> list[str]:
+    """The families of a study over several; none: it is of one."""
+    return list(settings.get("families", ()))
+
+
+def refuse_several(study: str, settings: Mapping[str, Any], command: str) -> None:
+    """Refuses a study over several families where one is needed.
+
+    Raises:
+        StoreError: If it is one; names the families' own studies.
+    """
+    if families := families_of(settings):
+        own = " or ".join(study_name(study, family) for family in families)
+        raise StoreError(f"study {study!r} is of several families, each has its own: metanas {command} {own}")
 
 
 def refuse_others(study: str, known: Mapping[str, Any], new: Mapping[str, Any]) -> None:
@@ -72,6 +113,15 @@ def _option(key: str, old: Any, new: Any) -> str:
             return f"--image-size {old.get('size')}, now {new.get('size')}"
         return "other data"
     if key == "space":
-        names = (json.loads(old or "{}").get("name"), json.loads(new)["name"])
-        return f"--space {names[0]}, now {names[1]}" if names[0] != names[1] else ""
+        before, now = json.loads(old or "{}"), json.loads(new)
+        if before.get("name") != now["name"]:
+            return f"--space {before.get('name')}, now {now['name']}"
+        networks = _architectures(before), _architectures(now)
+        return f"--architecture {networks[0]}, now {networks[1]}" if networks[0] != networks[1] else ""
     return ""
+
+
+def _architectures(space: Mapping[str, Any]) -> str:
+    """The architectures of a space that was written down."""
+    roots = (choice for choice in space.get("choices", ()) if choice["name"] == "architecture")
+    return ", ".join(name for root in roots for name in root["values"])

@@ -6,8 +6,11 @@ from typing import Any
 
 import click
 
-from metanas.cli.live import record_words, score_words, trial_json
+from metanas.cli.joint import print_families, stored_standings
+from metanas.cli.live import places_json, record_words, score_words, trial_json
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.settings import families_of
+from metanas.standings import Standing
 from search_spaces import Record
 from storage import Store
 
@@ -29,21 +32,35 @@ def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
     """What STUDY came to; or all that is known of one TRIAL of it."""
     with Store.open(store, create=False) as memory:
         settings = memory.settings(study)
+        families = families_of(settings)
         if trial is not None:
             record = memory.record(study, trial)
-            print_json(
-                trial_json(record) | {"curve": record.curve, "valid_curve": record.valid_curve}
-            ) if as_json else _trial(record)
+            standing = _standing(memory, study, settings, trial) if families else None
+            places = places_json(standing) if standing else {}
+            curves = {"curve": record.curve, "valid_curve": record.valid_curve}
+            print_json(trial_json(record) | curves | places) if as_json else _trial(record, standing)
             return
         results, records = memory.results(study), memory.records(study)
     if as_json:
         print_json({"study": study, "settings": settings, "results": results, "trials": len(records)})
+    elif families and results:
+        click.echo(
+            f"Study {study}: families {', '.join(families)}, seed {settings['seed']}, {len(records)} trials"
+        )
+        print_families(results[-1])
     else:
         _study(study, settings, results, records)
 
 
-def _trial(record: Record) -> None:
-    click.echo(record_words(record))
+def _standing(memory: Store, study: str, settings: dict[str, Any], trial: int) -> Standing | None:
+    found = stored_standings(memory, study, settings)
+    return next((standing for standing in found if standing.trial.number == trial), None)
+
+
+def _trial(record: Record, standing: Standing | None) -> None:
+    click.echo(record_words(record, standing))
+    for place in standing.places if standing else ():
+        click.echo(f"  on {place.family}: trial {place.record.number} of study {place.record.study}")
     click.echo("\nCandidate")
     for name, value in record.candidate.items():
         click.echo(f"  {name}: {value}")
@@ -61,7 +78,8 @@ def _trial(record: Record) -> None:
 
 def _study(name: str, settings: dict[str, Any], results: list[dict[str, Any]], records: list[Record]) -> None:
     family = settings["family"]["name"]
-    setting = f"family {family}, {settings['shots']} shots, seed {settings['seed']}"
+    shots = f"{settings['shots']} shots, " if "shots" in settings else ""  # each family has its own
+    setting = f"family {family}, {shots}seed {settings['seed']}"
     click.echo(f"Study {name}: {setting}, {len(records)} trials")
     if not results:
         click.echo(f"No run has ended with a verdict yet. To go on: metanas search {family} … --study {name}")

@@ -2,41 +2,64 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 import click
 import numpy as np
 
-from metanas.cli.options import HELP
+from metanas.cli.options import HELP, json_option, print_json
 from metanas.cli.parts import COMMANDS
-from search_spaces import Signature, Space, catalogue
+from search_spaces import Signature, Space, catalogue, named
 
-_TASKS = {
+TASKS = {
     "regression": Signature("regression", (1,), 1, 5),
     "classification": Signature("classification", (8,), 5, 1),
     "images": Signature("classification", (1, 28, 28), 5, 1),
 }
 _BUILT = 100
 
-tasks_option = click.option(
-    "--tasks",
-    type=click.Choice(list(_TASKS)),
-    default="regression",
-    show_default=True,
-    help="What the space is for: a space has only what suits the tasks.",
+
+def tasks_of(usual: str, default: str | None = None) -> Callable[..., Any]:
+    """The option ``--tasks``; ``usual`` says what is taken without it."""
+    return click.option(
+        "--tasks",
+        type=click.Choice(list(TASKS)),
+        default=default,
+        help=f"What it is for: there is only what suits the tasks. [default: {usual}]",
+    )
+
+
+tasks_option = tasks_of("regression", "regression")
+
+own_option = click.option(
+    "--architecture",
+    "architectures",
+    multiple=True,
+    help="As of metanas search: these alone, model spaces too (nni:module:Class).",
 )
 
 
 @COMMANDS["space"].command("describe", context_settings=HELP)
 @click.argument("name")
 @tasks_option
-def describe(name: str, tasks: str) -> None:
+@own_option
+@json_option
+def describe(name: str, tasks: str, as_json: bool, architectures: tuple[str, ...]) -> None:
     """Every choice of space NAME, or of a .toml file, as a tree."""
-    click.echo(_space(name, tasks).describe())
+    space = _space(name, tasks, architectures)
+    if as_json:
+        print_json(json.loads(space.to_json()))
+    else:
+        click.echo(space.describe())
 
 
 @COMMANDS["space"].command("check", context_settings=HELP)
 @click.argument("name")
 @tasks_option
-def check(name: str, tasks: str) -> None:
+@own_option
+def check(name: str, tasks: str, architectures: tuple[str, ...]) -> None:
     """Whether space NAME, or a .toml file, can be searched: draws candidates and builds them.
 
     \b
@@ -47,14 +70,15 @@ def check(name: str, tasks: str) -> None:
       [outer]
       learning_rate = { low = 1e-4, high = 1e-2 }
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
-    space, rng = _space(name, tasks), np.random.default_rng(0)
+    space, rng = _space(name, tasks, architectures), np.random.default_rng(0)
+    named.check(space, TASKS[tasks], architectures)
     for _ in range(_BUILT):
         candidate = space.sample(rng)
-        catalogue.build(candidate, _TASKS[tasks])
-        catalogue.settings(candidate, _TASKS[tasks])
+        catalogue.build(candidate, TASKS[tasks], architectures)
+        catalogue.settings(candidate, TASKS[tasks])
     click.echo(f"{name} is fine: {space.describe().partition(chr(10))[0]}, of which {_BUILT} were built")
 
 
-def _space(name: str, tasks: str) -> Space:
+def _space(name: str, tasks: str, architectures: tuple[str, ...]) -> Space:
     augmentations = ("none", "rotations", "rotations+shifts") if tasks == "images" else ("none",)
-    return catalogue.space(name, _TASKS[tasks], augmentations=augmentations)
+    return catalogue.space(name, TASKS[tasks], architectures=architectures, augmentations=augmentations)

@@ -16,6 +16,7 @@ from metanas.judging import Judgement
 from metanas.search import Search
 from metanas.words import in_words
 from search_spaces import Record
+from search_spaces.named import is_own
 
 _ROWS = 8
 _LOG_WIDTH = 160
@@ -86,8 +87,9 @@ def _next(search: Search, saved: dict[str, str]) -> list[str]:
     if saved["store"] != STORE:
         there = f" --store {shlex.quote(saved['store'])}"
     support, query = ("SUPPORT_FOLDER", "QUERY_FOLDER") if images else ("support.csv", "query.csv")
+    own = "".join(f" --architecture {name}" for name in search.evaluator.trusted if is_own(name))
     return [
-        f"metanas adapt {shlex.quote(saved['learner'])} --support {support} --query {query}",
+        f"metanas adapt {shlex.quote(saved['learner'])} --support {support} --query {query}{own}",
         f"metanas leaderboard {study}{there}",
         f"metanas show {study}{there}",
         f"metanas dashboard{there}",

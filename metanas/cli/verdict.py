@@ -7,7 +7,9 @@ from typing import Any
 import click
 from rich.table import Table
 
+from metanas.cli.joint import print_families
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.settings import families_of
 from metanas.cli.summary import wide_console
 from search_spaces.errors import StoreError
 from storage import Store
@@ -29,6 +31,12 @@ def command(study: str, store: str, as_json: bool) -> None:
             f"study {study!r} has no verdict yet: no run has ended; metanas search {family} … --study goes on"
         )
     last = results[-1]
+    if families_of(settings):
+        if as_json:
+            print_json({"study": study, "families": last["families"]})
+        else:
+            print_families(last)
+        return
     if as_json:
         print_json({"study": study, **{part: last[part] for part in _PARTS}, "looks": last["looks"]})
         return

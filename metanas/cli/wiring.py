@@ -6,7 +6,7 @@ import inspect
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,14 +17,16 @@ import torch
 from optuna.samplers import BaseSampler
 
 from controllers.pruning import ladder, successive_halving
+from metanas.cli import starting
 from metanas.cli.settings import refuse_others, settings
-from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device
+from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device, trains_in_half
 from metanas.evaluator import Evaluator, Setting
 from metanas.search import Listener, Moment, Search
 from metanas.seeds import derive
 from metanas.tasks import fingerprints, own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
-from search_spaces import Signature, Space, catalogue, plugins
+from metanas.tasks.mixed import Mixed
+from search_spaces import Signature, Space, catalogue, named, plugins
 from search_spaces.errors import BudgetError, DataError, DeviceError
 from search_spaces.fingerprint import Fingerprint
 from storage import Store, reconcile
@@ -37,6 +39,7 @@ _RUNG = {"tables": 100, "images": 60}
 _RUNGS = 3
 _QUERIES = {"regression": 50, "classification": 15}
 _VALID_TASKS = {"regression": 500, "classification": 250}
+_FINAL_TASKS = {"regression": None, "classification": 500}
 
 
 @dataclass(frozen=True)
@@ -50,12 +53,30 @@ class Request:
     seed: int | None
     controller: str
     space: str
+    architecture: tuple[str, ...]
     ways: int | None
     shots: int | None
     queries: int | None
     device: str
     execution: str
+    precision: str
     rung: int | None
+    start: str | None = None  # recipes, with commas between
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a study is searched.
+
+    Attributes:
+        space: What is proposed from.
+        rungs: In meta-steps, rising.
+        by_time: Whether trials may be compared after equal times, see :class:`Searching`.
+    """
+
+    space: Space
+    rungs: tuple[int, ...]
+    by_time: bool
 
 
 def load_family(name: str, source: Source) -> Family:
@@ -72,9 +93,18 @@ def load_family(name: str, source: Source) -> Family:
 
 
 def open_search(
-    request: Request, listen: Listener, tell: Callable[[str], None]
+    request: Request,
+    listen: Listener,
+    tell: Callable[[str], None],
+    mixed: Mapping[str, Request] | None = None,
 ) -> tuple[Search, Store, list[Callable[[], Search]]]:
     """Everything ready to run: checked before a store is made or a candidate trained.
+
+    Args:
+        request: What the user asked for.
+        listen: Told of everything that happens.
+        tell: Told what the user should know of the data.
+        mixed: Requests for several families, by name, that are searched as if they were one.
 
     Returns:
         The search, its store, and what opens the searches of other folds, where tasks are few.
@@ -82,26 +112,48 @@ def open_search(
     Raises:
         MetanasError: Whatever is wrong with the request.
     """
-    check_name(request.study)
-    device = resolve_device(request.device)
-    keep_freed_memory()
-    if request.execution not in EXECUTIONS:
-        raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {request.execution!r}")
-    plugins.load(*CONTROLLERS, request.controller)
-    family = load_family(request.family, request.source)
-    setting, signature = _setting(family, request)
-    _space(request, family, signature)
+    device = checked(request)
+    family = _mix(mixed) if mixed else load_family(request.family, request.source)
+    setting, signature = setting_of(family, request)
+    check_space(plan_of(request, family, signature).space, signature, request)
     if len(signature.input_shape) == 1 and device.type == "cpu":
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
     store = Store.open(request.store)
     try:
-        found = _search(request, family, request.study, setting, device, store, listen)
+        found = begin(request, family, request.study, setting, device, store, listen)
     except BaseException:
         store.close()
         raise
     for note in family.notes:  # here, since what is refused is one line
         tell(note)
     return found, store, _folds(request, family, setting, device, store, listen)
+
+
+def checked(request: Request) -> torch.device:
+    """Checks what can be checked before data is read; the device."""
+    check_name(request.study)
+    device = resolve_device(request.device)
+    keep_freed_memory()
+    if request.execution not in EXECUTIONS:
+        raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {request.execution!r}")
+    trains_in_half(request.precision, device, ())  # refuses unknown ones
+    plugins.load(*CONTROLLERS, request.controller)
+    return device
+
+
+def check_space(space: Space, signature: Signature, request: Request) -> None:
+    """Checks that candidates of the space can be built, and that the controller can be.
+
+    Raises:
+        MetanasError: What is wrong with a model space of the user's, or is not installed.
+    """
+    named.check(space, signature, request.architecture)
+    starting.check(request.start, space, signature)
+    plugins.load(*CONTROLLERS, request.controller).build(space, 0)
+
+
+def _mix(requests: Mapping[str, Request]) -> Family:
+    return Mixed({name: load_family(one.family, one.source) for name, one in requests.items()})
 
 
 def _folds(
@@ -120,12 +172,12 @@ def _folds(
             listen(replace(moment, doing=f"fold {number} of {len(others) + 1}: {moment.doing}", ended=None))
 
         name = f"{request.study} fold {number}"
-        return lambda: _search(request, fold, name, setting, device, store, told)
+        return lambda: begin(request, fold, name, setting, device, store, told)
 
     return [opener(number, fold) for number, fold in enumerate(others, 2)]
 
 
-def _search(
+def begin(
     request: Request,
     family: Family,
     name: str,
@@ -133,29 +185,46 @@ def _search(
     device: torch.device,
     store: Store,
     listen: Listener,
+    plan: Plan | None = None,
 ) -> Search:
-    """A search of one study, which goes on if the store has it."""
+    """A search of one study, which goes on if the store has it.
+
+    Args:
+        request: What the user asked for.
+        family: Whose tasks; of one fold, where there are several.
+        name: Of the study.
+        setting: How tasks are scored.
+        device: Where.
+        store: Keeps every result.
+        listen: Told of everything that happens.
+        plan: How it is searched; None: as is usual for the family.
+    """
     signature = family.signature(request.ways, setting.shots)
-    space = _space(request, family, signature)
-    images = len(signature.input_shape) == 3
-    rungs = ladder(request.rung or _RUNG["images" if images else "tables"], _RUNGS)
+    plan = plan or plan_of(request, family, signature)
     family.to(device)
-    known = {summary.name: summary.settings for summary in store.studies()}.get(name, {})
+    known = known_settings(store, name)
     # the user's seed, else that of the study if it is there already
     seed = int(known.get("seed", 0)) if request.seed is None else request.seed
-    shared = settings(family, signature, setting, space, rungs, seed)
+    code = named.code(request.architecture)
+    shared = settings(family, signature, setting, plan.space, plan.rungs, seed, code)
     if known:
         refuse_others(name, known, shared)
-    evaluator = _evaluator(family, signature, setting, device, request.execution, seed)
+    evaluator = _evaluator(family, signature, setting, device, request, seed)
     store.save_study(name, shared)
-    study = _optuna_study(store, name, signature, rungs)
+    study = optuna_study(store, name, signature.metric, signature.higher_is_better, plan.rungs)
     reconcile(store, study)
+    starting.enqueue(study, request.start, plan.space, signature, seed)
     tried = len(store.records(name))
     near = remembered(store, name, family, signature)
-    study.sampler = _controller(request, space, store, name, near, derive(seed, "controller", tried))
-    # what a meta-step costs differs fiftyfold between networks for images
-    by_time = images and request.rung is None
-    return Search(name, space, study, store, evaluator, rungs, seed, listen, versions(), by_time)
+    study.sampler = _controller(request, plan.space, store, name, near, derive(seed, "controller", tried))
+    return Search(
+        name, plan.space, study, store, evaluator, plan.rungs, seed, listen, versions(), plan.by_time
+    )
+
+
+def known_settings(store: Store, name: str) -> dict[str, Any]:
+    """The settings of a study, if the store has it."""
+    return {summary.name: summary.settings for summary in store.studies()}.get(name, {})
 
 
 def _controller(
@@ -196,16 +265,19 @@ def unfit(store: Store, name: str) -> set[str]:
 
 
 def _evaluator(
-    family: Family, signature: Signature, setting: Setting, device: torch.device, execution: str, seed: int
+    family: Family, signature: Signature, setting: Setting, device: torch.device, request: Request, seed: int
 ) -> Evaluator:
     return Evaluator(
         family,
         signature,
         setting,
         device,
-        execution=execution,
+        execution=request.execution,
+        precision=request.precision,
         seed=seed,
+        trusted=request.architecture,
         valid_tasks=_VALID_TASKS[family.kind],
+        final_tasks=_FINAL_TASKS[family.kind],
     )
 
 
@@ -250,7 +322,12 @@ def check_writable(path: Path) -> None:
         raise DataError(f"cannot write {path}: go to a folder that you may write to")
 
 
-def _setting(family: Family, request: Request) -> tuple[Setting, Signature]:
+def setting_of(family: Family, request: Request) -> tuple[Setting, Signature]:
+    """How a family's tasks are scored, and what they are like.
+
+    Raises:
+        MetanasError: If it has no such tasks.
+    """
     shots = request.shots if request.shots is not None else USUAL_SHOTS[family.kind]
     queries = request.queries if request.queries is not None else _usual_queries(family, shots)
     least = {"--shots": (shots, 1), "--queries": (queries, 1)}
@@ -271,20 +348,31 @@ def _usual_queries(family: Family, shots: int) -> int:
     return usual if most is None else max(1, min(usual, most - shots))
 
 
-def _space(request: Request, family: Family, signature: Signature) -> Space:
-    ways = (family.limits.ways or {}).get("train")
-    augmentations = family.augmentations
-    return catalogue.space(
+def plan_of(request: Request, family: Family, signature: Signature) -> Plan:
+    """How a study of that family is usually searched.
+
+    Raises:
+        MetanasError: If there is no such space.
+    """
+    images = len(signature.input_shape) == 3
+    space = catalogue.space(
         request.space,
         signature,
-        train_ways=ways,
+        architectures=request.architecture,
+        train_ways=(family.limits.ways or {}).get("train"),
         examples=family.limits.examples,
-        augmentations=augmentations,
+        augmentations=family.augmentations,
     )
+    rungs = ladder(request.rung or _RUNG["images" if images else "tables"], _RUNGS)
+    # what a meta-step costs differs fiftyfold between networks for images
+    return Plan(space, rungs, images and request.rung is None)
 
 
-def _optuna_study(store: Store, name: str, signature: Signature, rungs: tuple[int, ...]) -> optuna.Study:
-    direction: Literal["maximize", "minimize"] = "maximize" if signature.higher_is_better else "minimize"
+def optuna_study(
+    store: Store, name: str, metric: str, higher_is_better: bool, rungs: tuple[int, ...]
+) -> optuna.Study:
+    """Optuna's side of a study."""
+    direction: Literal["maximize", "minimize"] = "maximize" if higher_is_better else "minimize"
     study = optuna.create_study(
         study_name=name,
         storage=store.optuna,
@@ -292,5 +380,5 @@ def _optuna_study(store: Store, name: str, signature: Signature, rungs: tuple[in
         pruner=successive_halving(rungs),
         load_if_exists=True,
     )
-    study.set_metric_names([f"validation {signature.metric}"])
+    study.set_metric_names([f"validation {metric}"])
     return study

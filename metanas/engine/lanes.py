@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from functools import partial
 from typing import TypeVar
@@ -57,8 +57,9 @@ def side_by_side(run: Callable[[T], R], items: Iterable[T], lanes: int) -> Gener
         return
     left = threading.Event()
     pool = _pool(count, max(1, torch.get_num_threads() // count))
-    futures = [pool.submit(_told, left, partial(run, item)) for item in listed]
+    futures: list[Future[R]] = []
     try:
+        futures += (pool.submit(_told, left, partial(run, item)) for item in listed)
         for future in futures:
             yield future.result()
     finally:

@@ -26,17 +26,21 @@ class Program:
         rule: Whose pure functions are run.
         meta: Layout of the meta-parameters.
         buffers: Layout of the other tensors.
+        half: Whether training gives examples in bfloat16, to a network that computes in the precision of
+            its examples; parameters, heads and losses keep theirs. Scores are always in full precision.
     """
 
     rule: Rule
     meta: Layout
     buffers: Layout
+    half: bool = False
 
     @classmethod
-    def of(cls, rule: Rule) -> Program:
+    def of(cls, rule: Rule, half: bool = False) -> Program:
         """The program of a rule; its tensors are made once, for their names and shapes."""
         meta, buffers = rule.init(torch.Generator().manual_seed(0))
-        return cls(rule, Layout.of(meta), Layout.of(buffers))
+        able = bool(getattr(rule.network, "half", False))
+        return cls(rule, Layout.of(meta), Layout.of(buffers), half and able)
 
     def init(self, seed: int) -> tuple[Tensor, Tensor]:
         """Initial meta-parameters ``(P,)`` and buffers ``(B,)``."""
@@ -48,6 +52,7 @@ class Program:
     ) -> tuple[Tensor, Tensor]:
         """Of one task: the outer loss ``()``, and the buffers ``(B,)`` that it observed."""
         known = self.buffers.unflatten(buffers)
+        task = _halved(task) if self.half else task
         loss, statistics = self.rule.outer_loss(self.meta.unflatten(meta), known, task, key, progress)
         return loss, self.buffers.flatten(known | statistics).detach().to(buffers)
 
@@ -88,7 +93,11 @@ def vmapped(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, Ten
 
 
 def sequential(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, Tensor], Step]:
-    """The same, task by task: one plain graph after the other, each freed before the next."""
+    """The same, task by task: one plain graph after the other, each freed before the next.
+
+    A task alone needs no padding: rows behind its masks are left out, and what is done without masks,
+    norms above all, is done in torch's own kernels.
+    """
 
     def step(meta: Tensor, buffers: Tensor, episodes: Episodes, keys: Tensor, progress: Tensor) -> Step:
         rows = [one(meta[c], buffers[c], at(episodes, c), keys[c], progress) for c in range(len(meta))]
@@ -99,12 +108,27 @@ def sequential(program: Program) -> Callable[[Tensor, Tensor, Episodes, Tensor, 
         gradient, total, seen = torch.zeros_like(meta), torch.zeros_like(meta[0]), torch.zeros_like(buffers)
         free = meta.detach().requires_grad_()
         for t in wanted(len(keys)):
-            loss, observed = program.task_loss(free, buffers, at(episodes, t), keys[t], progress)
+            task = _unpadded(at(episodes, t))
+            loss, observed = program.task_loss(free, buffers, task, keys[t], progress)
             gradient += torch.autograd.grad(loss, free)[0]
             total, seen = total + loss.detach(), seen + observed
         return gradient / len(keys), total / len(keys), seen / len(keys)
 
     return step
+
+
+def _unpadded(task: Task) -> Task:
+    found = dict(task)
+    for part in ("support", "query"):
+        mask = found.pop(f"{part}_mask", None)
+        if mask is not None:
+            found |= {name: task[name][mask] for name in (f"{part}_x", f"{part}_y")}  # type: ignore[literal-required]
+    return found  # type: ignore[return-value]
+
+
+def _halved(task: Task) -> Task:
+    examples = {"support_x": task["support_x"].bfloat16(), "query_x": task["query_x"].bfloat16()}
+    return {**task, **examples}  # type: ignore[typeddict-item]
 
 
 def at(episodes: Episodes, index: int | slice) -> Episodes:

@@ -2,43 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 import torch
 
 from metanas.engine import Layout, Program
 from search_spaces import Candidate, Categorical, Choice, Signature, Space, catalogue, plugins, prefixed
 from search_spaces.errors import RuleError, SpaceError
+from search_spaces.named import architecture
 
 
-def program_of(candidate: Candidate, signature: Signature) -> Program:
+def program_of(candidate: Candidate, signature: Signature, trusted: Collection[str] = ()) -> Program:
     """The program of a candidate, of which only names and shapes are made.
 
     Every value is checked against the choices of its architecture and rule first, so that none of
     them can be out of its range: what is left to bound is the signature, see ``manifest.py``.
 
+    Args:
+        candidate: What to build.
+        signature: Of its tasks.
+        trusted: Model spaces that may be imported, see :mod:`search_spaces.named`.
+
     Raises:
         SpaceError: If a choice of its parts is missing, unknown or out of its range.
-        RuleError: If its parts do not suit the tasks.
+        RuleError: If its parts do not suit the tasks, or one is not trusted.
         UnknownNameError: If there is no such architecture or rule.
     """
+    network = architecture(_name(candidate, "architecture"), trusted)
+    method = plugins.load(*catalogue.RULES, _name(candidate, "rule"))
     parts = (
-        _part("architecture", catalogue.ARCHITECTURES, candidate, signature),
-        _part("rule", catalogue.RULES, candidate, signature),
+        _part("architecture", network, candidate, signature),
+        _part("rule", method, candidate, signature),
     )
     roots = tuple(part.name for part in parts)
     own = {name: value for name, value in candidate.items() if name.partition(".")[0] in roots}
     Space("what this metanas can build", parts).validate(Candidate(own))
-    rule = catalogue.build(candidate, signature)
+    rule = catalogue.build(candidate, signature, trusted)
     with torch.device("meta"):  # tensors that have a shape and no memory
         meta, buffers = rule.init(torch.Generator())
     return Program(rule, Layout.of(meta), Layout.of(buffers))
 
 
-def _part(root: str, kind: tuple[str, str], candidate: Candidate, signature: Signature) -> Choice:
-    """The choices of the architecture or rule that the candidate names."""
+def _name(candidate: Candidate, root: str) -> str:
     name = candidate.get(root)
     if not isinstance(name, str):
         raise SpaceError(f"candidate lacks {root}, or names none")
-    part = plugins.load(*kind, name)
+    return name
+
+
+def _part(root: str, part: Any, candidate: Candidate, signature: Signature) -> Choice:
+    """The choices of the architecture or rule that the candidate names."""
+    name = str(candidate[root])
     if not part.suits(signature):
         raise RuleError(f"{root} {name} does not suit {signature.kind} with inputs {signature.input_shape}")
     return Categorical(root, (name,), {name: prefixed(f"{root}.{name}", part.choices(signature))})

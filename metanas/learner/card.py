@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from metanas.learner.manifest import Manifest
 from metanas.words import in_words
+from search_spaces.named import is_own
 
 _COSTS = {
     "parameters": "{:,.0f} numbers set by meta-training",
@@ -76,20 +77,28 @@ def _use(values: Mapping[str, Any]) -> Iterator[str]:
     yield "```python"
     yield "import metanas"
     yield ""
-    yield 'learner = metanas.load("THIS_FILE.metanas")'
+    name = str(values["candidate"].get("architecture"))
+    named = f", architectures=[{name!r}]" if is_own(name) else ""
+    yield f'learner = metanas.load("THIS_FILE.metanas"{named})'
     yield "model = learner.adapt(x, y)  # the labelled examples of your task"
     yield "model.predict(queries)"
     yield "```"
     yield ""
-    yield from _inputs(values)
+    yield from inputs_in_words(values["preprocessing"], values["signature"]["input_shape"])
     yield ""
     support, query = ("FOLDER_OF_CLASS_FOLDERS", "FOLDER") if images else ("support.csv", "query.csv")
-    command = f"metanas adapt THIS_FILE.metanas --support {support} --query {query}"
+    option = f" --architecture {name}" if is_own(name) else ""
+    command = f"metanas adapt THIS_FILE.metanas --support {support} --query {query}{option}"
     yield f"Or without programming: `{command}`."
+    if is_own(name):
+        yield ""
+        module, _, space = name.removeprefix("nni:").partition(":")
+        yield f"Its network is `{space}` of the module `{module}`, an NNI model space. This file does not"
+        yield "hold that module: it has to be importable, and is imported only because you name it."
 
 
-def _inputs(values: Mapping[str, Any]) -> Iterator[str]:
-    preprocessing, signature = values["preprocessing"], values["signature"]
+def inputs_in_words(preprocessing: Mapping[str, Any], input_shape: Sequence[int]) -> Iterator[str]:
+    """What a learner's inputs and targets are, a line each."""
     if preprocessing.get("kind") == "image":
         colours = "grey" if preprocessing["channels"] == 1 else "RGB"
         yield f"Inputs: images of any size, made {colours} and {preprocessing['size']} pixels a side."
@@ -101,7 +110,7 @@ def _inputs(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"Inputs: columns {features}; missing cells may be empty."
         yield f"Target: {preprocessing['target']['name']}."
     else:
-        yield f"Inputs: numbers of shape {signature['input_shape']} an example."
+        yield f"Inputs: numbers of shape {list(input_shape)} an example."
 
 
 def _inside(manifest: Manifest, values: Mapping[str, Any]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,13 @@ from search_spaces.errors import LearnerFileError, MetanasError
 _WEIGHTS, _CARD = "weights.safetensors", "card.md"
 
 
-def save(path: str | os.PathLike[str], manifest: Manifest, meta: Tensor, buffers: Tensor) -> None:
+def save(
+    path: str | os.PathLike[str],
+    manifest: Manifest,
+    meta: Tensor,
+    buffers: Tensor,
+    architectures: Collection[str] = (),
+) -> None:
     """Writes a learner file, whole or not at all; equal content gives equal bytes.
 
     Args:
@@ -31,42 +37,48 @@ def save(path: str | os.PathLike[str], manifest: Manifest, meta: Tensor, buffers
         manifest: All that is known of the learner.
         meta: ``(P,)`` meta-parameters: of a checkpoint, its ``average``.
         buffers: ``(B,)``.
+        architectures: Model spaces that may be imported, see :mod:`search_spaces.named`.
 
     Raises:
         LearnerFileError: If it cannot be written, or could not be read again.
     """
     try:
-        program = program_of(manifest.candidate, manifest.signature)
+        program = program_of(manifest.candidate, manifest.signature, architectures)
         inputs_of(manifest.signature, manifest.preprocessing)
         others = {_WEIGHTS: pack(program, meta, buffers), _CARD: card(manifest).encode()}
         written = replace(manifest, members={name: _facts(data) for name, data in others.items()})
         members = {archive.MANIFEST: written.to_json().encode()} | others
-        _learner(members)
+        _learner(members, architectures)
         archive.write(Path(path), members)
     except MetanasError as error:
         raise _named(path, error) from None
 
 
-def load(path: str | os.PathLike[str], device: str = "cpu") -> Learner:
+def load(path: str | os.PathLike[str], device: str = "cpu", architectures: Collection[str] = ()) -> Learner:
     """Reads a learner file. Runs no code from it, and takes no more memory than it holds.
+
+    A learner over a model space of somebody's own needs the module of that: it is not in the file, and is
+    imported only if it is named here.
 
     Args:
         path: Of a ``.metanas`` file.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:n"``.
+        architectures: Model spaces that may be imported, ``nni:module:Class`` each.
 
     Raises:
-        LearnerFileError: If it is missing, foreign, damaged, altered or too new.
+        LearnerFileError: If it is missing, foreign, damaged, altered or too new, or needs a model space
+            that is not named or cannot be imported.
         DeviceError: If the device is not there.
     """
     place = resolve_device(device)
     try:
-        learner = _learner(archive.read(Path(path)))
+        learner = _learner(archive.read(Path(path)), architectures)
     except MetanasError as error:
         raise _named(path, error) from None
     return learner if place == learner.device else learner.to(device)
 
 
-def _learner(members: Mapping[str, bytes]) -> Learner:
+def _learner(members: Mapping[str, bytes], architectures: Collection[str]) -> Learner:
     """The learner of an archive's members, each checked against the manifest."""
     manifest = Manifest.from_json(members[archive.MANIFEST])
     missing = {_WEIGHTS, _CARD, *manifest.members} - members.keys()
@@ -75,7 +87,7 @@ def _learner(members: Mapping[str, bytes]) -> Learner:
     for name, facts in manifest.members.items():
         if _facts(members[name]) != facts:
             raise LearnerFileError(f"it has another {name} than its manifest says: export it anew")
-    program = program_of(manifest.candidate, manifest.signature)
+    program = program_of(manifest.candidate, manifest.signature, architectures)
     return Learner(manifest, program, *unpack(program, members[_WEIGHTS]))
 
 

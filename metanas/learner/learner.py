@@ -73,6 +73,11 @@ class Learner:
         """Its architecture and its rule."""
         return self.manifest.candidate
 
+    @property
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Meta-parameters ``(P,)`` and the other tensors ``(B,)``."""
+        return self._meta, self._buffers
+
     def to(self, device: str) -> Learner:
         """The same learner on ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:n"``.
 
@@ -131,7 +136,8 @@ class Learner:
 
     def _check_ways(self, targets: Reals | Classes) -> None:
         """A head that learned one row a class cannot do with more or fewer of them."""
-        if not isinstance(targets, Classes) or self.candidate.get("rule.gradient.head") != "rows":
+        heads = {self.candidate.get(f"rule.{rule}.head") for rule in ("gradient", "chain")}
+        if not isinstance(targets, Classes) or "rows" not in heads:
             return
         ways, wanted = len(targets.labels), self.signature.outputs
         if ways != wanted:

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from metanas.report.inputs import Array, Summary
+from metanas.report.legend import keys
 from metanas.report.lettering import amount
 from metanas.report.progress import empty, name_scores
 from metanas.report.scales import label, log_ticks
-from metanas.report.style import QUIET, keys
+from metanas.report.style import QUIET
 from metanas.report.trials import Trials, ring, values_of
 from search_spaces import Record
 

@@ -1,8 +1,8 @@
-"""The winner's network as a row of boxes: what is done to an example, one after the other."""
+"""The winner as a row of boxes: what is done to an example, in order, and what a new task changes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from search_spaces import Candidate, Signature
 
@@ -14,20 +14,46 @@ class Box:
     Attributes:
         name: Of it.
         details: Lines below.
+        adapts: Whether each task makes it anew.
     """
 
     name: str
     details: tuple[str, ...] = ()
+    adapts: bool = False
 
 
-def boxes(candidate: Candidate, signature: Signature) -> list[Box]:
-    """From an example to what the rule works on; an architecture that is not ours is one box."""
-    shape = " × ".join(map(str, signature.input_shape))
-    name = str(candidate["architecture"])
+def boxes(candidate: Candidate, signature: Signature | None) -> list[Box]:
+    """From an example to a prediction; an architecture that is not ours is one box.
+
+    Args:
+        candidate: The winner.
+        signature: Of the tasks; None: of several kinds.
+    """
+    name, rule = str(candidate["architecture"]), str(candidate["rule"])
     chosen = {k: str(v) for k, v in candidate.part(f"architecture.{name}").items()}
     inner = {"mlp": _mlp, "conv": _conv}.get(name)
-    middle = inner(chosen) if inner else [Box(name, tuple(f"{k} {v}" for k, v in chosen.items()))]
-    return [Box("example", (shape,)), *middle, Box(str(candidate["rule"]), ("adapts here",))]
+    other = Box(name.rpartition(":")[2], tuple(f"{k} {v}" for k, v in chosen.items()))
+    middle = inner(chosen) if inner else [other]
+    scope = candidate.get(f"rule.{rule}.scope")
+    if scope in ("all", "body"):
+        middle = [replace(box, adapts=True) for box in middle]
+    return [_example(signature), *middle, _head(rule, signature, scope != "body")]
+
+
+def _example(signature: Signature | None) -> Box:
+    if signature is None:
+        return Box("example")
+    shape = " × ".join(map(str, signature.input_shape))
+    words = {"1": "1 number"}.get(shape, shape if "×" in shape else f"{shape} numbers")
+    return Box("example", (words,))
+
+
+def _head(rule: str, signature: Signature | None, adapts: bool) -> Box:
+    if signature is None:
+        return Box(rule, adapts=adapts)
+    classes = signature.kind == "classification"
+    outputs = f"{signature.outputs} {'classes' if classes else 'target'}"
+    return Box(rule, (outputs if classes or signature.outputs == 1 else f"{outputs}s",), adapts)
 
 
 def _mlp(chosen: dict[str, str]) -> list[Box]:
@@ -40,7 +66,8 @@ def _conv(chosen: dict[str, str]) -> list[Box]:
     kernel, width = chosen["kernel"], chosen["width"]
     strided = chosen["downsample"] == "stride"
     details = [
-        f"{kernel} × {kernel}, {width} channels{', stride 2' if strided else ''}",
+        f"{kernel} × {kernel}{', stride 2' if strided else ''}",
+        f"{width} channels",
         _norm(chosen),
         "" if strided else "max-pool 2 × 2",
         chosen["activation"],

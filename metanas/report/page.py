@@ -5,45 +5,25 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from metanas.learner.card import inputs_in_words
+from metanas.report.charts import line_chart, off_scale, search_charts
+from metanas.report.facts import Study, candidate_of, facts
 from metanas.report.inputs import Summary
 from metanas.report.layers import boxes
-from metanas.report.matters import importance
-from metanas.report.picture import png
+from metanas.report.lines import Line
 from metanas.words import in_words
-from search_spaces import Candidate, Record, Signature, Space, catalogue, plugins
+from search_spaces import Candidate, Record, Score, catalogue, plugins
 
-_ROWS = 20  # of the leaderboard
-_CHOICES = 12  # of those that mattered
-
-
-@dataclass(frozen=True)
-class Study:
-    """What a page is made of: what a store remembers of a study.
-
-    Attributes:
-        name: Of the study.
-        settings: That every run of it shares.
-        records: Of its trials.
-        results: Of its runs that have ended, oldest first; at least one.
-        picture: PNG that the last run drew; None: drawn anew, without tasks.
-        shots: Of the winner on test tasks: labelled examples, score, half of its 95 % interval.
-    """
-
-    name: str
-    settings: Mapping[str, Any]
-    records: Sequence[Record]
-    results: Sequence[Mapping[str, Any]]
-    picture: bytes | None = None
-    shots: Sequence[Sequence[float]] = ()
+_SHOWN = 8  # rows of the leaderboard that are seen at once
+_LONG = 120  # characters of a value, beyond which its end is left out
 
 
 def page(study: Study, version: str) -> str:
-    """The page; every figure in it is one of ``--json``.
+    """The page; every figure in it is one of :func:`metanas.report.facts.facts`.
 
     Args:
         study: What it shows.
@@ -56,76 +36,131 @@ def page(study: Study, version: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
+    environment.filters |= {"number": _number, "short": _short}
     return environment.get_template("page.html").render(**_data(study), version=version)
 
 
 def _data(study: Study) -> dict[str, Any]:
-    result, settings = study.results[-1], study.settings
-    signature = Signature.from_dict(settings["signature"])
-    candidate = Candidate(result["best"]["candidate"])
-    winner = next((r for r in study.records if r.number == result["best"]["trial"]), None)
-    picture = study.picture or png(
-        study.records, Summary(study.name, settings["family"]["name"], signature, winner)
-    )
-    rows = [{"name": "ours", **result["test"]}, *result["baselines"]]
+    found, signature, candidate = facts(study), study.signature, candidate_of(study)
+    winner, settings, summary = study.winner, study.settings, _summary(study)
     return {
         "study": study.name,
         "family": settings["family"]["name"],
         "settings": settings,
         "signature": signature,
-        "result": result,
+        "result": found,
         "words": in_words(candidate),
         "candidate": candidate,
         "boxes": boxes(candidate, signature),
-        "rule": _rule(str(candidate["rule"])),
-        "scores": _bars(rows),
-        "leaders": _leaders(study.records, signature),
-        "matters": list(
-            importance(study.records, Space.from_json(settings["space"]), signature.higher_is_better).items()
-        )[:_CHOICES],
-        "shots": _bars([{"name": f"{int(n)}", "value": v, "ci95": ci} for n, v, ci in study.shots]),
+        "rule": _rule(candidate),
+        "scores": _bars([{"name": "ours", **found["test"]}, *found["baselines"]]),
+        "leaders": [found["leaderboard"][:_SHOWN], found["leaderboard"][_SHOWN:]],
+        "search": list(map(_image, search_charts(study.records, summary))),
+        "off_scale": off_scale(study.records, summary),
+        "tasks": {**study.tasks, "charts": list(map(_image, study.tasks.get("charts", ())))},
+        "lines": _lines(study, found),
+        "inputs": list(inputs_in_words(settings["preprocessing"], signature.input_shape)),
         "costs": vars(winner.costs) if winner else {},
         "versions": winner.versions if winner else {},
         "seed": winner.seed if winner else None,
-        "picture": base64.b64encode(picture).decode(),
     }
 
 
-def _rule(name: str) -> dict[str, Any]:
+def _lines(study: Study, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Charts of the winner's score over examples, steps of adapting and meta-steps, with their figures."""
+    signature, winner = study.signature, study.winner
+    each = "a class" if signature.kind == "classification" else "a task"
+    steps = candidate_of(study).get(f"rule.{candidate_of(study)['rule']}.steps")
+    over = {
+        "by_shots": ("shots", f"labelled examples {each}", float(study.settings["shots"])),
+        "by_steps": ("steps", "steps of adapting to a task", None if steps is None else float(steps)),
+        "learning_curve": ("meta_steps", "meta-steps of training", None),
+    }
+    charts = []
+    for key, (name, across, marked) in over.items():
+        rows = found[key]
+        if len(rows) < 2:
+            continue
+        line = Line(*_columns(rows, name), marked=marked)
+        others = _others(study.records, winner) if key == "learning_curve" else []
+        image = _image(line_chart(signature, [*others, line], across))
+        charts.append({"key": key, "image": image, "name": name, "across": across, "rows": rows})
+    return charts
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float], list[float], list[float]]:
+    intervals = [float(row["ci95"]) for row in rows if "ci95" in row]
+    return [float(row[name]) for row in rows], [float(row["value"]) for row in rows], intervals
+
+
+def _others(records: Sequence[Record], winner: Record | None) -> list[Line]:
+    """The learning curves of the other trials."""
+    own = winner.number if winner else None
+    curves = [r.valid_curve for r in records if r.number != own and r.valid_curve]
+    return [Line([step for step, _ in curve], [value for _, value in curve], pale=True) for curve in curves]
+
+
+def _summary(study: Study) -> Summary:
+    result, winner = study.results[-1], study.winner
+    metric = result["test"]["metric"]
+
+    def score(row: Mapping[str, Any]) -> Score:
+        value, ci95 = (math.nan if row[key] is None else float(row[key]) for key in ("value", "ci95"))
+        return Score(metric, value, ci95, result["test"]["tasks"], "test")
+
+    against = [row for row in result["baselines"] if row["name"] == result["verdict"]["against"]]
+    rivals = {row["name"]: score(row) for row in against}
+    family = study.settings["family"]["name"]
+    return Summary(study.name, family, study.signature, winner, score(result["test"]), rivals)
+
+
+def _image(svg: str) -> str:
+    """An SVG as the source of an image: apart from the page, whatever names are in it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
+def _rule(candidate: Candidate) -> dict[str, Any]:
+    name = str(candidate["rule"])
     module = plugins.load(*catalogue.RULES, name)
-    return {"summary": plugins.summary(module), "formula": getattr(module, "FORMULA", ())}
+    # a rule of many settings says what it is at these
+    formula = module.formula(candidate.part(f"rule.{name}")) if hasattr(module, "formula") else None
+    return {"summary": plugins.summary(module), "formula": formula or getattr(module, "FORMULA", ())}
 
 
 def _bars(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows with the lengths of their bars, in per cent of the longest."""
-    finite = [float(row["value"]) for row in rows if row["value"] is not None and math.isfinite(row["value"])]
-    longest = max(map(abs, finite), default=1.0) or 1.0
-    return [
-        {**row, "length": 0.0 if row["value"] is None else 100 * min(1.0, abs(float(row["value"])) / longest)}
-        for row in rows
-    ]
-
-
-def _leaders(records: Sequence[Record], signature: Signature) -> list[dict[str, Any]]:
-    sign = -1 if signature.higher_is_better else 1
-    scored = [record for record in records if record.score is not None]
-    scored.sort(key=lambda record: sign * record.score.value)  # type: ignore[union-attr]
+    """Rows with their bars, and the ends of the intervals, in per cent of the room."""
+    known = [[_finite(row["value"]), _finite(row["ci95"])] for row in rows]
+    most = max((value + ci95 for value, ci95 in known), default=0.0) or 1.0
     return [
         {
-            "trial": r.number,
-            "value": r.score.value if r.score else None,
-            "ci95": r.score.ci95 if r.score else None,
-            "steps": r.rung,
-            "parameters": r.costs.parameters,
-            "parent": r.parent,
-            **in_words(r.candidate),
+            **row,
+            "length": 100 * value / most,
+            "low": 100 * max(0.0, value - ci95) / most,
+            "high": 100 * (value + ci95) / most,
         }
-        for r in scored[:_ROWS]
+        for row, (value, ci95) in zip(rows, known, strict=True)
     ]
 
 
-def _number(value: Any, digits: int = 4) -> str:
+def _finite(value: float | None) -> float:
+    return 0.0 if value is None or not math.isfinite(value) else max(0.0, float(value))
+
+
+def _number(value: Any, metric: str = "", digits: int = 4) -> str:
+    """A figure as a person reads it; a dash where there is none."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"
+    if metric == "accuracy":
+        return f"{100 * value:.2f} %"
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
+
+
+def _short(value: Any) -> str:
+    """Whatever a setting is, in one line that is not too long."""
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key} {_short(inner)}" for key, inner in value.items())
+    elif isinstance(value, (list, tuple)):
+        text = ", ".join(map(_short, value))
+    else:
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"

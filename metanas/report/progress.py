@@ -14,9 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from metanas.report.inputs import Array, Summary
+from metanas.report.legend import keys
 from metanas.report.lettering import METRICS, fitted, score_in_words
 from metanas.report.scales import Scale
-from metanas.report.style import INK, QUIET, WINNER, WRONG, keys
+from metanas.report.style import INK, QUIET, WINNER, WRONG
 from metanas.report.trials import Trials, values_of
 from search_spaces import Record, Score
 
@@ -43,8 +44,7 @@ def progress(panel: Axes, trials: Trials, summary: Summary) -> None:
     failed = [end[number] for number in sorted(trials.unscored)]
     foot = panel.get_xaxis_transform()
     panel.plot(failed, [0.03] * len(failed), "x", color=INK, ms=5, transform=foot, label="failed", zorder=4)
-    keys(panel, shown)
-    keys(panel, trials.keys(), row=1)
+    keys(panel, trials.keys(), row=keys(panel, shown))
 
 
 def best_so_far(values: Sequence[float], higher_is_better: bool) -> Array:
@@ -60,9 +60,8 @@ def best_so_far(values: Sequence[float], higher_is_better: bool) -> Array:
     return np.asarray(best.accumulate(np.where(np.isnan(array), worst, array)))
 
 
-def empty(panel: Axes) -> None:
+def empty(panel: Axes, words: str = "no trial has a score yet") -> None:
     """Says on a panel that there is nothing to draw."""
-    words = "no trial has a score yet"
     panel.text(0.5, 0.5, words, transform=panel.transAxes, ha="center", va="center", color=QUIET)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 
 SIZE = (1500, 900)  # pixels
 DPI = 100
@@ -45,6 +43,7 @@ _SETTINGS: Any = {
     "ytick.labelsize": SMALL,
     "legend.fontsize": SMALL,
     "legend.frameon": False,
+    "svg.hashsalt": "metanas",  # names inside are the same at every drawing
     "figure.dpi": DPI,
     "savefig.dpi": DPI,
 }
@@ -61,34 +60,17 @@ def styled() -> Iterator[None]:
 
 def axes(figure: Figure, name: str, left: float, top: float, wide: float, high: float) -> Axes:
     """Axes of that label at so many pixels from the left and the top of the picture."""
-    across, down = SIZE
+    across, down = figure.bbox.size
     place = (left / across, 1 - (top + high) / down, wide / across, high / down)
     return figure.add_axes(place, label=name)
 
 
 def write(figure: Figure, left: float, top: float, text: str, **kwargs: Any) -> None:
     """Text whose upper left corner is at so many pixels from the left and the top of the picture."""
-    figure.text(left / SIZE[0], 1 - top / SIZE[1], text, **{"va": "top", **kwargs})
+    across, down = figure.bbox.size
+    figure.text(left / across, 1 - top / down, text, **{"va": "top", **kwargs})
 
 
 def title(figure: Figure, left: float, top: float, text: str) -> None:
     """The title of a part of the picture."""
     write(figure, left, top, text, size=LARGE, weight="bold")
-
-
-def keys(panel: Axes, shown: Sequence[Artist], row: int = 0) -> None:
-    """A legend in one row above the panel; several rows may stand there, the lowest is 0."""
-    legend = Legend(
-        panel,
-        shown,
-        [str(key.get_label()) for key in shown],
-        ncols=max(1, len(shown)),
-        loc="lower left",
-        bbox_to_anchor=(-0.012, 1 + (3 + 21 * row) / panel.bbox.height),
-        borderpad=0.2,
-        borderaxespad=0.0,
-        columnspacing=1.2,
-        handletextpad=0.4,
-        handlelength=1.5,
-    )
-    panel.add_artist(legend)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from metanas.report.inputs import Array, Summary, winner_of
+from metanas.report.legend import KEY
 from metanas.report.lettering import fitted, plain, width
 from metanas.report.scales import Scale
 from metanas.report.style import INK, QUIET, RULES, SMALL
@@ -18,9 +19,9 @@ from search_spaces import Record
 
 _MARKERS = {"complete": "o", "pruned": "v", "running": "s", "failed": "D"}
 _OTHER = "other"
-_KEY = 36  # pixels of a legend's entry beside its words
 _NAME = 130  # pixels that a rule's name may take
 _MANY = 150  # trials, from which on dots are smaller
+CROWD = 500  # trials, from which on they are pixels in a drawing too
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Trials:
                 edgecolors="white",
                 linewidths=0.6,
                 clip_on=False,
+                rasterized=len(records) > CROWD,
                 zorder=5,
             )
         for i, record in enumerate(records):
@@ -130,12 +132,12 @@ def _marks(summary: Summary) -> list[float]:
 def _colours(records: Sequence[Record], room: float) -> dict[str, str]:
     """The commonest rules, as many as the legend has room for, in alphabetical order."""
     names = [rule_of(record) for record in records]
-    room -= sum(width(state, SMALL) + _KEY for state in {record.state for record in records})
+    room -= sum(width(state, SMALL) + KEY for state in {record.state for record in records})
     ranked = sorted(set(names), key=lambda name: (-names.count(name), name))
     kept: list[str] = []
     for name in ranked[: len(RULES)]:
-        room -= width(fitted(name, _NAME), SMALL) + _KEY
-        needed = width(_OTHER, SMALL) + _KEY if len(ranked) > len(kept) + 1 else 0.0
+        room -= width(fitted(name, _NAME), SMALL) + KEY
+        needed = width(_OTHER, SMALL) + KEY if len(ranked) > len(kept) + 1 else 0.0
         if kept and room < needed:
             break
         kept.append(name)

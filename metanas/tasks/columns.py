@@ -21,6 +21,7 @@ KINDS = ("number", "date", "category")
 MOST_VALUES = 50  # of a category; rarer ones count as unknown
 _MOSTLY = 0.9  # of a column's cells: where so many are numbers, the others are mistakes
 _DAY = 86400.0
+LEAVE_OUT = "empty it, or leave the column out with --features"
 _NAMELESS = {"", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "?"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d.*)?")
 
@@ -33,13 +34,14 @@ def is_missing(text: str) -> bool:
     return text.strip().lower() in _NAMELESS
 
 
-def typed(name: str, texts: Sequence[str | None], place: Any = None) -> Cells:
+def typed(name: str, texts: Sequence[str | None], place: Any = None, way_out: str = LEAVE_OUT) -> Cells:
     """Cells of text as numbers or dates where they all are, else as text.
 
     Args:
         name: Of the column, for messages.
         texts: ``(N,)``; None where missing.
         place: Of a row's number, how it is named in messages; None: ``row 3 (counted from 0)``.
+        way_out: What can be done beside mending a cell, for messages.
 
     Raises:
         DataError: If nearly all cells are numbers: names one that is not.
@@ -54,7 +56,7 @@ def typed(name: str, texts: Sequence[str | None], place: Any = None) -> Cells:
         row, text = next((row, text) for row, text in known if row not in numbers)
         raise DataError(
             f"{_where(place, row)}: column {name!r} is {text[:40]!r}, where nearly all others are numbers: "
-            "mend it, empty it, or leave the column out with --features"
+            f"mend it, {way_out}"
         )
     found = np.full(len(texts), None, dtype=object)
     for row, text in known:

@@ -95,7 +95,7 @@ class Images:
         self.check(ways, shots, queries, [split])
         augmentation = augmentation if split == "train" else "none"
         low, high = _ends(shots)
-        table, turns = self._tables[split].to(generator.device), 1 if augmentation == "none" else 4
+        table, turns = self._tables[split].to(generator.device), _turns(augmentation)
         rows, turn = draw(table, n_tasks, ways, high + queries, generator, turns)  # (T, E, W), (T, W)
         one_hot = torch.eye(ways, device=generator.device)
         episodes: Episodes = {
@@ -107,6 +107,27 @@ class Images:
         if not isinstance(shots, int):
             episodes["support_mask"] = draw_counts(low, high, n_tasks, ways, generator)
         return episodes
+
+    def training_classes(self, augmentation: str) -> int:
+        """How many there are, turned ones counted."""
+        return len(self.classes["train"]) * _turns(augmentation)
+
+    def labelled(
+        self, images: int, generator: torch.Generator, augmentation: str = "none"
+    ) -> tuple[Tensor, Tensor]:
+        """Images of the training classes, drawn with equal probability, and the place of each one's class.
+
+        Returns:
+            ``(N, C, H, W)`` float32 and ``(N,)`` int64, on the generator's device.
+        """
+        table, device = self._tables["train"].to(generator.device), generator.device
+        many = self.training_classes(augmentation)
+        label = torch.randint(many, (images,), generator=generator, device=device)
+        at, turn = label % len(table.first), label // len(table.first)
+        places = torch.rand(images, generator=generator, device=device) * table.count[at]
+        rows = table.first[at] + places.long().clamp(max=table.count[at] - 1)
+        x = self._gather(rows[:, None, None], turn[:, None], augmentation, generator)
+        return x[:, 0], label
 
     def to(self, device: torch.device) -> None:
         self._pixels = self._pixels.to(device)
@@ -158,6 +179,10 @@ class Images:
         if augmentation not in self.augmentations:
             known = ", ".join(self.augmentations)
             raise UnknownNameError(f"images has no augmentation {augmentation!r} (known: {known})")
+
+
+def _turns(augmentation: str) -> int:
+    return 1 if augmentation == "none" else 4
 
 
 def _ends(shots: Shots) -> tuple[int, int]:

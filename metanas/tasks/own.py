@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import sys
+import traceback
 from collections.abc import Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from metanas.tasks.family import Limits, Shots, Source, Split
 from search_spaces import Signature
 from search_spaces.errors import DataError, UnknownNameError
+from search_spaces.importing import this_folder_first
 from search_spaces.task import Episodes
 
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
@@ -42,13 +42,13 @@ def load(name: str, source: Source) -> Own:
     if source.test_path or source.splits or source.task or source.target:
         raise DataError(f"{name} makes its own tasks: leave columns, --test-data and --splits out")
     module, _, attribute = name.partition(":")
-    with _this_folder_first():
+    with this_folder_first():
         try:
             made = getattr(importlib.import_module(module), attribute)(
                 *([source.path] if source.path else [])
             )
         except Exception as error:  # whatever their code raises is theirs to mend
-            raise DataError(f"cannot make a family of {name}: {type(error).__name__}: {error}") from error
+            raise DataError(f"cannot make a family of {name}: {_told(error)}") from error
     return Own(name, made)
 
 
@@ -183,7 +183,7 @@ class Own:
         try:
             found = self._made.sample(**{name: value for name, value in given.items() if name in self._takes})
         except Exception as error:  # whatever their code raises is theirs to mend
-            raise self._wrong(f"could not draw tasks: {type(error).__name__}: {error}") from error
+            raise self._wrong(f"could not draw tasks: {_told(error)}") from error
         if self.kind == "classification":
             x = self._numbers(found, "x", (n_tasks, ways, examples), 4).transpose(1, 2).flatten(1, 2)
             return x, torch.eye(ways).repeat(n_tasks, examples, 1)
@@ -211,11 +211,9 @@ class Own:
         return DataError(f"family {self._spelt} {why}".replace("\n", " "))
 
 
-@contextmanager
-def _this_folder_first() -> Any:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
+def _told(error: Exception) -> str:
+    """An error of the user's code, with the line of their file that it comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if Path(frame.filename).parent == Path.cwd()]
+    where = f" ({Path(theirs[-1].filename).name} line {theirs[-1].lineno})" if theirs else ""
+    return f"{type(error).__name__}: {error}{where}"

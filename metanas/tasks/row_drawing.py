@@ -107,6 +107,11 @@ class Rows:
         ranked = self.count.sort(1, descending=True).values
         return int(ranked[:, 0 if self.regression else 1].max())
 
+    @property
+    def ways(self) -> int:
+        """Classes of the task that has most, of rows enough for one shot."""
+        return int((self.count > LEAST_QUERIES).sum(1).max())
+
     def to(self, device: torch.device) -> Rows:
         return replace(
             self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 import os
 import zipfile
 from collections.abc import Callable, Collection, Sequence
@@ -186,6 +187,7 @@ def _free_memory() -> float:
 
 def _read_npz(path: Path, needed: list[str], wanted: Collection[str] | None) -> dict[str, Cells]:
     try:
+        _check_room(path, *_shape_of_x(path))
         # opened here, since numpy leaves a broken file open
         with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -208,6 +210,22 @@ def _read_npz(path: Path, needed: list[str], wanted: Collection[str] | None) -> 
     return {name: _array_cells(columns[name], name in needed) for name in kept}
 
 
+def _shape_of_x(path: Path) -> tuple[int, int]:
+    """Rows and columns of the array ``x`` of an npz file, by its header; none where there is no ``x``."""
+    with zipfile.ZipFile(path) as archive:
+        if "x.npy" not in archive.namelist():
+            return 0, 0
+        with archive.open("x.npy") as handle:
+            version = np.lib.format.read_magic(handle)
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape = read(handle)[0]
+    return (shape[0], math.prod(shape[1:])) if shape else (1, 1)
+
+
 def _array_cells(array: np.ndarray, as_text: bool) -> Cells:
     if array.dtype.kind in "fiu" and not as_text:
         return array.astype(np.float64)
@@ -228,7 +246,7 @@ def _read_arrow(path: Path, needed: list[str], wanted: Collection[str] | None) -
 
     try:
         if path.is_dir():
-            files = sorted(path.rglob("*.arrow"))
+            files = _arrow_files(path)
             if not files:
                 raise DataError(f"{path} is a folder without Arrow files: is it what save_to_disk wrote?")
             tables = []
@@ -246,6 +264,11 @@ def _read_arrow(path: Path, needed: list[str], wanted: Collection[str] | None) -
     except pa.ArrowException as error:
         raise DataError(f"{path} cannot be read as Parquet or Arrow ({str(error)[:80]})") from None
     return _cells(frame, needed, path)
+
+
+def _arrow_files(folder: Path) -> list[Path]:
+    """Those of the data: beside them may lie what was computed of them since."""
+    return sorted(file for file in folder.rglob("*.arrow") if not file.name.startswith("cache-"))
 
 
 def _cells(frame: pd.DataFrame, needed: list[str], path: Path) -> dict[str, Cells]:
@@ -274,7 +297,7 @@ def _text(value: Any) -> str:
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    for file in sorted(path.rglob("*.arrow")) if path.is_dir() else [path]:
+    for file in _arrow_files(path) if path.is_dir() else [path]:
         with open(file, "rb") as handle:
             while block := handle.read(_BLOCK):
                 digest.update(block)

@@ -58,7 +58,11 @@ class Tables:
         self._rows = {split: Rows.of(data, self.members[split]) for split in SPLITS}
         self._clusters = {split: _clusters(self.members[split], division.unit) for split in SPLITS}
         # what the largest task of each split has: those that have fewer say so by a mask
-        self.limits = Limits(examples=min(rows.largest for rows in self._rows.values()) - LEAST_QUERIES + 1)
+        ways: dict[str, int] | None = None
+        if table.classes:
+            ways = {split: rows.ways for split, rows in self._rows.items()}
+        examples = min(rows.largest for rows in self._rows.values()) - LEAST_QUERIES + 1
+        self.limits = Limits(ways, examples)
 
     @property
     def tasks(self) -> int:

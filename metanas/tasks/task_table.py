@@ -191,7 +191,7 @@ def _kind(table: Table, source: Source) -> tuple[np.ndarray, Kind, tuple[str, ..
 
 def _refuse_mixture(table: Table, name: str, texts: Cells) -> None:
     """A number that was mistyped does not turn regression into classification."""
-    coding.typed(name, list(texts), table.place)
+    coding.typed(name, list(texts), table.place, "empty it or leave the row out")
 
 
 def _target(table: Table, name: str, kind: Kind, known: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
@@ -201,10 +201,8 @@ def _target(table: Table, name: str, kind: Kind, known: np.ndarray) -> tuple[tup
     if kind == "classification":
         classes = tuple(sorted({text for text in texts if text is not None}))
         if len(classes) > _MOST_CLASSES:
-            raise DataError(
-                f"column {name!r} has {len(classes):,} different values: too many for classes; "
-                "is it the right column, or --kind regression?"
-            )
+            many = f"{len(classes):,} different values: too many for classes"
+            raise DataError(f"column {name!r} has {many}; {_hint(classes)}")
         place = {value: i for i, value in enumerate(classes)}
         return classes, np.array([place.get(text, -1) for text in texts], dtype=np.int64)
     values = np.full(len(texts), np.nan)
@@ -214,6 +212,13 @@ def _target(table: Table, name: str, kind: Kind, known: np.ndarray) -> tuple[tup
             raise DataError(f"{table.place(int(row))}: column {name!r} is {texts[row][:40]!r}, not a number")
         values[row] = value
     return (), values
+
+
+def _hint(classes: Sequence[str]) -> str:
+    """What so many different values may be."""
+    if all(coding.as_number(text.replace(",", ".")) is not None for text in classes):
+        return f"numbers are written with a decimal point, not as {classes[0]!r}"
+    return "is it the right column, or --kind regression?"
 
 
 def _names(table: Table, source: Source) -> list[str | None]:
@@ -258,7 +263,9 @@ def _small(few: int, of: int, shots: int, kind: Kind) -> str:
 
 def _too_few(source: Source, names: Sequence[str | None], fit: int, notes: Sequence[str]) -> str:
     distinct = len({name for name in names if name is not None})
-    if distinct < 2:
+    if distinct == 0:
+        return f"column {source.task!r} is empty in every row: nothing tells tasks apart"
+    if distinct == 1:
         return (
             f"column {source.task!r} has {distinct} value: every row is of one task, and learning to learn "
             "takes many; is it the right column?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -59,6 +60,7 @@ class Conv:
     norm: str
     downsample: str
     residual: bool
+    half: ClassVar[bool] = True
 
     @property
     def size(self) -> int:
@@ -86,7 +88,7 @@ class Conv:
         used: dict[str, Tensor] = {}
         for i, halves in enumerate(self._halvings()):
             stride = 2 if halves and self.downsample == "stride" else 1
-            weight = _laid_out(params[f"layer{i}.weight"])
+            weight = _laid_out(params[f"layer{i}.weight"].to(x.dtype))
             out = functional.conv2d(x, weight, stride=stride, padding=self.kernel // 2)
             out, here = norms.normalise(self.norm, params, f"layer{i}", out, mask, statistics)
             if self.residual and i > 0:
@@ -95,7 +97,7 @@ class Conv:
             out = functional.max_pool2d(out, 2) if halves and self.downsample == "pool" else out
             x = ACTIVATIONS[self.activation](out)
             used |= here
-        return x.flatten(1), used
+        return x.flatten(1).to(params["layer0.weight"].dtype), used
 
     def _halvings(self) -> list[bool]:
         """Per layer, whether it halves the sides."""

@@ -25,6 +25,9 @@ class Network(Protocol):
     Attributes:
         size: D, features of one example.
         norm: Name of its norm, see ``norms.py``.
+
+    One that has a true attribute ``half`` computes in the precision of its examples, which training may
+    give in bfloat16; features and statistics are in the parameters' precision all the same.
     """
 
     @property

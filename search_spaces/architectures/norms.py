@@ -43,7 +43,13 @@ def statistics(norm: str, name: str, channels: int) -> dict[str, Tensor]:
 
 
 def normalise(
-    norm: str, params: Tensors, name: str, x: Tensor, mask: Tensor | None, given: Tensors
+    norm: str,
+    params: Tensors,
+    name: str,
+    x: Tensor,
+    mask: Tensor | None,
+    given: Tensors,
+    epsilon: float = _EPSILON,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Normalises, scales and shifts one layer.
 
@@ -54,35 +60,36 @@ def normalise(
         x: ``(N, C)`` or ``(N, C, H, W)``.
         mask: ``(N,)``, rows that count; None: all.
         given: Statistics to use; if empty, those of ``x``.
+        epsilon: Added to variances, of all norms but ``group`` and ``layer``.
 
     Returns:
         The same shape as ``x``, and the statistics used, ``name.mean`` and ``name.var``, ``(C,)``;
         those that running means are made of carry no gradient.
     """
-    bias = _columns(params[f"{name}.bias"], x)
+    bias = params[f"{name}.bias"]
     if norm == "none":
-        return x + bias, {}
+        return x + _columns(bias.to(x.dtype), x), {}
     scale = params[f"{name}.scale"]
     if norm in ("group", "layer"):
-        return _grouped(x, 1 if norm == "layer" else _groups(x.shape[1]), scale, params[f"{name}.bias"]), {}
+        return _grouped(x, 1 if norm == "layer" else _groups(x.shape[1]), scale, bias), {}
     if norm == "running" and not given and mask is None and x.ndim > 2:
-        return _fused(params, name, x)
+        return _fused(params, name, x, epsilon)
     if given:
         mean, var = given[f"{name}.mean"], given[f"{name}.var"]
     else:
-        mean, var = _moments(x, mask)
-    factor = scale * torch.rsqrt(var + _EPSILON)
-    # one multiplication and one addition over the large tensor
-    out = x * _columns(factor, x) + (bias - _columns(mean * factor, x))
-    return out, {f"{name}.mean": mean, f"{name}.var": var}
+        mean, var = _moments(x.to(scale.dtype), mask)
+    factor = scale * torch.rsqrt(var + epsilon)
+    # one multiplication and one addition over the large tensor, in full precision: large parts cancel
+    out = x * _columns(factor, x) + _columns(bias - mean * factor, x)
+    return out.to(x.dtype), {f"{name}.mean": mean, f"{name}.var": var}
 
 
-def _fused(params: Tensors, name: str, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def _fused(params: Tensors, name: str, x: Tensor, epsilon: float) -> tuple[Tensor, dict[str, Tensor]]:
     """Batch normalisation in torch's own kernel: a quarter faster over a Conv-4's training step."""
     scale, bias = params[f"{name}.scale"], params[f"{name}.bias"]
     # the kernel's own statistics: taking them again would cost as much as half a convolution
-    out, mean, inverse = torch.native_batch_norm(x, scale, bias, None, None, True, 0.0, _EPSILON)
-    var = inverse.detach() ** -2 - _EPSILON
+    out, mean, inverse = torch.native_batch_norm(x, scale, bias, None, None, True, 0.0, epsilon)
+    var = inverse.detach() ** -2 - epsilon
     return out, {f"{name}.mean": mean.detach(), f"{name}.var": var}
 
 
@@ -90,8 +97,10 @@ def _grouped(x: Tensor, groups: int, scale: Tensor, bias: Tensor) -> Tensor:
     # not functional.group_norm, which asks for a memory layout that vmap does not know
     rows, channels = x.shape[:2]
     places = math.prod(x.shape[2:])
-    out: Tensor = torch.native_group_norm(x, scale, bias, rows, channels, places, groups, _EPSILON)[0]
-    return out
+    # torch's kernel for several groups takes five times as long in half precision as in full
+    full = x.to(scale.dtype) if groups > 1 else x
+    out: Tensor = torch.native_group_norm(full, scale, bias, rows, channels, places, groups, _EPSILON)[0]
+    return out.to(x.dtype)
 
 
 def _moments(x: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:

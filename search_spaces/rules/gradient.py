@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
 
 from search_spaces import Categorical, Choice, Integer, Real, Signature, Value
 from search_spaces.architectures.interface import Network
-from search_spaces.architectures.norms import uniform
-from search_spaces.rules.interface import Rule, sub, under
-from search_spaces.rules.losses import clean, task_loss
-from search_spaces.task import Task, Tensors
+from search_spaces.rules.descent import Descent
+from search_spaces.rules.interface import Rule
+from search_spaces.rules.transforms import chain, step_size
 
 FORMULA = (
     "θ ← θ − α ∇θ L(θ; support), as often as there are steps",
     "prediction f(x; θ), from a learned start θ and, where so chosen, learned step sizes α",
 )
-_SCOPES = ("all", "head", "body")
-_RATES = ("fixed", "layer", "layer_step")
-_HEADS = ("shared", "rows")
+_ORDERS = {1: "first", 2: "second"}
 
 
 def suits(signature: Signature) -> bool:
@@ -31,15 +23,20 @@ def suits(signature: Signature) -> bool:
 
 
 def choices(signature: Signature) -> tuple[Choice, ...]:
-    """Steps, order, step sizes, what is adapted, and how the head begins (classification)."""
+    """Steps, order, step sizes, what is adapted, and how the head begins (classification).
+
+    These stay as they are, and in this order, so that a search with a seed repeats: what gradient
+    rules can be besides is in ``chain``.
+    """
     always: tuple[Choice, ...] = (
         Integer("steps", 1, 10),
-        Categorical("order", (1, 2)),
-        Categorical("step_size", _RATES),
+        Categorical("order", tuple(_ORDERS)),
+        Categorical("step_size", ("fixed", "layer", "layer_step")),
         Real("rate", 1e-3, 1.0, log=True),
-        Categorical("scope", _SCOPES),
+        Categorical("scope", ("all", "head", "body")),
     )
-    return always if signature.kind == "regression" else (*always, Categorical("head", _HEADS))
+    heads = Categorical("head", ("shared", "rows"))
+    return always if signature.kind == "regression" else (*always, heads)
 
 
 def build(choices: Mapping[str, Value], network: Network, signature: Signature) -> Rule:
@@ -59,102 +56,7 @@ def build(choices: Mapping[str, Value], network: Network, signature: Signature) 
         Antoniou, Edwards, Storkey, *MAML++*, 2019, https://arxiv.org/abs/1810.09502
         Ye, Chao, *How to train your MAML*, 2022, https://arxiv.org/abs/2106.16245
     """
-    steps, order, rate = int(choices["steps"]), int(choices["order"]), float(choices["rate"])
-    step_size, scope, head = (str(choices.get(name, "rows")) for name in ("step_size", "scope", "head"))
-    return Gradient(network, signature, steps, order, step_size, rate, scope, head)
-
-
-@dataclass(frozen=True)
-class Gradient(Rule):
-    """See :func:`build`. Running norms use their running statistics, in training too."""
-
-    steps: int
-    order: int
-    step_size: str
-    rate: float
-    scope: str
-    head: str
-
-    def init(self, generator: torch.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        rows = 1 if self.head == "shared" else self.signature.outputs
-        weight = uniform((rows, self.network.size), self.network.size, generator)
-        meta = under("network", self.network.init(generator))
-        meta |= {"head.weight": weight, "head.bias": torch.zeros(rows)}
-        layers = {_layer(name) for name in self._split(meta)[0]}
-        shape = (self.steps,) if self.step_size == "layer_step" else ()
-        rates = {f"rate.{layer}": torch.full(shape, math.log(self.rate)) for layer in sorted(layers)}
-        buffers = under("statistics", self.network.statistics())
-        return (meta, buffers | rates) if self.step_size == "fixed" else (meta | rates, buffers)
-
-    def adapt(
-        self, meta: Tensors, buffers: Tensors, x: Tensor, y: Tensor, mask: Tensor | None, key: Tensor
-    ) -> dict[str, Tensor]:
-        x, y = clean(x, mask), clean(y, mask)
-        learned = {k: v for k, v in meta.items() if k.startswith(("network.", "head."))}
-        fast, slow = self._split(self._open_head(learned, y.shape[-1]))
-        known = sub(buffers, "statistics")
-        features = self._features(slow, x, mask, known) if self.scope == "head" else None
-
-        def loss(fast: dict[str, Tensor]) -> Tensor:
-            params = {**slow, **fast}
-            seen = self._features(params, x, mask, known) if features is None else features
-            return task_loss(self.signature.kind, _read(params, seen), y, mask)
-
-        rates = self._rates(meta, buffers)
-        for step in range(self.steps):
-            gradients = torch.func.grad(loss)(fast)
-            fast = {k: v - rates[_layer(k)][step] * self._through(gradients[k]) for k, v in fast.items()}
-        params = {**slow, **fast}
-        if self.network.norm != "support":
-            return params
-        # queries are normalised by what the adapted network makes of the support set
-        used = self.network.apply(sub(params, "network"), x, mask, {})[1]
-        return params | under("statistics", used)
-
-    def predict(self, meta: Tensors, buffers: Tensors, adapted: Tensors, x: Tensor) -> Tensor:
-        given = sub(adapted, "statistics") or sub(buffers, "statistics")
-        return _read(adapted, self._features(adapted, x, None, given))
-
-    def outer_loss(
-        self, meta: Tensors, buffers: Tensors, task: Task, key: Tensor, progress: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The default; for running norms, also the statistics of the support set before adapting."""
-        loss, _ = super().outer_loss(meta, buffers, task, key, progress)
-        if self.network.norm != "running":
-            return loss, {}
-        mask = task.get("support_mask")
-        params = {name: value.detach() for name, value in sub(meta, "network").items()}
-        used = self.network.apply(params, clean(task["support_x"], mask), mask, {})[1]
-        return loss, under("statistics", used)
-
-    def _features(self, params: Tensors, x: Tensor, mask: Tensor | None, statistics: Tensors) -> Tensor:
-        return self.network.apply(sub(params, "network"), x, mask, statistics)[0]
-
-    def _open_head(self, learned: dict[str, Tensor], outputs: int) -> dict[str, Tensor]:
-        if self.head == "rows":
-            return learned
-        weight, bias = learned["head.weight"], learned["head.bias"]
-        return learned | {"head.weight": weight.expand(outputs, -1), "head.bias": bias.expand(outputs)}
-
-    def _split(self, params: Tensors) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """What the inner loop changes, and what it leaves."""
-        starts = {"all": ("network.", "head."), "head": ("head.",), "body": ("network.",)}
-        fast = {k: v for k, v in params.items() if k.startswith(starts[self.scope])}
-        return fast, {k: v for k, v in params.items() if k not in fast}
-
-    def _rates(self, meta: Tensors, buffers: Tensors) -> dict[str, list[Tensor]]:
-        """The step size of each layer at each step, ``()``."""
-        logs = sub(buffers if self.step_size == "fixed" else meta, "rate")
-        per_step = self.step_size == "layer_step"
-        return {k: list(v.exp().unbind()) if per_step else [v.exp()] * self.steps for k, v in logs.items()}
-
-    def _through(self, gradient: Tensor) -> Tensor:
-        return gradient.detach() if self.order == 1 else gradient
-
-
-def _read(params: Tensors, features: Tensor) -> Tensor:
-    return features @ params["head.weight"].mT + params["head.bias"]
-
-
-def _layer(name: str) -> str:
-    return name.rpartition(".")[0]
+    steps, order = int(choices["steps"]), _ORDERS[int(choices["order"])]
+    transform = chain(rate=step_size(str(choices["step_size"]), float(choices["rate"]), steps))
+    scope, head = str(choices["scope"]), str(choices.get("head", "rows"))
+    return Descent(network, signature, transform, steps, order, "last", scope, head)

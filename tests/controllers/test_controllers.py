@@ -11,7 +11,7 @@ import pytest
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
 from optuna.trial import TrialState
 
-from controllers import evolution, learned, random, tpe
+from controllers import evolution, learned, nni, random, tpe
 from controllers.interface import candidate_of
 from metanas.testing.controllers import (
     CONTROLLER_CHECKS,
@@ -33,7 +33,11 @@ CONTROLLERS: dict[str, Build] = {
     "evolution": evolution.build,
     "tpe": tpe.build,
     "learned": learned.build,
+    "nni-evolution": nni.NniEvolution.build,
+    "nni-tpe": nni.NniTpe.build,
 }
+LEARNING = [name for name in CONTROLLERS if name != "random"]
+WHOLE = [name for name in CONTROLLERS if name != "tpe"]  # propose candidates, not value by value
 
 
 @pytest.fixture(autouse=True)
@@ -41,24 +45,33 @@ def _quiet() -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-@pytest.mark.parametrize("name", CONTROLLERS)
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """Of a controller; NNI's are skipped by name where NNI is missing."""
+    found: str = request.param
+    if found.startswith("nni-"):
+        pytest.importorskip("nni", reason="NNI is not installed on this machine")
+    return found
+
+
+@pytest.mark.parametrize("name", CONTROLLERS, indirect=True)
 @pytest.mark.parametrize("check", CONTROLLER_CHECKS, ids=lambda check: check.__name__)
 def test_controller(check: Check, name: str) -> None:
     check(CONTROLLERS[name])
 
 
-@pytest.mark.parametrize("name", ["random", "evolution", "learned"])
+@pytest.mark.parametrize("name", WHOLE, indirect=True)
 def test_nothing_illegal_is_proposed(name: str) -> None:
     nothing_illegal_is_proposed(CONTROLLERS[name])
 
 
-@pytest.mark.parametrize("name", ["evolution", "learned"])
+@pytest.mark.parametrize("name", ["evolution", "learned", "nni-evolution", "nni-tpe"], indirect=True)
 def test_nothing_is_proposed_twice(name: str) -> None:
     nothing_is_proposed_twice(CONTROLLERS[name])
 
 
 @pytest.mark.parametrize("rungs", [True, False])
-@pytest.mark.parametrize("name", ["evolution", "tpe", "learned"])
+@pytest.mark.parametrize("name", LEARNING, indirect=True)
 def test_what_learns_beats_random_sampling(name: str, rungs: bool) -> None:
     beats_random_sampling(CONTROLLERS[name], rungs=rungs)
 
@@ -68,7 +81,7 @@ def test_random_does_not() -> None:
         beats_random_sampling(random.build)
 
 
-@pytest.mark.parametrize("name", CONTROLLERS)
+@pytest.mark.parametrize("name", CONTROLLERS, indirect=True)
 @pytest.mark.parametrize(
     "signature",
     [Signature("regression", (1,), 1, 5), Signature("classification", (1, 28, 28), 5, 1)],
@@ -182,7 +195,7 @@ def test_the_toy_problem_has_its_best_where_it_is_said_to_be() -> None:
     assert math.copysign(1, objective(Candidate(best | {"width": 16}), "maximize")) < 0
 
 
-@pytest.mark.parametrize("name", ["random", "evolution", "learned"])
+@pytest.mark.parametrize("name", WHOLE, indirect=True)
 class TestAsOptunaTestsItsOwn(BasicSamplerTestCase):
     """Studies that know nothing of our spaces, through Optuna's own suite."""
 

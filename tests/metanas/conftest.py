@@ -91,11 +91,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
 
 
 def few_tasks(patch: pytest.MonkeyPatch) -> None:
-    from metanas import baselines, judging
+    from metanas import baselines, judging, trained
     from metanas.cli import wiring
 
     patch.setattr(judging, "TEST_TASKS", 40)
-    patch.setattr(baselines, "_TUNING_TASKS", 5)
+    for module in (baselines, trained):
+        patch.setattr(module, "TUNING_TASKS", 5)
     patch.setattr(wiring, "_VALID_TASKS", {"regression": 20, "classification": 10})
 
 

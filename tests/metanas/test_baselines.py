@@ -1,28 +1,36 @@
-"""Baselines: simple methods by hand, and the hand-set learners."""
+"""Simple baselines, by hand and against scikit-learn."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from sklearn.linear_model import Ridge
+from sklearn.neighbors import KNeighborsRegressor
 
-from metanas import baselines, per_task
-from metanas.baselines import Simple, hand_set, run_hand_set, run_simple, simple
+from metanas import baselines, per_task, pooled
+from metanas.baselines import Simple, run_simple, simple
 from metanas.evaluator import Evaluator, Setting
 from metanas.tasks.families import images, sinusoid
 from metanas.tasks.family import Family, Source
 from metanas.testing.drawings import draw_classes
-from search_spaces import Candidate, Signature, catalogue
-from search_spaces.errors import EvaluationError
+from search_spaces import Signature
 from search_spaces.task import Episodes
 
 CPU = torch.device("cpu")
 SIZE = 16
-REGRESSION = ("training mean", "task mean", "ridge per task", "k-nearest neighbours")
+REGRESSION = (
+    "training mean",
+    "task mean",
+    "ridge per task",
+    "k-nearest neighbours",
+    "Gaussian process per task",
+)
 CLASSIFICATION = ("nearest centroid", "logistic regression")
 
 
@@ -81,21 +89,43 @@ def test_the_task_mean_is_that_of_the_support(curves: Evaluator) -> None:
 
 def test_ridge_recovers_a_line_and_a_cubic(curves: Evaluator) -> None:
     x, q = np.linspace(-1, 1, 40)[:, None], np.array([[-0.5], [0.25]])
-    for degree, truth in ((1, lambda z: 3 * z + 1), (3, lambda z: z**3 - 2 * z**2 + 4)):
-        predicted = method(curves, "ridge per task").predict((degree, 1e-6), x, truth(x), q)
+    for degree, truth in (("linear", lambda z: 3 * z + 1), (3, lambda z: z**3 - 2 * z**2 + 4)):
+        predicted = method(curves, "ridge per task").predict((degree, 1e-6, "free"), x, truth(x), q)
         np.testing.assert_allclose(predicted, truth(q), atol=1e-4)
 
 
-def test_many_features_are_not_multiplied_out() -> None:
-    class Wide:
-        kind, augmentations = "regression", ("none",)
+def test_what_is_written_out_is_what_scikit_learn_does(rng: np.random.Generator) -> None:
+    """Whose checks of a task of five rows take twenty times as long as the arithmetic."""
+    x, y, q = rng.normal(size=(7, 3)), rng.normal(size=(7, 2)), rng.normal(size=(5, 3))
+    ridge, process, neighbours = (
+        {m.name: m.predict for m in per_task.usual(Signature("regression", (3,), 2, 7), np.zeros(2))}[name]
+        for name in ("ridge per task", "Gaussian process per task", "k-nearest neighbours")
+    )
+    smooth = RBF(np.sqrt(3))
+    for noise in (0.01, 1.0):
+        for level, kernel in (("none", smooth), ("drawn", smooth + ConstantKernel(1.0))):
+            gaussian = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(x, y)
+            np.testing.assert_allclose(process((1.0, noise, level), x, y, q), gaussian.predict(q), rtol=1e-6)
+        for level, free in (("free", True), ("none", False)):
+            model = Ridge(noise, fit_intercept=free).fit(x, y)
+            np.testing.assert_allclose(ridge(("linear", noise, level), x, y, q), model.predict(q))
+    for k, weights in ((1, "uniform"), (3, "distance"), (5, "uniform")):
+        model = KNeighborsRegressor(k, weights=weights).fit(x, y)
+        np.testing.assert_allclose(neighbours((k, weights), x, y, q), model.predict(q))
 
-        def sample(self, n_tasks: int, *_: object, **__: object) -> Episodes:
-            x, y = torch.zeros(n_tasks, 2, 50), torch.zeros(n_tasks, 2, 1)
-            return {"support_x": x, "support_y": y, "query_x": x, "query_y": y}
 
-    wide = Evaluator(Wide(), Signature("regression", (50,), 1, 2), Setting(1, 2, 2), CPU, valid_tasks=2)  # type: ignore[arg-type]
-    assert {degree for degree, _ in method(wide, "ridge per task").settings} == {1}
+def test_a_task_of_which_all_is_known_but_its_slopes_is_solved(rng: np.random.Generator) -> None:
+    """Five rows of a linear function of four features, without an intercept: as many as it takes."""
+    x, slopes = rng.normal(size=(25, 4)), rng.normal(size=(4, 1))
+    signature = Signature("regression", (4,), 1, 5)
+    ridge = next(m for m in per_task.usual(signature, np.zeros(1)) if m.name == "ridge per task")
+    errors = {
+        setting: float(((ridge.predict(setting, x[:5], x[:5] @ slopes, x[5:]) - x[5:] @ slopes) ** 2).mean())
+        for setting in ridge.settings
+    }
+    best = min(errors, key=errors.__getitem__)
+    assert best == ("linear", 0.01, "none")
+    assert errors[best] < 0.01
 
 
 def test_the_nearest_neighbour_is_the_nearest(curves: Evaluator) -> None:
@@ -128,8 +158,7 @@ def test_rows_behind_a_mask_are_left_out(curves: Evaluator) -> None:
         query_mask=[[True] * 4 + [False] * 2],
     )
     for one in simple(curves):
-        setting = one.settings[0]
-        expected, found = (baselines._scores(curves.signature, one, setting, e) for e in (plain, masked))
+        expected, found = (run_simple(curves.signature, one, e, e).test for e in (plain, masked))
         np.testing.assert_array_equal(found, expected)
 
 
@@ -141,54 +170,30 @@ def test_settings_are_chosen_on_validation_tasks_and_the_test_tasks_are_only_sco
     constant: Callable[..., np.ndarray] = lambda value, x, y, q: np.full((len(q), 1), value)  # noqa: E731
     x, y = line(3, slope=0, start=level + 100)
     test = tasks(support_x=[x], support_y=[y], query_x=[x], query_y=[y])
-    rival = run_simple(curves, Simple("constant", (level + 100, level), constant), test)
+    method = Simple("constant", (level + 100, level), constant)
+    rival = run_simple(curves.signature, method, curves.valid, test)
     assert rival.test == pytest.approx([100.0**2], rel=1e-3)
     errors = (curves.valid["query_y"] - level) ** 2
     assert rival.valid == pytest.approx(float(errors.mean()), rel=1e-5)
+    assert rival.on is not None
+    np.testing.assert_array_equal(rival.on(test), rival.test)
 
 
-def test_hand_set_learners_of_regression_train(curves: Evaluator) -> None:
-    learners = hand_set(curves.signature, curves.family)
-    assert list(learners) == ["MAML"]
-    check_trains(curves, learners)
-
-
-def test_hand_set_learners_of_few_small_classes_train(pictures: Evaluator) -> None:
-    learners = hand_set(pictures.signature, pictures.family)
-    assert list(learners) == ["MAML", "Prototypical networks"]
-    check_trains(pictures, learners)
-
-
-def check_trains(evaluator: Evaluator, learners: dict[str, Candidate]) -> None:
-    test = evaluator.tasks(4, "test")
-    for name, candidate in learners.items():
-        rival = run_hand_set(evaluator, name, candidate, test, 5, lambda: math.inf, seed=0)
-        assert rival.name == name
-        assert rival.test.shape == (4,)
-        assert np.isfinite(rival.test).all()
-
-
-def test_hand_set_learners_have_the_settings_of_their_papers_where_there_is_room(
-    curves: Evaluator,
-) -> None:
-    class Plenty:
-        kind, augmentations = "classification", ("none", "rotations")
-        limits = curves.family.limits
-
-    signature = Signature("classification", (1, 28, 28), 5, 1)
-    maml, prototypes = hand_set(signature, Plenty()).values()  # type: ignore[arg-type]
-    outer = catalogue.settings(prototypes, signature)
-    assert (outer.ways, outer.queries, outer.augmentation) == (20, 5, "rotations")
-    assert (maml["architecture.conv.width"], maml["rule.gradient.rate"]) == (32, 0.4)
-    assert (prototypes["architecture.conv.width"], prototypes["architecture.conv.depth"]) == (64, 4)
-
-
-def test_a_learner_that_cannot_be_scored_says_why(curves: Evaluator) -> None:
-    broken = Candidate(dict(hand_set(curves.signature, curves.family)["MAML"]) | {"rule": "unheard-of"})
-    with pytest.raises(EvaluationError, match=r"baseline MAML could not be scored \(error: no rule called"):
-        run_hand_set(curves, "MAML", broken, curves.valid, 5, lambda: math.inf, seed=0)
-    with pytest.raises(EvaluationError, match="no time was left for it"):
-        run_hand_set(curves, "MAML", broken, curves.valid, 5, lambda: 0.0, seed=0)
+def test_what_is_slow_sees_each_task_as_often(curves: Evaluator) -> None:
+    """Episodes of three tasks, one after the other: two rounds are the first six."""
+    x, y = line(3, slope=1, start=0)
+    episodes = tasks(
+        support_x=[x] * 9,
+        support_y=[y] * 9,
+        query_x=[x] * 9,
+        query_y=[[[float(i)]] * 3 for i in range(9)],
+        cluster=[5, 3, 8] * 3,
+    )
+    zero = Simple("zero", (None,), lambda _, x, y, q: np.zeros((len(q), 1)))
+    found = run_simple(curves.signature, zero, episodes, episodes, rounds=2)
+    np.testing.assert_allclose(found.test, [(1 + 16) / 2, (0 + 9) / 2, (4 + 25) / 2])  # of 3, 5 and 8
+    assert baselines.first(episodes, 1) == 3
+    assert baselines.first(curves.valid, 1) is None
 
 
 @pytest.mark.parametrize("one", per_task.of_rows(Signature("regression", (2,), 1, 5)), ids=lambda m: m.name)
@@ -212,3 +217,39 @@ def test_classes_are_told_apart_and_those_that_the_support_lacks_are_never_said(
     for setting in one.settings:
         assert one.predict(setting, x, several, q).argmax(1).tolist() == [2, 0]
         assert one.predict(setting, x, several[[0] * 20], q).argmax(1).tolist() == [2, 2]
+
+
+def mixed(tasks: int, rng: np.random.Generator) -> list[pooled.Arrays]:
+    """Lines around one that all share, intercept and slope a little the task's own."""
+    found = []
+    for _ in range(tasks):
+        x, own = rng.normal(size=(12, 1)), 0.5 * rng.normal(size=2)
+        y = (2 + own[0]) * x + 1 + own[1] + 0.1 * rng.normal(size=(12, 1))
+        found.append((x[:4], y[:4], x[4:], y[4:]))
+    return found
+
+
+def test_what_all_tasks_share_and_what_is_a_tasks_own(rng: np.random.Generator) -> None:
+    """Each pooled baseline beats the one that knows less."""
+    known, new = mixed(60, rng), mixed(40, rng)
+    errors = {}
+    for one in pooled.methods(Signature("regression", (1,), 1, 4), known):
+        prepared = one.prepare(new)
+        errors[one.name] = min(
+            float(np.mean([(one.predict(s, x, y, q) - truth) ** 2 for x, y, q, truth in prepared]))
+            for s in one.settings
+        )
+    plain, intercept, slopes = (
+        errors[f"pooled model{more}"] for more in ("", " + task intercept", " + task intercept and slopes")
+    )
+    assert 0.02 > slopes < 0.2 * intercept < 0.8 * plain
+
+
+def test_a_row_that_episodes_draw_again_and_again_is_one_row(rng: np.random.Generator) -> None:
+    """Else trees would take a row of noise for many that agree."""
+    known = [(x, rng.normal(size=(4, 1)), q, rng.normal(size=(8, 1))) for x, _, q, _ in mixed(5, rng)]
+    signature = Signature("regression", (1,), 1, 4)
+    once, often = pooled.methods(signature, known)[0], pooled.methods(signature, known * 20)[0]
+    for (x, _, q, _), (x2, _, q2, _) in zip(once.prepare(known), often.prepare(known), strict=True):
+        np.testing.assert_allclose(x2, x)
+        np.testing.assert_allclose(q2, q)

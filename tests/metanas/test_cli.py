@@ -264,7 +264,7 @@ def test_the_dashboard_is_optunas_on_our_store(
 
     served: list[Any] = []
 
-    def run_server(storage: Any, host: str, port: int) -> None:
+    def run_server(storage: Any, host: str, port: int, artifact_store: Any) -> None:
         served.append(([study.study_name for study in storage.get_all_studies()], host, port))
 
     module = ModuleType("optuna_dashboard")

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from metanas.search import Search
+from metanas.search import Searching
 from metanas.testing.drawings import draw_class, draw_classes
+from metanas.testing.tables import COLUMNS, rows, write
 from search_spaces import Record
 from storage import Store
 
@@ -65,7 +66,10 @@ def trial(folder: Path, number: int, state: Any) -> None:
 
 SEARCH = [
     (("sinus",), r"no family called 'sinus'; did you mean sinusoid\? \(known: .*images, sinusoid, table"),
-    (("sinusoid", "--controller", "ga"), r"no controller called 'ga' .*known: evolution, random, tpe"),
+    (
+        ("sinusoid", "--controller", "ga"),
+        r"no controller called 'ga' .*known: evolution, nni-evolution, nni-tpe, random, tpe",
+    ),
     (("sinusoid", "--space", "all"), r"no space called 'all' \(known: default, gradient, closed-form"),
     (("sinusoid", "--budget", "0"), r"--budget should be a time such as 90s, 10m or 2h, not '0'"),
     (("sinusoid", "--budget", "soon"), r"--budget should be a time such as 90s, 10m or 2h, not 'soon'"),
@@ -78,10 +82,11 @@ SEARCH = [
     (("sinusoid", "photos.zip"), r"sinusoid makes its own tasks: leave path and columns out"),
     (("sinusoid", "--device", "tpu"), r"--device should be auto, cpu, cuda or cuda:n, not 'tpu'"),
     (("sinusoid", "--execution", "eager"), r"--execution should be one of auto, sequential, vmap, replay"),
+    (("sinusoid", "--precision", "half"), r"--precision should be one of auto, float32, bfloat16"),
     (("sinusoid", "--study", "a\nb"), r"a study's name should be 1 to 512 printable characters"),
     (("sinusoid", "--study", "n" * 300), r"cannot write n+…: File name too long"),
     (("sinusoid", "--fast"), r"No such option:? '?--fast'?.* \(see metanas search --help\)"),
-    ((), r"Missing argument 'FAMILY'"),
+    ((), r"Missing argument 'FAMILY"),
     (("sinusoid", "--store", "nowhere/runs.db"), r"no folder nowhere for the store; make it first"),
     (("sinusoid", "--store", "mysql://localhost/x"), r"a store is not kept in 'mysql'"),
     (("sinusoid", "--store", "postgresql://localhost:1/x"), r"localhost:1/x"),
@@ -154,6 +159,73 @@ IMAGES: list[tuple[Make, str]] = [
 @pytest.mark.parametrize(("make", "said"), IMAGES)
 def test_images_that_cannot_be_used(metanas: Run, tmp_path: Path, make: Make, said: str) -> None:
     assert_says(said, wrong(metanas, tmp_path, "search", "images", *make(tmp_path)))
+
+
+def table(edit: Callable[[list[Any]], object], *options: object, lines: int | None = None) -> Make:
+    """A table of 40 machines, each row of it edited, and the command line for it."""
+
+    def make(folder: Path) -> Sequence[object]:
+        found = rows(machines=40)
+        for row in found[:lines]:
+            edit(row)
+        write(folder / "t.csv", found)
+        return ("t.csv", *(options or WEAR))
+
+    return make
+
+
+def put(column: str, value: str) -> Callable[[list[Any]], object]:
+    return lambda row: row.__setitem__(COLUMNS.index(column), value)
+
+
+WEAR = ("--task", "machine", "--target", "wear")
+AS_IT_IS = put("site", "here")
+TABLES: list[tuple[Make, str]] = [
+    (
+        table(AS_IT_IS, "--task", "engine", "--target", "wear"),
+        r"t\.csv has no column 'engine' \(it has row, site",
+    ),
+    (table(AS_IT_IS, "--task", "machine", "--target", "war"), r"t\.csv has no column 'war'"),
+    (table(AS_IT_IS, *WEAR, "--features", "speed"), r"t\.csv has no column 'speed'"),
+    (
+        table(AS_IT_IS, *WEAR, "--shots", 11),
+        r"0 of 40 tasks are large enough .*: fewer --shots, or more rows",
+    ),
+    (table(put("machine", "m1")), r"column 'machine' has 1 value: every row is of one task"),
+    (table(put("wear", "NaN")), r"column 'wear' is empty in every row: there is nothing to learn"),
+    (table(put("wear", "4")), r"column 'wear' is the same in every row: there is nothing to learn"),
+    (
+        table(put("load", "much"), lines=1),
+        r"t\.csv, row 1 below the header: column 'load' is 'much', where nearly",
+    ),
+    (
+        table(put("wear", "much"), lines=1),
+        r"t\.csv, row 1 below the header: column 'wear' is 'much', where nearly",
+    ),
+    (
+        table(AS_IT_IS, "--task", "machine", "--target", "mode", "--kind", "regression"),
+        r"t\.csv, row 1 below the header: column 'mode' is '\w+', not a number",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "said"), TABLES)
+def test_tables_that_cannot_be_used(metanas: Run, tmp_path: Path, make: Make, said: str) -> None:
+    assert_says(said, wrong(metanas, tmp_path, "search", "table", *make(tmp_path)))
+
+
+def test_a_table_that_does_not_fit_says_what_would(
+    metanas: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A million rows of a thousand columns, as its first rows promise, on a machine of 8 GB."""
+    monkeypatch.setattr("metanas.tasks.sheets._rows_of_csv", lambda path: 10**6)
+    monkeypatch.setattr("metanas.tasks.sheets._free_memory", lambda: 8e9)
+    names = ["machine", "wear", *(f"x{i}" for i in range(998))]
+    write(tmp_path / "t.csv", [[0] * 1000], names)
+    line = wrong(metanas, tmp_path, "search", "table", "t.csv", *WEAR)
+    assert_says(
+        r"about 1,000,000 rows of 1,000 columns, which need 24.0 GB .* about 166 columns fit; name", line
+    )
 
 
 def newer(folder: Path) -> Sequence[object]:
@@ -304,7 +376,7 @@ class TestOurFailure:
         def fail(*_: object) -> None:
             raise ZeroDivisionError("first line\nsecond line")
 
-        monkeypatch.setattr(Search, "run", fail)
+        monkeypatch.setattr(Searching, "run", fail)
 
     def test_is_one_line(self, metanas: Run) -> None:
         ran = metanas("search", "sinusoid", "--json")

@@ -18,6 +18,7 @@ from PIL import Image
 import metanas as package
 from metanas import judging
 from metanas.testing.drawings import draw_classes
+from metanas.trained import MetaLearner
 from search_spaces.errors import EvaluationError
 from storage import Store
 
@@ -75,6 +76,7 @@ def test_the_result_is_as_agreed(searched: Any) -> None:
     assert (result["test"]["tasks"], result["test"]["transductive"]) == (40, False)
     assert [score["metric"] for score in (result["best"]["valid"], result["test"])] == ["mse", "mse"]
     names = {"MAML", "training mean", "task mean", "ridge per task", "k-nearest neighbours"}
+    names |= {"Gaussian process per task", "pooled network, fine-tuned"}
     assert {baseline["name"] for baseline in result["baselines"]} == names
     verdict = result["verdict"]
     assert verdict["outcome"] in OUTCOMES
@@ -120,7 +122,7 @@ def test_a_person_is_told_the_same(metanas: Run, quick: tuple[object, ...], tmp_
     ran = metanas(*quick, "--study", "first try", "--store", "runs.db")
     assert ran.code == 0
     assert re.search(r"^ +\d+\.\d s  trial \d (complete|pruned) \(rung 1 of 3\): mean squared error", ran.err)
-    assert re.search(r"going on with trial \d\n.*baseline: training mean\n", ran.err, re.DOTALL)
+    assert re.search(r"going on with trial \d\n.*baseline 1 of 7: training mean\n", ran.err, re.DOTALL)
     for words in ("Leaderboard", "Winner: trial", "Test:   mean squared error", "MAML: mean squared error"):
         assert words in ran.out
     assert re.search(r"^Verdict: (Better|Worse|No difference)", ran.out, re.MULTILINE)
@@ -154,7 +156,7 @@ def test_the_same_seed_gives_the_same_search_bit_for_bit(
     number: int,
 ) -> None:
     if execution == "replay":  # tracing MAML takes most of the time
-        monkeypatch.setattr(judging, "hand_set", lambda *_: {})
+        monkeypatch.setattr(judging, "hand_set", lambda *_: [])
     options = ("--trials", number, "--rung", 1, "--space", space, "--controller", controller, "--json")
     ran = []
     for run in ("one", "two"):
@@ -260,7 +262,9 @@ def test_pictures_are_searched_adapted_to_and_kept_apart(pictures: Any, metanas:
     accuracies = [result["best"]["valid"], result["test"], *result["baselines"]]
     assert all(0 <= accuracy["value"] <= 1 for accuracy in accuracies)  # fractions
     assert result["test"]["metric"] == "accuracy"
-    names = ["nearest centroid", "logistic regression", "MAML", "Prototypical networks"]
+    simple = ["nearest centroid", "logistic regression"]
+    features = [f"{name} on features of a classifier" for name in simple]
+    names = [*simple, *features, "MAML", "Prototypical networks"]
     assert sorted(baseline["name"] for baseline in result["baselines"]) == sorted(names)
     ours, theirs = result["test"]["value"], result["baselines"][0]["value"]
     assert result["verdict"]["difference"] == pytest.approx(ours - theirs)
@@ -285,9 +289,25 @@ def test_a_baseline_that_could_not_be_run_is_said(
     def fail(*_: object) -> None:
         raise EvaluationError("baseline MAML could not be scored (timeout)")
 
-    monkeypatch.setattr(judging, "run_hand_set", fail)
+    monkeypatch.setattr(MetaLearner, "run", fail)
     ran = metanas(*quick, "--json")
     assert ran.code == 0
     assert {"event": "note", "text": "baseline MAML could not be scored (timeout)"} in ran.lines
     assert "MAML" not in {baseline["name"] for baseline in ran.lines[-1]["baselines"]}
     assert shape(ran.lines[-1]) == RESULT
+
+
+def test_a_baseline_that_breaks_costs_no_verdict_and_is_owned_up_to(
+    metanas: Run, quick: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError("singular")
+
+    monkeypatch.setattr("metanas.per_task._of_kernel", fail)
+    ran = metanas(*quick, "--json")
+    assert ran.code == 0
+    for name in ("ridge per task", "Gaussian process per task"):
+        said = f"baseline {name} failed (ArithmeticError: singular)"
+        assert {"event": "note", "text": said} in ran.lines
+    sentence = ran.lines[-1]["verdict"]["sentence"]
+    assert "of 5 (2 could not be run)" in sentence or not sentence.startswith("Better")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from search_spaces import Space
 
 Run = Callable[..., Any]
 
@@ -22,6 +25,8 @@ def test_spaces_are_described_and_checked(metanas: Run, mine: str, tasks: str) -
     described = metanas("space", "describe", "default", "--tasks", tasks)
     assert described.code == 0
     assert ("architecture.conv.kernel" in described.out) == (tasks == "images")
+    data = metanas("space", "describe", "default", "--tasks", tasks, "--json").json
+    assert Space.from_json(json.dumps(data)).describe() == described.out.removesuffix("\n")
     checked = metanas("space", "check", mine, "--tasks", tasks)
     assert (checked.code, checked.err) == (0, "")
     assert "mine.toml is fine" in checked.out

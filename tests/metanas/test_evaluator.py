@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -24,6 +25,7 @@ from metanas.tasks.family import Limits, Source
 from metanas.testing.asserting import close
 from metanas.testing.rules import draw
 from metanas.training import Checkpoint, scheduled
+from metanas.undisturbed import insist
 from search_spaces import Candidate, Signature, Value, catalogue
 from search_spaces.errors import NoRoomError, RuleError
 from search_spaces.rules.ridge import Ridge
@@ -446,6 +448,8 @@ def test_who_leaves_early_stops_what_trains(on_pictures: Evaluator, monkeypatch:
     settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
     candidate = Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings})
     monkeypatch.setattr(evaluators, "lanes", lambda *_: 2)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    insist()  # as the command does: what comes within a pool's own callbacks would be lost
     plain, training = on_pictures.family.sample, threading.Event()
 
     def sample(*given: Any, **how: Any) -> Episodes:
@@ -465,3 +469,38 @@ def test_who_leaves_early_stops_what_trains(on_pictures: Evaluator, monkeypatch:
         closing(on_pictures.evaluate(jobs, 10**9, RATE, lambda: 1e9, patient=True)) as endless,
     ):
         next(endless)
+
+
+def test_half_precision_is_for_training_alone(on_pictures: Evaluator) -> None:
+    conv = {"depth": 2, "width": 8, "kernel": 3, "activation": "relu", "norm": "running", "residual": False}
+    network = {"architecture": "conv", "architecture.conv.downsample": "pool"}
+    network |= {f"architecture.conv.{name}": value for name, value in conv.items()}
+    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
+    candidate = Candidate({**network, **PROTOTYPES, **OUTSIDE, **settings})
+    given = on_pictures.family, PICTURES, on_pictures.setting, CPU
+    half = Evaluator(*given, execution="vmap", valid_tasks=10, precision="bfloat16")
+    (full,), (rounded,) = (outcomes(evaluator, [Job(candidate, 0)], 60) for evaluator in (on_pictures, half))
+    assert not torch.equal(full.checkpoint.average, rounded.checkpoint.average), "otherwise trained"
+    assert {t.dtype for t in vars(rounded.checkpoint).values() if isinstance(t, Tensor)} == {torch.float32}
+    assert rounded.score.value > 0.6
+    assert on_pictures.score(candidate, rounded.checkpoint) == rounded.score, "scored in full"
+
+
+def test_by_the_clock_no_thread_is_left_idle(on_pictures: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "lanes", lambda *_: 2)
+    settings = {"outer.ways": 6, "outer.classes": 6, "outer.queries": 4}
+    job = Job(Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings}), 0)
+    tasks = []
+    for patient in (False, True):
+        list(on_pictures.evaluate([job], 1, RATE, lambda: 60.0, patient=patient))
+        tasks.append(on_pictures.family.asked[-1]["n_tasks"])
+    assert tasks[1] == 2 * tasks[0] > 0
+
+
+def test_finals_are_scored_on_more_tasks(on_pictures: Evaluator) -> None:
+    given = on_pictures.family, PICTURES, on_pictures.setting, CPU
+    evaluator = Evaluator(*given, execution="vmap", valid_tasks=10, final_tasks=30)
+    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
+    candidate = Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings})
+    early, late = outcomes(evaluator, [Job(candidate, 0), Job(candidate, 0, final=True)])
+    assert (early.score.tasks, late.score.tasks) == (10, 30)

@@ -11,6 +11,7 @@ import torch
 
 from metanas.tasks.families import harmonics, images, sinusoid, table
 from metanas.tasks.family import Family, Source
+from metanas.tasks.mixed import Mixed
 from metanas.tasks.own import Own
 from metanas.testing.drawings import draw_classes, zipped
 from metanas.testing.families import FAMILY_CHECKS, Check
@@ -55,6 +56,8 @@ FAMILIES: dict[str, Callable[[Path], Family]] = {
     "table of classes": states,
     "own of numbers": lambda _: Own("here:Lines", Lines()),
     "own of classes": lambda _: Own("here:Spots", Spots()),
+    "mix of curves": lambda _: Mixed({"one": sinusoid.build(Source()), "other": harmonics.build(Source())}),
+    "mix of images": lambda folder: Mixed({"one": grey(folder / "1"), "other": grey(folder / "2")}),
 }
 
 

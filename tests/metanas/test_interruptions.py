@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from metanas.evaluator import Evaluator
-from metanas.search import Search
+from metanas.search import Searching
 from storage import Store
 
 Run = Callable[..., Any]
@@ -53,7 +53,8 @@ def test_a_search_killed_and_interrupted_goes_on_with_every_trial_once(
     assert [problem for problem in study.problems if "s to end" not in problem] == []
     with Store.open(f"{tmp_path}/metanas.db") as store:
         reasons = {record.reason for record in store.records("kill") if record.number not in study.told}
-    assert reasons <= {"interrupted"}  # what the killed run was at
+    # what the killed run was at, or had written and not told of yet
+    assert {reason for reason in reasons if not reason.startswith("rung ")} <= {"interrupted"}
 
 
 @pytest.mark.slow
@@ -106,12 +107,12 @@ class TestAtAGivenMoment:
     def test_while_the_winner_goes_on(
         self, metanas: Run, quick: Sequence[object], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def press(self: Search, *_: Any) -> None:
+        def press(self: Searching[Any], *_: Any) -> None:
             if len(self.running) == 1 and self.running[0].record.parent is not None:
                 signal.raise_signal(number)
 
-        advance = Search.advance
-        monkeypatch.setattr(Search, "advance", lambda *a: (advance(*a), press(*a))[0])
+        advance = Searching.advance
+        monkeypatch.setattr(Searching, "advance", lambda *a: (advance(*a), press(*a))[0])
         ran = metanas(*quick, "--json")
         assert ran.code == 130
         assert ran.err.startswith("stopped; 3 scored trials of study sinusoid are kept. To go on: metanas")

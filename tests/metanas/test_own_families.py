@@ -131,6 +131,15 @@ def test_what_is_wrong_is_said(sample: Any, says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_the_line_of_their_file_is_named(metanas: Run, tmp_path: Path) -> None:
+    code = EXAMPLE.read_text().replace("noise =", "noise = start.no_such_thing #")
+    (tmp_path / "faulty_family.py").write_text(code)
+    line = 1 + code.splitlines().index(next(text for text in code.splitlines() if "no_such_thing" in text))
+    ran = metanas("search", "faulty_family:Decays", "--budget", "5s")
+    assert ran.code == 2
+    assert f"no attribute 'no_such_thing' (faulty_family.py line {line})" in ran.err
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -29,9 +29,11 @@ class Tags(HTMLParser):
         self.open: list[str] = []
         self.text: list[str] = []
         self.sources: list[str] = []
+        self.figures: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.figures += [str(value) for name, value in attrs if (tag, name) == ("data", "value")]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -71,15 +73,44 @@ def test_the_page_needs_nothing_else_and_is_small(report: Path) -> None:
     assert "http" not in re.sub(r"arxiv.org\S+", "", " ".join(tags.text))
 
 
-def test_its_figures_are_those_of_json(report: Path, searched: Any) -> None:
-    result = searched.ran.lines[-1]
-    text = " ".join(" ".join(read(report).text).split())
-    assert result["verdict"]["sentence"] in text
-    for row in (result["test"], *result["baselines"]):
-        assert f"{row['value']:.4g}" in text
-    assert f"Trial {result['best']['trial']}: {result['best']['architecture']}" in text
-    for heading in ("With fewer and more examples", "Leaderboard", "Using it", "Where it comes from"):
+def test_its_figures_are_those_of_json(metanas: Run, report: Path, searched: Any) -> None:
+    tags, found = read(report), metanas("report", "sinusoid", "--json").json
+    ended, board = searched.ran.lines[-1], metanas("leaderboard", "sinusoid", "--json").json
+    assert {key: found[key] for key in ended if key != "seconds"} == {
+        key: value for key, value in ended.items() if key != "seconds"
+    }
+    assert [row["trial"] for row in found["leaderboard"]] == [row["trial"] for row in board]
+    shown = {float(value) for value in tags.figures}
+    rows = [found["test"], *found["baselines"], *found["leaderboard"], *found["by_shots"]]
+    expected = [row[key] for row in rows for key in ("value", "ci95")]
+    expected += [row["value"] for row in found["learning_curve"]] + list(found["importance"].values())
+    assert len(expected) > 20
+    assert set(expected) <= shown
+    text = " ".join(" ".join(tags.text).split())
+    assert found["verdict"]["sentence"] in text
+    assert f"Trial {found['best']['trial']}: {found['best']['architecture']}" in text
+    for heading in ("New tasks as the winner sees them", "With fewer and more", "Using it"):
         assert heading in text
+
+
+def test_what_the_last_run_could_not_compare_with_is_said(metanas: Run, folder: Path) -> None:
+    with Store.open(str(folder / "metanas.db")) as store:
+        for why in ("baseline A is left out: it is slow", "baseline B is left out: it is slow"):
+            store.log("sinusoid", "baseline left out", why)
+            store.log("sinusoid", "score by shots", "[]")
+    found = metanas("report", "sinusoid", "--json", "-o", "page.html").json
+    assert found["left_out"] == ["baseline B is left out: it is slow"]
+    assert found["by_shots"] == []
+    text = " ".join(read(folder / "page.html").text)
+    assert "baseline B is left out" in text
+    assert "baseline A" not in text
+
+
+def test_json_alone_writes_no_page(metanas: Run, folder: Path) -> None:
+    assert metanas("report", "sinusoid", "--json").code == 0
+    assert not (folder / "sinusoid.html").exists()
+    assert metanas("report", "sinusoid", "--json", "-o", "both.html").json["study"] == "sinusoid"
+    assert (folder / "both.html").exists()
 
 
 def test_names_of_the_users_are_text_not_markup(metanas: Run, folder: Path) -> None:
@@ -117,12 +148,18 @@ def test_a_network_is_drawn_layer_by_layer() -> None:
     found = boxes(Candidate({"architecture": "conv", "rule": "ridge", **chosen}), images)
     assert [box.name for box in found] == ["example", *["convolution"] * 3, "ridge"]
     assert found[0].details == ("3 × 32 × 32",)
-    assert found[1].details == ("5 × 5, 64 channels", "norm: running", "max-pool 2 × 2", "relu")
+    assert found[1].details == ("5 × 5", "64 channels", "norm: running", "max-pool 2 × 2", "relu")
     assert found[2].details[-1] == "+ its input"
     mlp = {"depth": 2, "width_1": 40, "width_2": 20, "activation": "tanh", "norm": "none"}
     chosen = {f"architecture.mlp.{k}": v for k, v in mlp.items()}
     found = boxes(Candidate({"architecture": "mlp", "rule": "gradient", **chosen}), images)
     assert [box.details for box in found[1:3]] == [("40 units", "tanh"), ("20 units", "tanh")]
+    assert not any(box.adapts for box in found[:-1]), "what it adapts is not said"
+    for scope, adapts in (("all", [False, True, True, True]), ("head", [False, False, False, True])):
+        scoped = Candidate(
+            {"architecture": "mlp", "rule": "gradient", "rule.gradient.scope": scope, **chosen}
+        )
+        assert [box.adapts for box in boxes(scoped, images)] == adapts
     strange = boxes(
         Candidate({"architecture": "theirs", "rule": "ridge", "architecture.theirs.heads": 3}), images
     )

@@ -20,8 +20,9 @@ from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Ended, Evaluator, Job, Outcome, Setting
 from metanas.finish import finish, winner_of
 from metanas.learner.weights import unpack
-from metanas.search import Memory, Moment, Search, best_of
+from metanas.search import Memory, Moment, Search
 from metanas.seeds import derive
+from metanas.standings import best_of
 from metanas.tasks.families import sinusoid
 from metanas.tasks.family import Source
 from metanas.training import Checkpoint
@@ -641,6 +642,20 @@ def test_with_time_the_winner_goes_on_in_several_ways_to_train() -> None:
     for name in ("outer.tasks", "outer.schedule", "outer.shots"):
         values = {r.candidate[name] for r in (first, *ways)}
         assert len(values) >= min(3, len(search.space.flat[name].values))
+    assert TrialState.RUNNING not in told(search).values()
+
+
+def test_where_one_alone_would_leave_threads_idle_the_two_best_go_on_to_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Scripted, "lanes", 2)
+    # of the finalists 4 is ahead at first, 6 in the end
+    search, budget = before_the_final(lambda number, at: {4: 0.2, 5: 0.9, 6: 20 / at}[number])
+    winner = finish(search, budget).record
+    children = search.memory.records("s")[4:]
+    assert {child.number: child.state for child in children} == {4: "complete", 5: "pruned", 6: "complete"}
+    assert winner.number == 6
+    assert budget.spent <= SHORT * FINISH
     assert TrialState.RUNNING not in told(search).values()
 
 

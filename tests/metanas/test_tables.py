@@ -153,6 +153,9 @@ def test_classes(tmp_path: Path) -> None:
     episodes = draw(family, shots=2, ways=2, queries=3, tasks=32)
     assert (episodes["support_y"].sum(1) == 2).all(), "two shots of each class"
     assert family.preprocessing["target"]["classes"] == ["fine", "worn"]
+    assert family.limits.ways == {"train": 2, "valid": 2, "test": 2}, (
+        "no training on more classes than there are"
+    )
 
 
 def test_missing_cells(tmp_path: Path) -> None:
@@ -174,28 +177,64 @@ def test_a_category_never_seen_is_none_of_the_known(tmp_path: Path) -> None:
     np.testing.assert_array_equal(encoded, [[0, 1], [0, 0], [0, 0]])
 
 
-@pytest.mark.parametrize("ending", ["npz", "parquet", "tsv"])
-def test_other_files_hold_the_same(tmp_path: Path, ending: str) -> None:
-    lines = rows()
-    load, wear = (np.array([float(line[i]) for line in lines]) for i in (3, 6))
-    machine = np.array([line[2] for line in lines])
-    path = tmp_path / f"t.{ending}"
-    names = {"task": "machine", "target": "wear"}
-    if ending == "npz":
-        np.savez(path, x=load, y=wear, task=machine)
-        names = {"task": "task", "target": "y"}
-    elif ending == "tsv":
-        path.write_text("\n".join("\t".join(map(str, line)) for line in [COLUMNS, *lines]))
-    else:
-        pytest.importorskip("pyarrow")
-        import pandas as pd
+def in_other_form(path: Path, ending: str) -> Path:
+    """The same table as npz (numbers only), Parquet, with tabs, or as ``datasets`` saves one to a folder."""
+    import pandas as pd
 
-        pd.DataFrame({"load": load, "machine": machine, "wear": wear}).to_parquet(path)
-    features = ("x",) if ending == "npz" else ("load",)
-    other = built(path, features=features, **names)
-    plain = built(write(tmp_path / "t.csv", lines), features=("load",))
+    frame, other = pd.read_csv(path), path.with_suffix(f".{ending}")
+    if ending == "npz":
+        x = np.column_stack([frame["load"]] * 5)
+        np.savez(other, x=x, y=frame["wear"], task=frame["machine"].to_numpy(str))
+    elif ending == "tsv":
+        frame.to_csv(other, sep="\t", index=False)
+    elif ending == "folder":
+        arrow_folder(other, frame)
+    elif ending == "parquet":
+        pytest.importorskip("pyarrow")
+        frame.to_parquet(other)
+    return other
+
+
+def arrow_folder(folder: Path, frame: Any) -> None:
+    """In two parts, beside what a map of it left behind."""
+    pa = pytest.importorskip("pyarrow")
+    folder.mkdir()
+    whole = pa.Table.from_pandas(frame, preserve_index=False)
+    for number, part in enumerate((whole.slice(0, 100), whole.slice(100))):
+        name = str(folder / f"data-{number:05}-of-00002.arrow")
+        with pa.OSFile(name, "wb") as sink, pa.ipc.new_stream(sink, whole.schema) as stream:
+            stream.write_table(part)
+    (folder / "state.json").write_text("{}")
+    (folder / "cache-0123.arrow").write_bytes(b"of another table")
+
+
+@pytest.mark.parametrize("ending", ["npz", "parquet", "tsv", "folder"])
+def test_other_files_hold_the_same(tmp_path: Path, ending: str) -> None:
+    path = write(tmp_path / "t.csv", rows())
+    keys = {"task": "task", "target": "y"} if ending == "npz" else {}
+    features = ("x0",) if ending == "npz" else ("load",)
+    other = built(in_other_form(path, ending), features=features, **keys)
+    plain = built(path, features=("load",))
     torch.testing.assert_close(draw(other)["support_x"], draw(plain)["support_x"])
     torch.testing.assert_close(draw(other)["query_y"], draw(plain)["query_y"])
+
+
+def test_columns_that_have_a_type_of_their_own_are_read_as_text_would_be(tmp_path: Path) -> None:
+    """Booleans, dates and categories of a Parquet file, some of them missing."""
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    frame = pd.read_csv(write(tmp_path / "t.csv", rows()))
+    frame["heavy"] = (frame["load"] > 0).astype("boolean").mask(frame.index % 5 == 0)
+    frame["since"] = pd.to_datetime(frame["day"]).mask(frame.index % 7 == 0)
+    frame["mode"] = frame["mode"].astype("category")
+    frame.to_parquet(tmp_path / "t.parquet")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    typed, text = (built(tmp_path / f"t.{ending}") for ending in ("parquet", "csv"))
+    assert typed.preprocessing == text.preprocessing
+    kinds = {feature["name"]: feature["kind"] for feature in typed.preprocessing["features"]}
+    assert (kinds["heavy"], kinds["since"], kinds["mode"]) == ("category", "date", "category")
+    torch.testing.assert_close(draw(typed)["support_x"], draw(text)["support_x"])
 
 
 def change(column: str, value: str, every: int = 1) -> Any:
@@ -209,6 +248,12 @@ def change(column: str, value: str, every: int = 1) -> Any:
 
 def mistyped(lines: list[list[Any]]) -> list[list[Any]]:
     lines[41][3] = "3,1O"
+    return lines
+
+
+def decimal_commas(lines: list[list[Any]]) -> list[list[Any]]:
+    for line in lines:
+        line[6] = line[6].replace(".", ",")
     return lines
 
 
@@ -227,8 +272,10 @@ def mistyped(lines: list[list[Any]]) -> list[list[Any]]:
             r"row 1 below the header: column 'mode' is '\w+', not a number",
         ),
         (change("machine", "m1"), {}, r"column 'machine' has 1 value: every row is of one task"),
+        (change("machine", ""), {}, r"column 'machine' is empty in every row: nothing tells tasks apart"),
         (change("wear", ""), {}, r"column 'wear' is empty in every row"),
         (change("wear", "4"), {}, r"column 'wear' is the same in every row"),
+        (decimal_commas, {}, r"numbers are written with a decimal point, not as '\d+,\d+'"),
         (mistyped, {}, r"t\.csv, row 42 below the header: column 'load' is '3,1O', where nearly all others"),
     ],
 )
@@ -257,7 +304,26 @@ def test_files_that_cannot_be_read(tmp_path: Path, name: str, data: bytes | None
         built(tmp_path / name)
 
 
-def test_a_table_larger_than_memory_says_what_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metanas.tasks.sheets._free_memory", lambda: 20_000.0)
-    with pytest.raises(DataError, match=r"289 rows of 7 columns.*about 1 columns fit; name those you need"):
-        built(write(tmp_path / "t.csv", rows()))
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz", "folder"])
+def test_a_table_larger_than_memory_says_what_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """Before any of it is read."""
+    path = write(tmp_path / "t.csv", rows())
+    path = path if ending == "csv" else in_other_form(path, ending)
+    monkeypatch.setattr("metanas.tasks.sheets._free_memory", lambda: 25_000.0)
+    keys = {"task": "task", "target": "y"} if ending == "npz" else {}
+    with pytest.raises(
+        DataError, match=r"28\d rows of [57] columns.*about 1 columns fit; name those you need"
+    ):
+        built(path, **keys)
+
+
+def test_a_large_table_is_read_where_few_of_its_columns_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "t.csv", rows())
+    monkeypatch.setattr("metanas.tasks.sheets._free_memory", lambda: 50_000.0)
+    with pytest.raises(DataError, match="columns fit"):
+        built(path)
+    assert built(path, features=("load",)).tasks == 24

@@ -139,3 +139,9 @@ def test_a_second_look_at_the_test_tasks_is_owned_up_to() -> None:
     first, third = (decide(PICTURES, np.full(40, 0.5), [rival], looks) for looks in (1, 3))
     assert "look 3 at this study's test tasks" in third.sentence
     assert replace(third, sentence="") == replace(first, sentence="")
+
+
+def test_baselines_that_could_not_be_run_are_owned_up_to() -> None:
+    rivals = [Rival("kNN", 0.5, np.full(40, 0.4)), Rival("ridge", 0.4, np.full(40, 0.3))]
+    said = decide(PICTURES, np.full(40, 0.5), rivals, left_out=3).sentence
+    assert said.startswith("Better than kNN, the strongest baseline of 2 (3 could not be run): accuracy")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from controllers.learned.codes import Codes
-from controllers.learned.features import Features
 from controllers.learned.density import Density
+from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.process import Process
 from metanas.testing.controllers import toy_space

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metanas.engine import resolve_device
+from metanas.engine import resolve_device, trains_in_half
 from metanas.engine.devices import clock, is_out_of_memory, peak_memory
 from search_spaces.errors import DeviceError
 
@@ -63,3 +63,16 @@ def test_the_clock_goes_forward_and_memory_has_been_used() -> None:
     cpu = torch.device("cpu")
     assert clock(cpu) <= clock(cpu)
     assert 10_000_000 < peak_memory(cpu) < 10**12
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_half_precision_is_for_images_on_cpus_made_for_it(monkeypatch: pytest.MonkeyPatch, amx: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    cpu, image, row = torch.device("cpu"), (1, 28, 28), (3,)
+    assert trains_in_half("auto", cpu, image) is amx
+    assert not trains_in_half("auto", cpu, row)
+    assert not trains_in_half("auto", torch.device("cuda"), image), "not measured there"
+    assert trains_in_half("bfloat16", cpu, image)
+    assert not trains_in_half("float32", cpu, image)
+    with pytest.raises(DeviceError, match=r"--precision should be one of auto, .*'half'"):
+        trains_in_half("half", cpu, image)

@@ -147,3 +147,25 @@ def test_no_norm_shifts_only() -> None:
     x = torch.ones(2, 3)
     assert set(params) == {"n.bias"}
     assert torch.equal(norms.normalise("none", params, "n", x, None, {})[0], x + params["n.bias"])
+
+
+@pytest.mark.parametrize("norm", norms.NORMS)
+@pytest.mark.parametrize("downsample", ["pool", "stride"])
+def test_conv_computes_in_the_precision_of_its_examples(norm: str, downsample: str) -> None:
+    """Features, statistics and gradients stay the parameters' own, and near those of full precision."""
+    network = conv_of(SQUARES, norm=norm, width=16, downsample=downsample, activation="tanh", residual=True)
+    params, _ = tensors(network)
+    x = examples(SQUARES, rows=16)
+    found = []
+    for given in (x, x.bfloat16()):
+        free = {name: value.clone().requires_grad_() for name, value in params.items()}
+        features, used = network.apply(free, given, None, {})
+        gradients = torch.autograd.grad((features**3).sum(), list(free.values()))
+        assert {t.dtype for t in (features, *used.values(), *gradients)} == {x.dtype}
+        found.append((features.detach(), torch.cat([g.flatten() for g in gradients])))
+        again, _ = network.apply(params, given, None, {k: v.detach() for k, v in used.items()})
+        assert (again - features).norm() < 0.05 * features.norm()
+    (full, exact), (half, rounded) = found
+    assert not torch.equal(full, half), "it did compute in half precision"
+    assert (half - full).norm() < 0.05 * full.norm()
+    assert torch.cosine_similarity(exact, rounded, dim=0) > 0.95

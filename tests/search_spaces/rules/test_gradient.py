@@ -104,7 +104,7 @@ def same_as_reference(rule: Any, rates_of: Any) -> None:
     task = draw(rule.signature)
     prefix = {"all": "", "head": "head", "body": "network"}[rule.scope]
     free = {name: value.clone().requires_grad_() for name, value in program.meta.unflatten(flat).items()}
-    loss, predictions = reference(free, task, rates_of(free), rule.order, prefix)
+    loss, predictions = reference(free, task, rates_of(free), 1 if rule.order == "first" else 2, prefix)
     slopes = torch.autograd.grad(loss, list(free.values()), materialize_grads=True)
     ours, our_loss, _ = gradient(program, flat, buffers, task)
     close(our_loss, loss.detach(), 1e-9, "losses")

@@ -18,7 +18,7 @@ from metanas.testing.rules import (
 from search_spaces import Signature
 from search_spaces.architectures import conv, mlp
 from search_spaces.architectures.interface import Network
-from search_spaces.rules import gradient, prototype, ridge
+from search_spaces.rules import chain, gradient, prototype, ridge
 from search_spaces.rules.interface import Rule
 
 CURVES = Signature("regression", (2,), 2, 3)
@@ -59,6 +59,11 @@ def on_pictures(**changes: Any) -> Network:
 
 def maml(**changes: Any) -> dict[str, Any]:
     return STEPS | changes
+
+
+def composed(**changes: Any) -> dict[str, Any]:
+    usual = {"steps": 2, "order": "second", "loss": "last", "scope": "all", "head": "rows"}
+    return {**usual, "step_size": "fixed", "rate": 0.1, **changes}
 
 
 RIDGE = {"strength": 0.1}
@@ -107,6 +112,43 @@ EXACT: dict[str, tuple[RuleKind, dict[str, Any], Network, Signature]] = {
     "prototype, group norm": (prototype, COSINE, on_classes(norm="group"), CLASSES),
     "prototype, conv, running norm": (prototype, EUCLID, on_pictures(norm="running"), PICTURES),
     "prototype, conv, support norm": (prototype, COSINE, on_pictures(norm="support"), PICTURES),
+    "chain, all places": (
+        chain,
+        composed(limit="norm", metric="curvature", direction="adam", pull="start", step_size="tensor_step"),
+        on_curves(),
+        CURVES,
+    ),
+    "chain, loss of every step": (chain, composed(loss="every", order="annealed"), on_classes(), CLASSES),
+    "chain, every step, support norm": (
+        chain,
+        composed(loss="every", steps=3),
+        on_curves(norm="support"),
+        CURVES,
+    ),
+    "chain, context": (chain, composed(scope="context"), on_curves(), CURVES),
+    "chain, context, support norm": (chain, composed(scope="context"), on_classes(norm="support"), CLASSES),
+    "chain, prototypes": (chain, composed(head="prototype"), on_classes(norm="layer"), CLASSES),
+    "chain, prototypes, running norm": (
+        chain,
+        composed(head="prototype", metric="mtnet"),
+        on_classes(norm="running"),
+        CLASSES,
+    ),
+    "chain, shared head, T-net": (chain, composed(head="shared", metric="tnet"), on_classes(), CLASSES),
+    "chain, shared head, curvature": (
+        chain,
+        composed(head="shared", metric="curvature", step_size="parameter"),
+        on_classes(),
+        CLASSES,
+    ),
+    "chain, conv, MT-net": (chain, composed(metric="mtnet"), on_pictures(norm="support"), PICTURES),
+    "chain, conv, curvature": (chain, composed(metric="curvature", scope="body"), on_pictures(), PICTURES),
+    "chain, conv, LSTM": (
+        chain,
+        composed(direction="meta_lstm", scope="head", head="shared"),
+        on_pictures(norm="layer"),
+        PICTURES,
+    ),
 }
 FIRST_ORDER: dict[str, tuple[RuleKind, dict[str, Any], Network, Signature]] = {
     "first-order maml": (gradient, maml(order=1), on_curves(), CURVES),
@@ -119,6 +161,14 @@ FIRST_ORDER: dict[str, tuple[RuleKind, dict[str, Any], Network, Signature]] = {
     ),
     "first-order anil": (gradient, maml(order=1, scope="head"), on_curves(norm="running"), CURVES),
     "first-order boil, conv": (gradient, maml(order=1, scope="body"), on_pictures(norm="support"), PICTURES),
+    "chain, first order": (chain, composed(order="first", direction="lstm"), on_curves(), CURVES),
+    "reptile": (chain, composed(order="first", loss="distance"), on_curves(norm="running"), CURVES),
+    "reptile, shared head": (
+        chain,
+        composed(order="first", loss="distance", head="shared"),
+        on_classes(),
+        CLASSES,
+    ),
 }
 CASES = EXACT | FIRST_ORDER
 
@@ -139,6 +189,9 @@ TRACED = {
     "prototype, support norm",
     "prototype, conv, running norm",
     "first-order maml, step size a layer",
+    "chain, loss of every step",
+    "chain, prototypes, running norm",
+    "reptile, shared head",
 }
 
 

@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 import torch
 
-from metanas import judging
+from metanas import baselines
+from metanas import plan as planning
 from metanas.budget import BASELINES, Budget
 from metanas.evaluator import Evaluator, Setting
-from metanas.tasks.families import images
+from metanas.hand_set import hand_set
+from metanas.tasks.families import images, table
 from metanas.tasks.family import Source
 from metanas.testing.drawings import draw_classes
+from metanas.testing.tables import rows as table_rows
+from metanas.testing.tables import write
 
 MAML, PROTOTYPES = "MAML", "Prototypical networks"
+WINNER: Any = SimpleNamespace(record=SimpleNamespace(candidate=None), checkpoint=None)
 
 
 class Clock:
@@ -33,11 +38,19 @@ def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
     return Evaluator(family, family.signature(2, 1), Setting(2, 1, 3), torch.device("cpu"), valid_tasks=10)
 
 
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
+    """Of a table of 40 machines."""
+    path = write(tmp_path_factory.mktemp("judged") / "wear.csv", table_rows(machines=40))
+    family = table.build(Source(path, task="machine", target="wear", shots=5))
+    return Evaluator(family, family.signature(None, 5), Setting(1, 5, 5), torch.device("cpu"), valid_tasks=40)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of the budget and of everybody else."""
     clock = Clock()
-    monkeypatch.setattr(judging.time, "monotonic", clock)
+    monkeypatch.setattr(planning.time, "monotonic", clock)
     return clock
 
 
@@ -50,18 +63,24 @@ def plan(
     prototypes: float,
 ) -> Any:
     """The plan where scoring a task takes so many seconds."""
-    each = iter([ours, maml, prototypes])
-    monkeypatch.setattr(judging, "_pace", lambda *_: next(each))
-    monkeypatch.setattr(judging, "pace", lambda *_: 0.0)
-    winner = SimpleNamespace(record=SimpleNamespace(candidate=None), checkpoint=None)
-    return judging._plan(SimpleNamespace(evaluator=evaluator), winner, budget, [])  # type: ignore[arg-type]
+    monkeypatch.setattr(planning, "scoring_pace", lambda *_: ours)
+    learners: Any = [learner(MAML, maml), learner(PROTOTYPES, prototypes)]
+    return planning.plan(evaluator, WINNER, budget, [], learners, 1000)
+
+
+def learner(name: str, seconds: float) -> Any:
+    return SimpleNamespace(name=name, pace=lambda *_: seconds)
+
+
+def names(found: Any) -> list[str]:
+    return [one.name for one in found]
 
 
 def test_a_budget_of_trials_has_time_for_everything(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = plan(evaluator, monkeypatch, Budget(trials=3), 1.0, 1.0, 1.0)
-    assert (found.count, list(found.learners), found.left_out) == (1000, [MAML, PROTOTYPES], ())
+    assert (found.count, names(found.learners), found.left_out) == (1000, [MAML, PROTOTYPES], ())
     assert math.isinf(found.time_for(0, Budget(trials=3))())
 
 
@@ -69,7 +88,7 @@ def test_what_is_quick_is_scored_on_all_tasks(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     found = plan(evaluator, monkeypatch, Budget(600.0, clock=clock), 0.001, 0.001, 0.001)
-    assert (found.count, list(found.learners)) == (1000, [MAML, PROTOTYPES])
+    assert (found.count, names(found.learners)) == (1000, [MAML, PROTOTYPES])
 
 
 def test_what_is_slow_is_scored_on_fewer(
@@ -78,7 +97,7 @@ def test_what_is_slow_is_scored_on_fewer(
     budget = Budget(600.0, clock=clock)
     clock.now = 450.0  # 132 s to the end of scoring
     found = plan(evaluator, monkeypatch, budget, 0.1, 0.1, 0.1)
-    assert list(found.learners) == [MAML, PROTOTYPES]
+    assert names(found.learners) == [MAML, PROTOTYPES]
     assert 100 < found.count < 1000
     assert 0.4 * 132 < 0.3 * found.count < 0.7 * 132  # the rest is for meta-training
 
@@ -97,28 +116,54 @@ def test_what_could_not_even_be_scored_is_left_out_and_said(
     budget = Budget(60.0, clock=clock)
     clock.now = 45.0
     found = plan(evaluator, monkeypatch, budget, 0.01, maml, prototypes)
-    assert list(found.learners) == kept
+    assert names(found.learners) == kept
     assert found.count >= 100
     assert [words.split(" is left out: ")[1] for words in found.left_out] == [
         "scoring it takes more time than there is"
     ] * (2 - len(kept))
 
 
+def simply(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, budget: Budget, paces: dict[str, float]
+) -> Any:
+    """The plan for simple methods that take so many seconds a task."""
+    monkeypatch.setattr(planning, "scoring_pace", lambda *_: 0.001)
+    monkeypatch.setattr(planning, "pace", lambda _, method, __: paces[method.name])
+    methods: Any = [SimpleNamespace(name=name) for name in paces]
+    return planning.plan(evaluator, WINNER, budget, methods, [], 1000)
+
+
 def test_simple_methods_that_are_slow_are_left_out_and_said_but_never_all(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    monkeypatch.setattr(judging, "_pace", lambda *_: 0.001)
-    monkeypatch.setattr(
-        judging, "pace", lambda _, method, __: {"first": 0.001, "quick": 0.001}.get(method.name, 1.0)
-    )
-    winner = SimpleNamespace(record=SimpleNamespace(candidate=None), checkpoint=None)
-    search: Any = SimpleNamespace(evaluator=evaluator)
     budget = Budget(60.0, clock=clock)
     clock.now = 45.0
-    methods: Any = [SimpleNamespace(name=name) for name in ("first", "quick", "forest")]
-    found = judging._plan(search, winner, budget, methods)  # type: ignore[arg-type]
-    assert [method.name for method in found.methods] == ["first", "quick"]
+    found = simply(evaluator, monkeypatch, budget, {"first": 0.001, "quick": 0.001, "forest": 1.0})
+    assert names(found.methods) == ["first", "quick"]
     assert found.left_out == ("baseline forest is left out: scoring it takes more time than there is",)
+
+
+def test_rows_of_few_tasks_need_not_be_drawn_often(
+    rows: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """Of 8 validation and 8 test tasks, each drawn many times, a slow method has each a few times."""
+    budget = Budget(180.0, clock=clock)
+    clock.now = 150.0
+    found = simply(rows, monkeypatch, budget, {"first": 0.001, "forest": 0.02, "endless": 2.0})
+    assert names(found.methods) == ["first", "forest"]
+    assert "first" not in found.rounds
+    assert found.rounds["forest"] * 16 * 0.02 <= 0.1 * 30.0
+    assert found.rounds["forest"] >= 1
+
+
+def test_a_budget_that_training_used_up_still_has_room_for_what_is_quick(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """A verdict against nothing but the mean would be worth nothing."""
+    budget = Budget(20.0, clock=clock)
+    clock.now = 21.0
+    found = simply(evaluator, monkeypatch, budget, {"mean": 0.0001, "ridge": 0.0003, "forest": 1.0})
+    assert names(found.methods) == ["mean", "ridge"]
 
 
 def test_all_are_trained_and_scored_in_time(
@@ -137,7 +182,9 @@ def test_all_are_trained_and_scored_in_time(
     assert 600 * BASELINES < clock.now <= 600 * 0.97 + 1e-6
 
 
-def test_the_pace_of_scoring_is_measured(evaluator: Evaluator) -> None:
-    (candidate, *_) = judging.hand_set(evaluator.signature, evaluator.family).values()
-    seconds = judging._pace(evaluator, candidate, None, evaluator.tasks(4, "valid"))
-    assert 0 < seconds < 5
+def test_the_pace_of_scoring_is_measured(evaluator: Evaluator, rows: Evaluator) -> None:
+    for learner in hand_set(evaluator) + hand_set(rows):
+        here = rows if "pooled" in learner.name else evaluator
+        assert 0 < learner.pace(here, here.tasks(4, "valid")) < 5
+    for method in baselines.simple(rows):
+        assert 0 < baselines.pace(rows.signature, method, rows.tasks(4, "valid")) < 5

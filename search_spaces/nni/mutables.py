@@ -1,39 +1,23 @@
-"""Our spaces as NNI's mutables, and NNI's as ours: the only place beside controllers.nni that imports NNI.
+"""Our spaces as NNI's mutables, and NNI's as ours.
 
-NNI 3.0 was archived in 2024. It has no conditional choices of its own; :class:`Branching` adds them.
+NNI has no conditional choices of its own; :class:`Branching` adds them.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from threading import RLock
 from typing import Any
 
 import numpy as np
+from nni import mutable as theirs
+from nni.mutable.exception import SampleValidationError
 
 from search_spaces.candidate import Candidate, Value
 from search_spaces.choices import Categorical, Choice, Integer, Real
-from search_spaces.errors import MetanasError, SpaceError
+from search_spaces.errors import SpaceError
+from search_spaces.nni.guard import LOCK
 from search_spaces.space import Forbidden, Space
-
-LOCK = RLock()  # around whatever freezes or labels: NNI keeps a global stack
-
-try:
-    import nni
-    from nni import mutable as theirs
-    from nni.mutable.exception import SampleValidationError
-except ImportError:
-    raise MetanasError(
-        "NNI is not installed: pip install nni (there is none for ARM or for Python 3.14); "
-        "metanas needs it for its spaces and controllers only"
-    ) from None
-
-with LOCK:
-    nni.set_default_framework("none")  # else it asks for Lightning
-    nni.silence_stdout()  # which is for results
-    logging.getLogger("nni").setLevel(logging.WARNING)
 
 Sample = Mapping[str, Any]  # label → value, of inactive choices too
 
@@ -198,11 +182,16 @@ def _from(part: Any) -> Choice:
             raise SpaceError(f"NNI's choice {part.label} has the value {strange[0]!r}: no text and no number")
         return Categorical(part.label, tuple(part.values), ordered=isinstance(part, Ordered))
     if isinstance(part, theirs.Numerical):
-        return _number(part)
+        return number(part)
     raise SpaceError(f"NNI's {part!r} has no counterpart here: choices and numbers have")
 
 
-def _number(part: Any) -> Choice:
+def number(part: Any) -> Choice:
+    """NNI's ``Numerical`` as a choice of ours.
+
+    Raises:
+        SpaceError: If it has no ends, or is not uniform.
+    """
     bounded = math.isfinite(part.low) and math.isfinite(part.high)
     if not bounded or part.mu is not None or part.distribution.dist.name not in ("uniform", "loguniform"):
         raise SpaceError(f"NNI's number {part.label} has no ends, or another distribution than uniform")

@@ -1,0 +1,179 @@
+"""``metanas debug``: what is the matter with the meta-gradient of a trial, or of a learner file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+
+from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.wiring import check_writable, load_family, output_path, quiet_optuna
+from metanas.debugging import diagnose, tasks_of_next_step, until_broken
+from metanas.engine import Engine, Program
+from metanas.learner import load
+from metanas.learner.atomic import replacing
+from metanas.learner.weights import unpack
+from metanas.report.gradients import png
+from metanas.seeds import derive
+from metanas.standings import best_of
+from metanas.tasks.family import Family, Source
+from metanas.training import Checkpoint
+from metanas.words import in_words
+from search_spaces import Candidate, Signature, catalogue
+from search_spaces.errors import DataError, StoreError
+from storage import Store
+
+_CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What is looked at: at its weights, or, where it has none, before its first meta-step."""
+
+    name: str
+    candidate: Candidate
+    signature: Signature
+    family: Mapping[str, Any]
+    seed: int
+    step: int
+    weights: tuple[Tensor, Tensor] | None
+
+
+@click.command(context_settings=HELP)
+@click.argument("target", metavar="STUDY|FILE")
+@click.argument("trial", required=False, type=int)
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="The table or the images that it was trained on."
+)
+@click.option("--task", "task_column", help="Column of a table that tells its tasks apart.")
+@click.option(
+    "--meta-steps",
+    type=click.IntRange(0),
+    help="Meta-train a trial anew for so many, and stop where a number is no longer finite. "
+    "[default: look at its weights, or where it has none before the first]",
+)
+@click.option(
+    "--tasks", type=click.IntRange(1), default=8, show_default=True, help="Of a meta-step, to look at."
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The picture. [default: NAME-debug.png]"
+)
+@store_option
+@json_option
+def command(
+    target: str,
+    trial: int | None,
+    data: Path | None,
+    task_column: str | None,
+    meta_steps: int | None,
+    tasks: int,
+    output: Path | None,
+    store: str,
+    as_json: bool,
+) -> None:
+    """The meta-gradient of a TRIAL of a study, by default its best, or of a learner file.
+
+    Draws and prints, by inner step and layer, the norms of gradient and meta-gradient; where a number
+    was not finite first; first against second order; the exact outer gradient against finite
+    differences; and whether queries meet in the statistics of a norm.
+
+    \b
+      metanas debug sinusoid 7
+      metanas debug sinusoid 12 --meta-steps 300     a trial that diverged: since when, and where
+      metanas debug letters.metanas --data photos.zip
+    """  # noqa: D301  # \b is the mark for lines that click must not wrap
+    quiet_optuna()
+    looked = _file(Path(target)) if _is_file(target) else _trial(target, trial, store)
+    path = output or output_path(f"{looked.name}-debug", ".png")
+    check_writable(path)
+    family = _family(looked.family, data, task_column)
+    program = Program.of(catalogue.build(looked.candidate, looked.signature))
+    engine = Engine(program, _CPU)
+    outer = catalogue.settings(looked.candidate, looked.signature)
+    now, broken = _start(looked, meta_steps, program), False
+    if meta_steps is not None:
+        now, broken = until_broken(engine, family, outer, now, meta_steps)
+    episodes, keys = tasks_of_next_step(engine, family, outer, now, tasks)
+    found = diagnose(program, now.meta, now.buffers, episodes, keys, _progress(looked, meta_steps, now.step))
+    where = _where(looked, meta_steps, now.step, broken)
+    words = f"{where}. {', learning by '.join(in_words(looked.candidate).values())}"
+    with replacing(path) as file:
+        file.write(png(f"Meta-gradient of {looked.name}", words, found))
+    if as_json:
+        print_json({"looked_at": where, "meta_step": now.step, "picture": str(path)} | found.to_dict())
+        return
+    click.echo(f"{looked.name}: {words}\n")
+    for fine, what in found.findings():
+        click.echo(f"{'ok' if fine else 'NO':3} {what}")
+    click.echo(f"\nSaved {path}")
+
+
+def _is_file(target: str) -> bool:
+    return target.endswith(".metanas") or Path(target).is_file()
+
+
+def _file(path: Path) -> _Looked:
+    learner = load(path)
+    manifest = learner.manifest
+    facts, seed = manifest.provenance.get("family", {}), int(manifest.provenance.get("seed") or 0)
+    return _Looked(path.stem, learner.candidate, learner.signature, facts, seed, 0, learner.weights)
+
+
+def _trial(study: str, number: int | None, url: str) -> _Looked:
+    with Store.open(url, create=False) as memory:
+        settings = memory.settings(study)
+        record = best_of(memory.records(study)) if number is None else memory.record(study, number)
+        if record is None:
+            raise StoreError(f"study {study} has no scored trial yet: name one, metanas debug {study} TRIAL")
+        signature = Signature.from_dict(settings["signature"])
+        program = Program.of(catalogue.build(record.candidate, signature))
+        weights = unpack(program, memory.get(record.weights)) if record.weights else None
+    name = f"{study} {record.number}"
+    return _Looked(name, record.candidate, signature, settings["family"], record.seed, record.rung, weights)
+
+
+def _family(facts: Mapping[str, Any], data: Path | None, task: str | None) -> Family:
+    """The family that was trained on, by what is known of it.
+
+    Raises:
+        DataError: If its data has to be named.
+    """
+    name = str(facts.get("own") or facts.get("name") or "")
+    if name == "images":
+        if data is None:
+            raise DataError("this was trained on images: name them with --data PATH")
+        return load_family(name, Source(data, image_size=int(facts["size"])))
+    if name == "table":
+        if data is None or task is None:
+            raise DataError("this was trained on a table: name it with --data FILE --task COLUMN")
+        features = tuple(facts["features"])
+        return load_family(name, Source(data, task=task, target=facts["target"], features=features))
+    return load_family(name, Source(data))
+
+
+def _start(looked: _Looked, meta_steps: int | None, program: Program) -> Checkpoint:
+    if looked.weights is None or meta_steps is not None:
+        return Checkpoint.start(program, derive(looked.seed, "init"), _CPU)
+    return Checkpoint.resume(*looked.weights, looked.seed, _CPU)
+
+
+def _progress(looked: _Looked, meta_steps: int | None, step: int) -> float:
+    """Of meta-training, as the rule is told it."""
+    if meta_steps is not None:
+        return step / max(1, meta_steps)
+    return 0.0 if looked.weights is None else 1.0
+
+
+def _where(looked: _Looked, meta_steps: int | None, step: int, broken: bool) -> str:
+    if broken:
+        return f"Meta-trained anew: meta-step {step + 1} is the first with a number that is not finite"
+    if meta_steps is not None:
+        return f"Meta-trained anew for {step} meta-steps, all of them finite"
+    if looked.weights is None:
+        return "Before the first meta-step, since it has no weights: --meta-steps N trains it anew"
+    return "At its weights" + (f" of meta-step {looked.step:,}" if looked.step else "")

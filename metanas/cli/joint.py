@@ -1,0 +1,175 @@
+"""What a search over several families leaves: learners, pictures, its result, what a person is told."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from metanas.budget import Budget
+from metanas.cli.live import places_json
+from metanas.cli.options import STORE
+from metanas.cli.result import learner_json, result_json, trials_json
+from metanas.cli.settings import families_of, study_name
+from metanas.cli.summary import wide_console
+from metanas.cli.wiring import output_path
+from metanas.joint import JointSearch, standings_of
+from metanas.saving import save_learner, save_picture
+from metanas.standings import Standing, standings
+from metanas.together import OnFamily
+from metanas.words import in_words
+from storage import Store
+
+_ROWS = 8
+
+
+def outputs(study: str, family: str) -> dict[str, Path]:
+    """What is written for a family: the learner of the candidate for all, its own best one, the picture."""
+    name = f"{study}-{family}"
+    return {
+        "for_all": output_path(name, ".metanas"),
+        "own": output_path(f"{name}-best", ".metanas"),
+        "picture": output_path(name, ".png"),
+    }
+
+
+def save(
+    search: JointSearch, store: Store, best: Standing, found: Sequence[OnFamily], budget: Budget
+) -> dict[str, Any]:
+    """Writes learners, pictures and results.
+
+    Returns:
+        The result: what a search of one family has where it is of all (``study``, ``trials``, ``seconds``,
+        ``best`` with its mean ``rank``, its ``worst`` family and its place on each), and ``families``: of
+        each its own ``study``, ``looks``, ``folds``, ``picture``, and the learners ``for_all`` and ``own``,
+        with candidate, scores, ``baselines``, ``verdict`` and where it is ``saved``.
+    """
+    search.tell("writing the learners and the pictures")
+    families = [_save_family(search.name, store, one, budget) for one in found]
+    candidate = best.trial.candidate
+    result = {
+        "study": search.name,
+        "trials": trials_json(search.records),
+        "seconds": budget.spent,
+        "best": {
+            "trial": best.trial.number,
+            "candidate": dict(candidate),
+            **in_words(candidate),
+            **places_json(best),
+        },
+        "families": families,
+        "saved": {"store": store.shown},
+    }
+    store.save_result(search.name, result)
+    return result
+
+
+def _save_family(study: str, store: Store, found: OnFamily, budget: Budget) -> dict[str, Any]:
+    paths, search = outputs(study, found.name), found.search
+    same = found.own.winner.record.number == found.for_all.winner.record.number
+    shared = learner_json(found.for_all.winner, found.for_all.judgement)
+    own = shared if same else learner_json(found.own.winner, found.own.judgement)
+    learners = {"for_all": str(paths["for_all"]), "own": str(paths["for_all" if same else "own"])}
+    save_learner(paths["for_all"], search, found.for_all.winner, shared)
+    if not same:
+        save_learner(paths["own"], search, found.own.winner, own)
+    saved = {"learner": learners["own"], "picture": str(paths["picture"]), "store": store.shown}
+    result = result_json(search, found.own.winner, found.own.judgement, saved)
+    try:
+        save_picture(paths["picture"], search, found.own.winner, found.own.judgement)
+    finally:  # the verdict is known, whatever becomes of the picture
+        result["seconds"] = budget.spent
+        store.save_result(search.name, result)
+    rest = {key: result[key] for key in ("looks", "folds")}
+    learned = {key: {"saved": learners[key], **values} for key, values in (("for_all", shared), ("own", own))}
+    return {"family": found.name, "study": search.name, **learned, "picture": saved["picture"], **rest}
+
+
+def print_joint(search: JointSearch, result: Mapping[str, Any]) -> None:
+    """Everything a person wants to know at the end."""
+    console = wide_console()
+    console.print(joint_leaderboard(standings_of(search)))
+    console.print()
+    print_families(result)
+    _print_next(console, search.name, result)
+
+
+def print_families(result: Mapping[str, Any]) -> None:
+    """What is best for all families, and what each came to."""
+    console, best = wide_console(), result["best"]
+    say(console, f"Best for all: trial {best['trial']}, {best['architecture']} with {best['rule']}")
+    ranks = ", ".join(f"{one['rank']:g} of {one['of']} on {one['family']}" for one in best["families"])
+    say(console, f"  mean rank {best['rank']:.3g} ({ranks}), worst on {best['worst']}")
+    for family in result["families"]:
+        console.print()
+        _print_family(console, family)
+
+
+def _print_family(console: Console, family: Mapping[str, Any]) -> None:
+    """Both learners of a family and their verdicts."""
+    say(console, f"{family['family']}:")
+    shared, own = family["for_all"], family["own"]
+    for learner, title in ((shared, "best for all"), (own, "best for this family")):
+        if learner is own and own["trial"] == shared["trial"]:
+            say(console, f"  {title}: the same")
+            continue
+        test = learner["test"]
+        score = f"{test['metric']} {test['value']:.4g} ± {test['ci95']:.2g} on {test['tasks']:,} fresh tasks"
+        say(console, f"  {title}: {learner['architecture']} with {learner['rule']}")
+        say(console, f"    {score}, saved as {learner['saved']}")
+        console.print(f"    {learner['verdict']['sentence']}", style="bold", highlight=False)
+    for one in own["baselines"]:
+        console.print(
+            f"    {one['name']}: {one['value']:.4g} ± {one['ci95']:.2g}", style="dim", highlight=False
+        )
+
+
+def joint_leaderboard(ranked: Sequence[Standing], rows: int = _ROWS) -> Table:
+    """The best trials over all families as a table."""
+    table = Table(title="Leaderboard (validation tasks)", title_justify="left", pad_edge=False)
+    families = [place.family for place in ranked[0].places] if ranked else []
+    for column in ("trial", "mean rank", "worst on", *families, "architecture", "rule"):
+        table.add_column(column, justify="right" if column in ("trial", "mean rank") else "left")
+    for one in ranked[:rows]:
+        words = in_words(one.trial.candidate)
+        scores = [f"{_short(place.score.value)} ({place.rank:g})" for place in one.places]
+        worst = f"{one.worst.family} ({one.worst.rank:g} of {one.worst.of})"
+        table.add_row(
+            str(one.trial.number), f"{one.rank:.3g}", worst, *scores, words["architecture"], words["rule"]
+        )
+    return table
+
+
+def stored_standings(store: Store, study: str, settings: Mapping[str, Any]) -> list[Standing]:
+    """How the trials of a study over several families stand, the best first."""
+    families = {family: store.records(study_name(study, family)) for family in families_of(settings)}
+    return standings(store.records(study), families)
+
+
+def say(console: Console, text: str) -> None:
+    """A line as it is."""
+    console.print(text, highlight=False)
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _print_next(console: Console, study: str, result: Mapping[str, Any]) -> None:
+    where = result["saved"]["store"]
+    there = "" if where == STORE else f" --store {shlex.quote(where)}"
+    first = result["families"][0]
+    console.print()
+    say(console, f"Saved the learners, a picture a family (…png), {where} (every result).")
+    say(console, "Next:")
+    for line in (
+        f"metanas adapt {shlex.quote(first['for_all']['saved'])} --support support.csv --query query.csv",
+        f"metanas leaderboard {shlex.quote(study)}{there}",
+        f"metanas report {shlex.quote(first['study'])}{there}",
+        f"metanas dashboard{there}",
+    ):
+        console.print(f"  {line}", highlight=False, soft_wrap=True)

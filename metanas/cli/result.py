@@ -1,0 +1,58 @@
+"""The result of a search as plain data: the last line of ``--json``, and what the store keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from metanas.cli.live import score_json
+from metanas.finish import Winner
+from metanas.judging import Judgement
+from metanas.search import Search
+from metanas.words import in_words
+from search_spaces import Record
+
+_STATES = ("complete", "pruned", "failed")
+
+
+def result_json(
+    search: Search, winner: Winner, judgement: Judgement, saved: dict[str, str]
+) -> dict[str, Any]:
+    """The result of a search of one family."""
+    learner = learner_json(winner, judgement)
+    best = {key: learner.pop(key) for key in ("trial", "candidate", "architecture", "rule", "valid")}
+    return {
+        "study": search.name,
+        "trials": trials_json(search.records),
+        "seconds": 0.0,  # set when everything is written
+        "best": best,
+        **learner,
+        "looks": judgement.looks,
+        "folds": judgement.folds,
+        "saved": saved,
+    }
+
+
+def learner_json(winner: Winner, judgement: Judgement) -> dict[str, Any]:
+    """A learner, and what it came to on test tasks."""
+    record, verdict, test = winner.record, judgement.verdict, judgement.test
+    return {
+        "trial": record.number,
+        "candidate": dict(record.candidate),
+        **in_words(record.candidate),
+        "valid": score_json(record.score),
+        "test": {**(score_json(test) or {}), "tasks": test.tasks, "transductive": test.transductive},
+        "baselines": [{"name": n, "value": s.value, "ci95": s.ci95} for n, s in judgement.baselines.items()],
+        "verdict": {
+            "outcome": verdict.outcome,
+            "against": verdict.against,
+            "difference": verdict.difference,
+            "ci95": verdict.ci95,
+            "sentence": verdict.sentence,
+        },
+    }
+
+
+def trials_json(records: Sequence[Record]) -> dict[str, int]:
+    """How many trials ended how."""
+    return {state: sum(record.state == state for record in records) for state in _STATES}

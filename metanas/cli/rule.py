@@ -1,0 +1,103 @@
+"""``metanas rule show|recipes``: a learning rule, or a published one as a point of a space."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.table import Table
+
+from metanas.cli.options import HELP, json_option, print_json
+from metanas.cli.parts import COMMANDS
+from metanas.cli.space import TASKS, tasks_of
+from metanas.cli.summary import wide_console
+from search_spaces import Signature, Space, catalogue, plugins
+from search_spaces.rules import points
+from search_spaces.rules.formulas import formula
+from search_spaces.rules.recipes import RECIPES, Recipe
+
+
+@COMMANDS["rule"].command("recipes", context_settings=HELP)
+@json_option
+def listing(as_json: bool) -> None:
+    """Published methods that a search can begin with: metanas search … --start NAME."""
+    if as_json:
+        print_json([{"name": name, "title": r.title, "summary": r.words} for name, r in RECIPES.items()])
+        return
+    table = Table("recipe", "what is particular to it", pad_edge=False)
+    for name, found in RECIPES.items():
+        table.add_row(name, found.words)
+    wide_console().print(table)
+
+
+@COMMANDS["rule"].command("show", context_settings=HELP)
+@click.argument("name")
+@tasks_of("regression; classification, for what suits no regression")
+@json_option
+def show(name: str, tasks: str | None, as_json: bool) -> None:
+    """Words, formula, choices and citation of NAME: a rule, or one of `metanas rule recipes`."""
+    told = _recipe(name, tasks) if name in RECIPES else _rule(name, tasks)
+    if as_json:
+        print_json(told)
+        return
+    click.echo(f"{told['title']}: {told['words']}")
+    for title in ("formula", "choices", "citation", "differs"):
+        _section(title, told[title])
+
+
+def _recipe(name: str, tasks: str | None) -> dict[str, Any]:
+    recipe: Recipe = RECIPES[name]
+    signature = TASKS[tasks or recipe.kinds[0]]
+    choices = recipe.choices(signature)
+    where = ["default", points.WIDE] if _is_narrow(name, signature) else [points.WIDE]
+    return {
+        "name": name,
+        "kind": "recipe",
+        "title": recipe.title,
+        "words": recipe.words,
+        "formula": list(formula(choices)),
+        "choices": choices,
+        "citation": [recipe.citation],
+        "differs": [recipe.differs] if recipe.differs else [],
+        "spaces": where,
+    }
+
+
+def _rule(name: str, tasks: str | None) -> dict[str, Any]:
+    module = plugins.load(*catalogue.RULES, name)
+    suits = getattr(module, "suits", lambda signature: True)
+    signature = TASKS[tasks] if tasks else next((s for s in TASKS.values() if suits(s)), TASKS["regression"])
+    doc = inspect.getdoc(module.build) or ""
+    tree = Space(name, module.choices(signature)).describe().splitlines()[1:]
+    return {
+        "name": name,
+        "kind": "rule",
+        "title": name,
+        "words": plugins.summary(module),
+        "formula": list(getattr(module, "FORMULA", ())),
+        "choices": [line.removeprefix("  ") for line in tree],
+        "citation": _references(doc),
+        "differs": [],
+        "spaces": [space for space in catalogue.SPACES if name in catalogue.SPACES[space](signature)[1]],
+    }
+
+
+def _is_narrow(name: str, signature: Signature) -> bool:
+    return points.narrowed(RECIPES[name].choices(signature)) is not None
+
+
+def _references(doc: str) -> list[str]:
+    """The lines of a docstring's last section, if that is one of references."""
+    _, _, found = doc.partition("References:\n")
+    return [re.sub(r"[*`]", "", line.strip()) for line in found.splitlines() if line.strip()]
+
+
+def _section(title: str, lines: list[str] | Mapping[str, Any]) -> None:
+    if not lines:
+        return
+    click.echo(f"\n{title.capitalize()}")
+    for line in lines if isinstance(lines, list) else [f"{key}: {value}" for key, value in lines.items()]:
+        click.echo(f"  {line}")

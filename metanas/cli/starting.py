@@ -1,0 +1,42 @@
+"""Trials that a search begins with: recipes, as candidates of its space."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+
+from metanas.seeds import derive
+from search_spaces import Candidate, Signature, Space
+from search_spaces.rules import points
+
+
+def check(start: str | None, space: Space, signature: Signature) -> None:
+    """Says early what :func:`enqueue` would say.
+
+    Args:
+        start: Names of recipes, with commas between.
+        space: That they are points of.
+        signature: Of the tasks.
+
+    Raises:
+        UnknownNameError: If there is no such recipe; the known ones are listed.
+        SpaceError: If the space does not have it; names one that does.
+    """
+    for name in _names(start):
+        _candidate(name, space, signature, 0)
+
+
+def enqueue(study: optuna.Study, start: str | None, space: Space, signature: Signature, seed: int) -> None:
+    """Has a study try these recipes next, unless it has them already: the same command may go on with it."""
+    for name in _names(start):
+        wanted = dict(_candidate(name, space, signature, seed))
+        study.enqueue_trial(wanted, user_attrs={"recipe": name}, skip_if_exists=True)
+
+
+def _names(start: str | None) -> list[str]:
+    return [name.strip() for name in (start or "").split(",") if name.strip()]
+
+
+def _candidate(name: str, space: Space, signature: Signature, seed: int) -> Candidate:
+    rng = np.random.default_rng(derive(seed, "start", name))
+    return points.candidate(name, space, signature, rng)

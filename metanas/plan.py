@@ -1,0 +1,143 @@
+"""What there is time for once a winner is found: test tasks, baselines, and their training."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from metanas import dependence
+from metanas.baselines import Simple, first, pace
+from metanas.budget import BASELINES, Budget
+from metanas.engine.program import count as count_of
+from metanas.evaluator import Evaluator
+from metanas.finish import Winner
+from metanas.trained import Trained, scoring_pace
+from search_spaces.task import Episodes
+
+SCORED_BY = 0.97  # part of the budget by which scoring should be over
+_FEWEST = 100  # test tasks
+_LEAST_SHARE = 0.03  # of the budget, for each baseline that is trained
+_SCORING_PART = 0.6  # of the time left, at most, where scoring is slow: the rest is for training
+_TOO_DEAR = 0.8  # of the time left, beyond which learners are left out that are slow to score
+_TOO_DEAR_SIMPLE = 0.1  # of that, beyond which a simple method is run on fewer tasks, or left out
+_LEAST_ROOM = 0.12  # of the budget, for scoring
+_PROBE, _MORE = 8, 64  # tasks that tell how long scoring takes; of simple methods
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is time for.
+
+    Attributes:
+        count: Test tasks.
+        methods: Simple ones.
+        rounds: Of those that are slow, by name, how many episodes of each task (or group) they are run on.
+        learners: That are trained.
+        ours: Seconds that the winner takes for a test task.
+        each: Seconds that each learner takes for one, in order.
+        valid: Test tasks that scoring on all validation tasks takes as long as.
+        left_out: Baselines that there is no time for, in words.
+    """
+
+    count: int
+    methods: Sequence[Simple]
+    learners: Sequence[Trained]
+    rounds: Mapping[str, int] = field(default_factory=dict)
+    ours: float = 0.0
+    each: tuple[float, ...] = ()
+    valid: float = 0.0
+    left_out: tuple[str, ...] = ()
+
+    def time_for(self, i: int, budget: Budget) -> Callable[[], float]:
+        """Seconds left to train a learner: as many as for those after it, once all are scored."""
+        if budget.seconds is None:
+            return lambda: math.inf
+        scoring = self.count * (self.ours + sum(self.each[i:])) + dependence.PART * budget.seconds
+        left = min(budget.left(BASELINES), budget.left(SCORED_BY) - scoring)
+        share = max(left / (len(self.each) - i), _LEAST_SHARE * budget.seconds)
+        end = time.monotonic() + share - self.valid * self.each[i]
+        return lambda: max(0.0, end - time.monotonic())
+
+
+def plan(
+    evaluator: Evaluator,
+    winner: Winner,
+    budget: Budget,
+    methods: Sequence[Simple],
+    learners: Sequence[Trained],
+    most: int,
+) -> Plan:
+    """Measures how long everybody takes; leaves out what could not even be scored in time.
+
+    Args:
+        evaluator: Of the tasks.
+        winner: What is judged.
+        budget: Of everything.
+        methods: Simple baselines; the first is always run.
+        learners: Baselines that are trained.
+        most: Test tasks, at most.
+    """
+    if budget.seconds is None:
+        return Plan(most, methods, learners)
+    probe, more = (evaluator.tasks(many, "valid") for many in (_PROBE, _MORE))
+    ours = scoring_pace(evaluator, winner.record.candidate, winner.checkpoint, probe)
+    each = {learner.name: learner.pace(evaluator, probe) for learner in learners}
+    valid = count_of(evaluator.valid) * _rows(evaluator.valid) / _rows(probe)
+    # where training took longer than it should there is some room all the same: a verdict against whatever
+    # was left would be worth nothing
+    room = _TOO_DEAR * max(budget.left(SCORED_BY), _LEAST_ROOM * budget.seconds)
+    quick, slow, left_out = _sorted(evaluator, methods, more, valid, room, most)
+    simply = sum(quick.values())
+    while each and _FEWEST * (ours + simply) + (_FEWEST + valid) * sum(each.values()) > room:
+        slowest = max(each, key=each.__getitem__)
+        each.pop(slowest)
+        left_out.append(_dear(slowest))
+    reserved = _SCORING_PART * room / _TOO_DEAR
+    count = int(np.clip(reserved / (ours + simply + sum(each.values()) + 1e-9), _FEWEST, most))
+    runs = [method for method in methods if method.name in quick or method.name in slow]
+    kept = [learner for learner in learners if learner.name in each]
+    return Plan(count, runs, kept, slow, ours, tuple(each.values()), valid, tuple(left_out))
+
+
+def _sorted(
+    evaluator: Evaluator,
+    methods: Sequence[Simple],
+    probe: Episodes,
+    valid: float,
+    room: float,
+    most: int,
+) -> tuple[dict[str, float], dict[str, int], list[str]]:
+    """Simple methods that are quick, with paces; slow ones, with rounds; and the others, in words."""
+    quick: dict[str, float] = {}
+    slow: dict[str, int] = {}
+    left_out = []
+    once = _once(evaluator, most)
+    for method in methods:
+        taken = pace(evaluator.signature, method, probe)
+        rounds = int(_TOO_DEAR_SIMPLE * room / (taken * once + 1e-9)) if once else 0
+        if not quick or taken * (valid + _FEWEST) <= _TOO_DEAR_SIMPLE * room:  # something is always there
+            quick[method.name] = taken
+        elif rounds:
+            slow[method.name] = rounds
+        else:
+            left_out.append(_dear(method.name))
+    return quick, slow, left_out
+
+
+def _once(evaluator: Evaluator, most: int) -> int | None:
+    """Episodes in which each validation and test task comes once; None where all are of their own."""
+    if (valid := first(evaluator.valid, 1)) is None:
+        return None
+    return valid + (first(evaluator.tasks(most, "test"), 1) or 0)
+
+
+def _dear(name: str) -> str:
+    return f"baseline {name} is left out: scoring it takes more time than there is"
+
+
+def _rows(episodes: Episodes) -> int:
+    return episodes["support_x"].shape[1] + episodes["query_x"].shape[1]

@@ -1,0 +1,108 @@
+"""Optuna's storage as its dashboard sees it: with a note and a picture for each trial, never written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from optuna.storages import RDBStorage
+
+from storage.database import parse
+from storage.optuna_storage import close_optuna, open_optuna
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An artifact, as Optuna lists it.
+
+    Attributes:
+        artifact_id: By which the artifact store is asked for it.
+        filename: That a person sees.
+        mimetype: Of its bytes.
+        encoding: Of its bytes, if they have one.
+    """
+
+    artifact_id: str
+    filename: str
+    mimetype: str = "image/png"
+    encoding: str | None = None
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is said of a trial, or of a study.
+
+    Attributes:
+        text: Markdown.
+        picture: Beside it, if there is one.
+    """
+
+    text: str
+    picture: Picture | None = None
+
+
+class Source(Protocol):
+    """What knows the notes."""
+
+    def notes(self, study: str) -> Mapping[int | None, Note]:
+        """Of a study's trials by number, and of the study itself: None; none of a study that is not ours."""
+
+
+class Annotated(RDBStorage):
+    """Optuna's own storage; a note that a person wrote in the dashboard takes the place of ours.
+
+    The names of the attributes are those that optuna-dashboard reads; tests/metanas/test_dashboard.py asks
+    it for what it shows.
+    """
+
+    source: Source | None = None
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._with_notes(study_id, super().get_study_system_attrs(study_id))
+
+    def get_all_studies(self) -> list[Any]:
+        found = super().get_all_studies()
+        for study in found:
+            study_id = self.get_study_id_from_name(study.study_name)
+            study.system_attrs = self._with_notes(study_id, study.system_attrs)
+        return found
+
+    def _with_notes(self, study_id: int, attributes: dict[str, Any]) -> dict[str, Any]:
+        notes = self.source.notes(self.get_study_name_from_id(study_id)) if self.source else {}
+        added: dict[str, Any] = {}
+        for number, note in notes.items():
+            try:
+                where = "" if number is None else f"{self._id(study_id, number)}:"
+            except KeyError:  # removed in the dashboard
+                continue
+            if f"dashboard:{where}note_ver" not in attributes:
+                added |= {f"dashboard:{where}note_ver": 1, f"dashboard:{where}note_str:0": note.text}
+            if note.picture:
+                key = f"dashboard:artifacts:{where}{note.picture.artifact_id}"
+                added[key] = json.dumps(asdict(note.picture))
+        return added | attributes
+
+    def _id(self, study_id: int, number: int) -> int:
+        known: dict[tuple[int, int], int] = self.__dict__.setdefault("_ids", {})
+        if (study_id, number) not in known:
+            known[study_id, number] = self.get_trial_id_from_study_id_trial_number(study_id, number)
+        return known[study_id, number]
+
+
+@contextmanager
+def annotated(url: str, source: Source) -> Iterator[Annotated]:
+    """Optuna's storage at that URL, with notes.
+
+    Raises:
+        StoreError: If it cannot be opened.
+    """
+    storage = open_optuna(parse(url), Annotated)
+    assert isinstance(storage, Annotated)
+    storage.source = source
+    try:
+        yield storage
+    finally:
+        close_optuna(storage)

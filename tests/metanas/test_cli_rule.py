@@ -1,0 +1,105 @@
+"""``metanas rule show|recipes``, and searches that begin at recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from metanas.cli import starting
+from search_spaces import Signature, catalogue
+from search_spaces.rules.recipes import RECIPES
+from storage import Store
+
+Run = Callable[..., Any]
+CURVES = Signature("regression", (1,), 1, 5)
+
+
+def test_recipes_are_listed(metanas: Run) -> None:
+    ran = metanas("rule", "recipes", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert [recipe["name"] for recipe in ran.json] == list(RECIPES)
+    shown = metanas("rule", "recipes").out
+    assert all(recipe["name"] in shown and recipe["summary"] in shown for recipe in ran.json)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_shows_words_formula_choices_and_citation(metanas: Run, name: str) -> None:
+    found = metanas("rule", "show", name, "--json").json
+    assert (found["name"], found["kind"], found["title"]) == (name, "recipe", RECIPES[name].title)
+    assert "gₖ = ∇L(θₖ; support)" in found["formula"]
+    assert found["choices"]["steps"] >= 1
+    assert found["citation"][0].partition("https://")[2]
+    shown = metanas("rule", "show", name).out
+    assert shown.startswith(f"{found['title']}: {found['words']}\n")
+    for line in (*found["formula"], *found["citation"], *(f"{k}: {v}" for k, v in found["choices"].items())):
+        assert f"\n  {line}\n" in shown
+
+
+def test_formulas_tell_methods_apart(metanas: Run) -> None:
+    formulas = {
+        name: tuple(metanas("rule", "show", name, "--json").json["formula"])
+        for name in RECIPES
+        if "classification" in RECIPES[name].kinds and "regression" in RECIPES[name].kinds
+    }
+    assert len(set(formulas.values())) == len(formulas)
+    assert "M = σ(ζ + noise)" in " ".join(formulas["mt-net"])
+    assert "a code of the task" in formulas["cavia"][0]
+    images = metanas("rule", "show", "maml", "--tasks", "images", "--json").json
+    assert "α = 0.4" in " ".join(images["formula"])
+
+
+@pytest.mark.parametrize("name", ["chain", "gradient", "prototype", "ridge"])
+def test_a_rule_shows_the_same_of_itself(metanas: Run, name: str) -> None:
+    found = metanas("rule", "show", name, "--json").json
+    assert (found["kind"], found["name"]) == ("rule", name)
+    assert all(found[part] for part in ("words", "formula", "choices", "citation", "spaces"))
+    assert ("default" in found["spaces"]) == (name != "chain")
+
+
+def test_what_is_not_there_is_said_in_one_line(metanas: Run) -> None:
+    ran = metanas("rule", "show", "mamml")
+    assert ran.code == 2
+    assert ran.err == "metanas: no rule called 'mamml' (known: chain, gradient, prototype, ridge)\n"
+    ran = metanas("rule", "show", "proto-maml", "--tasks", "regression")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "is for classification" in ran.err
+
+
+def test_a_search_begins_with_the_recipes(metanas: Run, quick: tuple[object, ...], tmp_path: Path) -> None:
+    words = ["gradient-methods" if word == "closed-form" else word for word in quick]
+    ran = metanas(*words, "--start", "maml,meta-sgd", "--seed", 5)
+    assert ran.code == 0, ran.err
+    with Store.open(f"sqlite:///{tmp_path}/metanas.db") as memory:
+        first, second = memory.records("sinusoid")[:2]
+    rules = [record.candidate.part("rule.chain") for record in (first, second)]
+    assert rules == [RECIPES[name].choices(CURVES) for name in ("maml", "meta-sgd")]
+    assert first.candidate["architecture.mlp.width_1"] == 40
+
+
+def test_the_same_command_on_the_same_study_begins_with_them_once() -> None:
+    space, study = catalogue.space("default", CURVES), optuna.create_study()
+    for _ in range(2):
+        starting.enqueue(study, "maml, anil", space, CURVES, seed=3)
+    assert [trial.user_attrs["recipe"] for trial in study.trials] == ["maml", "anil"]
+    assert space.suggest(study.ask())["rule.gradient.scope"] == "all"
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        ("t-net", "recipe t-net is no point of space default: take --space gradient-methods"),
+        ("maml,tnet", "no recipe called 'tnet' (known: maml, "),
+    ],
+)
+def test_a_start_outside_the_space_makes_no_store(
+    metanas: Run, tmp_path: Path, start: str, words: str
+) -> None:
+    ran = metanas("search", "sinusoid", "--trials", 1, "--start", start)
+    assert ran.code == 2
+    assert words in ran.err
+    assert ran.err.count("\n") == 1
+    assert not (tmp_path / "metanas.db").exists()

@@ -1,0 +1,110 @@
+"""``metanas dashboard``: what optuna-dashboard itself answers, asked without a network."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
+
+import optuna
+import pytest
+from PIL import Image
+
+from metanas.cli.notes import Notes
+from storage import Store
+from storage.annotated import annotated
+
+dashboard = pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
+Ask = Callable[..., tuple[str, bytes]]
+
+
+@pytest.fixture
+def store(tmp_path: Path, searched: Any) -> Iterator[Store]:
+    shutil.copy(searched.folder / "metanas.db", tmp_path)
+    with Store.open(str(tmp_path / "metanas.db")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ask(store: Store) -> Iterator[Ask]:
+    """Requests to the dashboard, as its server would hand them over."""
+    notes = Notes(store)
+    with annotated(store.url, notes) as storage:
+        application = dashboard.wsgi(storage, artifact_store=notes)
+
+        def request(path: str, body: Any = None) -> tuple[str, bytes]:
+            data, told = json.dumps(body).encode(), list[str]()
+            environ: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": "PUT" if body else "GET"}
+            environ |= {"wsgi.input": io.BytesIO(data), "CONTENT_LENGTH": str(len(data))}
+            setup_testing_defaults(environ)
+            environ["CONTENT_TYPE"] = "application/json"
+            chunks = application(environ, lambda status, headers, error=None: told.append(status))
+            return told[0], b"".join(chunks)
+
+        yield request
+
+
+def study_of(ask: Ask) -> Any:
+    status, body = ask("/api/studies/1")
+    assert status == "200 OK"
+    return json.loads(body)
+
+
+def test_every_trial_has_attributes_a_note_and_a_picture(ask: Ask, store: Store, searched: Any) -> None:
+    study, records = study_of(ask), store.records("sinusoid")
+    assert [trial["number"] for trial in study["trials"]] == [record.number for record in records]
+    for trial, record in zip(study["trials"], records, strict=True):
+        attributes = {entry["key"]: entry["value"] for entry in trial["user_attrs"]}
+        assert attributes["rule"].startswith(str(record.candidate["rule"]))
+        assert attributes["architecture"] in trial["note"]["body"]
+        assert record.reason in trial["note"]["body"]
+        (artifact,) = trial["artifacts"]
+        status, body = ask(f"/artifacts/1/{trial['trial_id']}/{artifact['artifact_id']}")
+        assert (status, artifact["mimetype"]) == ("200 OK", "image/png")
+        assert min(Image.open(io.BytesIO(body)).size) > 300
+    assert searched.ran.lines[-1]["verdict"]["sentence"] in study["note"]["body"]
+
+
+def test_nothing_of_them_is_written(ask: Ask, store: Store) -> None:
+    study_of(ask)
+    plain = optuna.load_study(study_name="sinusoid", storage=store.optuna)
+    kept = store.optuna.get_study_system_attrs(plain._study_id)
+    assert not [key for key in kept if "note" in key or "artifacts" in key]
+
+
+def test_a_person_may_write_another_note(ask: Ask) -> None:
+    trial = study_of(ask)["trials"][0]
+    path, note = f"/api/studies/1/{trial['trial_id']}/note", {"body": "mine", "version": 2}
+    assert ask(path, note)[0].startswith("204")
+    trials = study_of(ask)["trials"]
+    assert trials[0]["note"] == note
+    assert trials[0]["artifacts"] == trial["artifacts"]
+    assert trials[1]["note"]["version"] == 1
+
+
+def test_trials_that_end_while_it_is_open_have_theirs(store: Store) -> None:
+    study = optuna.load_study(study_name="sinusoid", storage=store.optuna)
+    study_id = store.optuna.get_study_id_from_name("sinusoid")
+    first = store.records("sinusoid")[0]
+    with annotated(store.url, Notes(store)) as storage:
+        before = storage.get_study_system_attrs(study_id)
+        begun = replace(first, number=study.ask().number, state="running", weights=None)
+        store.start(begun)
+        assert storage.get_study_system_attrs(study_id) == before
+        store.finish(replace(begun, state="failed", reason="diverged at step 7"))
+        after = storage.get_study_system_attrs(study_id)
+    new = [value for key, value in after.items() if key not in before and "note_str" in key]
+    assert len(new) == 1
+    assert "diverged at step 7" in new[0]
+
+
+def test_a_study_that_is_not_ours_is_shown_as_it_is(ask: Ask, store: Store) -> None:
+    optuna.create_study(study_name="theirs", storage=store.optuna)
+    status, body = ask("/api/studies/2")
+    assert status == "200 OK"
+    assert json.loads(body)["note"]["body"] == ""

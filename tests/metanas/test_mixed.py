@@ -1,0 +1,147 @@
+"""Several families as one: where its tasks come from, and what cannot be mixed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from metanas.tasks.families import harmonics, images, sinusoid, table
+from metanas.tasks.family import Family, Limits, Source
+from metanas.tasks.mixed import Mixed
+from metanas.tasks.own import Own
+from metanas.testing.drawings import draw_classes
+from metanas.testing.tables import rows, write
+from search_spaces import Signature
+from search_spaces.errors import DataError
+from search_spaces.task import Episodes
+from tests.metanas.own import Spots
+
+
+class Flat:
+    """Regression tasks whose every target is one number; they may have masks and clusters."""
+
+    kind, variants, augmentations, notes = "regression", (), ("none",), ("a note",)
+
+    def __init__(self, value: float, limits: Limits | None = None, *, masked: bool = False) -> None:
+        self.value, self.limits, self._masked = value, limits or Limits(), masked
+        self.name, self.preprocessing = "flat", {"kind": "array"}
+
+    def signature(self, ways: int | None, shots: int) -> Signature:
+        return Signature("regression", (1,), 1, shots)
+
+    def sample(self, n_tasks: int, split: str, generator: torch.Generator, **asked: Any) -> Episodes:
+        x = torch.rand(n_tasks, asked["shots"], 1, generator=generator)
+        q = torch.rand(n_tasks, asked["queries"], 1, generator=generator)
+        found: Any = {
+            "support_x": x,
+            "support_y": x * 0 + self.value,
+            "query_x": q,
+            "query_y": q * 0 + self.value,
+        }
+        if self._masked:
+            found["query_mask"] = torch.arange(asked["queries"]).expand(n_tasks, -1) < 1
+            found["cluster"] = torch.zeros(n_tasks, dtype=torch.int64)
+        return found
+
+    def check(self, ways: int, shots: Any, queries: int) -> None: ...
+    def to(self, device: torch.device) -> None: ...
+    def facts(self) -> dict[str, Any]:
+        return {"name": "flat", "value": self.value}
+
+
+def mixed(*families: Any) -> Mixed:
+    return Mixed({f"f{i}": family for i, family in enumerate(families)})
+
+
+def draw(family: Family, n_tasks: int, split: Any, seed: int = 0) -> Episodes:
+    random = torch.Generator().manual_seed(seed)
+    return family.sample(n_tasks, split, random, shots=3, ways=1, queries=2)
+
+
+def sources(episodes: Episodes) -> Tensor:
+    assert torch.equal(episodes["support_y"][:, 0, 0], episodes["query_y"][:, 0, 0])
+    return episodes["query_y"][:, 0, 0]
+
+
+def test_training_draws_from_all_alike_and_scoring_takes_them_in_turn() -> None:
+    family = mixed(Flat(1.0), Flat(2.0), Flat(3.0))
+    drawn = sources(draw(family, 900, "train"))
+    assert all(230 < int((drawn == value).sum()) < 370 for value in (1, 2, 3))
+    assert len(drawn[:10].unique()) > 1, "one after the other, not in blocks"
+    assert sources(draw(family, 7, "valid")).tolist() == [1, 2, 3, 1, 2, 3, 1]
+    assert sources(draw(family, 1, "test")).tolist() == [1]
+
+
+def test_masks_and_clusters_of_some_do_nothing_to_the_others() -> None:
+    episodes = draw(mixed(Flat(1.0), Flat(2.0, masked=True), Flat(3.0, masked=True)), 6, "valid")
+    assert episodes["query_mask"].tolist() == [[True, True], [True, False], [True, False]] * 2
+    a, b, c, d, e, f = episodes["cluster"].tolist()
+    assert (b, c) == (e, f)
+    assert len({a, b, c, d}) == 4, "tasks of the first are independent"
+    assert "query_mask" not in draw(mixed(Flat(1.0), Flat(2.0)), 6, "valid")
+
+
+def test_it_can_give_what_all_can() -> None:
+    family = mixed(Flat(1.0, Limits({"train": 9, "test": 5}, 20)), Flat(2.0, Limits({"train": 7, "test": 6})))
+    assert family.limits == Limits({"train": 7, "test": 5}, 20)
+    assert mixed(Flat(1.0), Flat(2.0)).limits == Limits()
+    assert family.notes == ("f0: a note", "f1: a note")
+    assert mixed(Flat(1.0), Flat(2.0)).facts() != mixed(Flat(1.0), Flat(3.0)).facts()
+
+
+def test_images_are_standardised_alike(tmp_path: Path) -> None:
+    """A new image does not say which family it is of."""
+    parts = []
+    for folder, mode in (("one", "L"), ("other", "1")):
+        path = draw_classes(tmp_path / folder, [f"{folder}{i}" for i in range(12)], mode=mode)
+        parts.append(images.build(Source(path=path, image_size=8, cache=tmp_path / "cache")))
+    assert parts[0].preprocessing != parts[1].preprocessing
+    family = mixed(*parts)
+    assert family.preprocessing == parts[0].preprocessing == parts[1].preprocessing
+    assert family.signature(None, 1) == Signature("classification", (1, 8, 8), 4, 1)
+    assert "rotations" in family.augmentations
+
+
+def pictures(folder: Path, mode: str) -> Family:
+    path = draw_classes(folder / mode, [f"c{i}" for i in range(12)], mode=mode)
+    return images.build(Source(path=path, image_size=8, cache=folder / "cache"))
+
+
+def machines(folder: Path, count: int, seed: int) -> Family:
+    path = write(folder / f"{seed}.csv", rows(machines=count, seed=seed))
+    return table.build(Source(path=path, task="machine", target="wear"))
+
+
+def test_what_cannot_be_mixed_is_said_in_one_line(tmp_path: Path) -> None:
+    curves, spots = sinusoid.build(Source()), Own("here:Spots", Spots())
+    cases = [
+        ((curves, spots), "--mix needs tasks of one kind: f0 is regression, f1 classification"),
+        ((pictures(tmp_path, "L"), pictures(tmp_path, "RGB")), "all grey or all colour: f0 and f1 differ"),
+        ((machines(tmp_path, 40, 1), machines(tmp_path, 40, 2)), "put the rows of tables .* into one table"),
+        ((curves, machines(tmp_path, 12, 3)), "f1 has too few tasks to be mixed"),
+    ]
+    for families, said in cases:
+        with pytest.raises(DataError, match=said) as caught:
+            mixed(*families)
+        assert "\n" not in str(caught.value)
+
+
+def test_other_shapes_are_said_with_the_numbers() -> None:
+    wide = Flat(2.0)
+    wide.signature = lambda ways, shots: Signature("regression", (7,), 1, shots)  # type: ignore[method-assign]
+    with pytest.raises(DataError, match="f0 has inputs 1 and outputs 1, f1 7 and outputs 1: leave --mix out"):
+        mixed(Flat(1.0), wide).signature(None, 5)
+
+
+def test_what_one_cannot_give_is_said_of_it(tmp_path: Path) -> None:
+    family = mixed(pictures(tmp_path, "L"), pictures(tmp_path, "1"))
+    with pytest.raises(DataError, match="f0: 40 ways are more than the"):
+        family.check(40, 1, 1)
+    assert (
+        harmonics.build(Source()).name
+        in mixed(sinusoid.build(Source()), harmonics.build(Source())).facts()["mixed"][1]["name"]
+    )
