@@ -76,10 +76,11 @@ def test_the_example_is_searched_exported_and_adapted(
         (own_network / name).write_text(rows)
     adapt = ("adapt", "sinusoid.metanas", "--support", "support.csv", "--query", "query.csv")
     export = ("export", "sinusoid", "-o", "other.metanas")
+    debugs = ("debug", "sinusoid"), ("debug", "sinusoid.metanas")
     assert metanas("report", "sinusoid", "-o", "r.html").code == 0
     page = (own_network / "r.html").read_text()
     assert f"--architecture {WAVES}" in page
-    for command in (adapt, export):
+    for command in (adapt, export, *debugs):
         monkeypatch.delitem(sys.modules, "own_network")
         refused = metanas(*command)
         assert refused.code == 2
