@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import click
 import torch
 from torch import Tensor
 
-from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.options import HELP, architecture_option, json_option, print_json, store_option
 from metanas.cli.wiring import check_writable, load_family, output_path, quiet_optuna
 from metanas.debugging import diagnose, tasks_of_next_step, until_broken
 from metanas.engine import Engine, Program
@@ -63,6 +63,7 @@ class _Looked:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The picture. [default: NAME-debug.png]"
 )
+@architecture_option
 @store_option
 @json_option
 def command(
@@ -73,6 +74,7 @@ def command(
     meta_steps: int | None,
     tasks: int,
     output: Path | None,
+    architectures: tuple[str, ...],
     store: str,
     as_json: bool,
 ) -> None:
@@ -88,11 +90,15 @@ def command(
       metanas debug letters.metanas --data photos.zip
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     quiet_optuna()
-    looked = _file(Path(target)) if _is_file(target) else _trial(target, trial, store)
+    looked = (
+        _file(Path(target), architectures)
+        if _is_file(target)
+        else _trial(target, trial, store, architectures)
+    )
     path = output or output_path(f"{looked.name}-debug", ".png")
     check_writable(path)
     family = _family(looked.family, data, task_column)
-    program = Program.of(catalogue.build(looked.candidate, looked.signature))
+    program = Program.of(catalogue.build(looked.candidate, looked.signature, architectures))
     engine = Engine(program, _CPU)
     outer = catalogue.settings(looked.candidate, looked.signature)
     now, broken = _start(looked, meta_steps, program), False
@@ -117,21 +123,21 @@ def _is_file(target: str) -> bool:
     return target.endswith(".metanas") or Path(target).is_file()
 
 
-def _file(path: Path) -> _Looked:
-    learner = load(path)
+def _file(path: Path, architectures: Collection[str]) -> _Looked:
+    learner = load(path, architectures=architectures)
     manifest = learner.manifest
     facts, seed = manifest.provenance.get("family", {}), int(manifest.provenance.get("seed") or 0)
     return _Looked(path.stem, learner.candidate, learner.signature, facts, seed, 0, learner.weights)
 
 
-def _trial(study: str, number: int | None, url: str) -> _Looked:
+def _trial(study: str, number: int | None, url: str, architectures: Collection[str]) -> _Looked:
     with Store.open(url, create=False) as memory:
         settings = memory.settings(study)
         record = best_of(memory.records(study)) if number is None else memory.record(study, number)
         if record is None:
             raise StoreError(f"study {study} has no scored trial yet: name one, metanas debug {study} TRIAL")
         signature = Signature.from_dict(settings["signature"])
-        program = Program.of(catalogue.build(record.candidate, signature))
+        program = Program.of(catalogue.build(record.candidate, signature, architectures))
         weights = unpack(program, memory.get(record.weights)) if record.weights else None
     name = f"{study} {record.number}"
     return _Looked(name, record.candidate, signature, settings["family"], record.seed, record.rung, weights)
