@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from metanas.cli.options import HELP, architecture_option, json_option, print_json, store_option
+from metanas.cli.settings import refuse_several
 from metanas.cli.wiring import check_writable, load_family, output_path, quiet_optuna
 from metanas.debugging import diagnose, tasks_of_next_step, until_broken
 from metanas.engine import Engine, Program
@@ -90,11 +91,8 @@ def command(
       metanas debug letters.metanas --data photos.zip
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     quiet_optuna()
-    looked = (
-        _file(Path(target), architectures)
-        if _is_file(target)
-        else _trial(target, trial, store, architectures)
-    )
+    file = target.endswith(".metanas") or Path(target).is_file()
+    looked = _file(Path(target), architectures) if file else _trial(target, trial, store, architectures)
     path = output or output_path(f"{looked.name}-debug", ".png")
     check_writable(path)
     family = _family(looked.family, data, task_column)
@@ -108,8 +106,8 @@ def command(
     found = diagnose(program, now.meta, now.buffers, episodes, keys, _progress(looked, meta_steps, now.step))
     where = _where(looked, meta_steps, now.step, broken)
     words = f"{where}. {', learning by '.join(in_words(looked.candidate).values())}"
-    with replacing(path) as file:
-        file.write(png(f"Meta-gradient of {looked.name}", words, found))
+    with replacing(path) as picture:
+        picture.write(png(f"Meta-gradient of {looked.name}", words, found))
     if as_json:
         print_json({"looked_at": where, "meta_step": now.step, "picture": str(path)} | found.to_dict())
         return
@@ -119,20 +117,17 @@ def command(
     click.echo(f"\nSaved {path}")
 
 
-def _is_file(target: str) -> bool:
-    return target.endswith(".metanas") or Path(target).is_file()
-
-
-def _file(path: Path, architectures: Collection[str]) -> _Looked:
+def _file(path: Path, architectures: tuple[str, ...]) -> _Looked:
     learner = load(path, architectures=architectures)
     manifest = learner.manifest
     facts, seed = manifest.provenance.get("family", {}), int(manifest.provenance.get("seed") or 0)
     return _Looked(path.stem, learner.candidate, learner.signature, facts, seed, 0, learner.weights)
 
 
-def _trial(study: str, number: int | None, url: str, architectures: Collection[str]) -> _Looked:
+def _trial(study: str, number: int | None, url: str, architectures: tuple[str, ...]) -> _Looked:
     with Store.open(url, create=False) as memory:
         settings = memory.settings(study)
+        refuse_several(study, settings, "debug")
         record = best_of(memory.records(study)) if number is None else memory.record(study, number)
         if record is None:
             raise StoreError(f"study {study} has no scored trial yet: name one, metanas debug {study} TRIAL")

@@ -17,14 +17,25 @@ import metanas as package
 from storage import Store
 
 Run = Callable[..., Any]
-COMMANDS = ("search", "leaderboard", "show", "verdict", "report", "export", "adapt", "dashboard", "doctor")
+COMMANDS = (
+    "search",
+    "leaderboard",
+    "show",
+    "verdict",
+    "report",
+    "debug",
+    "export",
+    "adapt",
+    "dashboard",
+    "doctor",
+)
 GROUPS = ("study", "family", "architecture", "rule", "controller", "space")
 LISTS = {
     "family": {"harmonics", "images", "sinusoid"},
     "architecture": {"conv", "mlp"},
-    "rule": {"gradient", "prototype", "ridge"},
+    "rule": {"chain", "gradient", "prototype", "ridge"},
     "controller": {"evolution", "random", "tpe"},
-    "space": {"closed-form", "default", "gradient"},
+    "space": {"closed-form", "default", "gradient", "gradient-methods"},
 }
 
 
