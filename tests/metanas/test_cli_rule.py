@@ -13,8 +13,11 @@ import pytest
 from metanas.cli import starting
 from metanas.cli.joint_wiring import open_joint
 from metanas.cli.wiring import Request
+from metanas.report.page import _rule
 from metanas.tasks.family import Source
-from search_spaces import Signature, catalogue
+from search_spaces import Candidate, Signature, catalogue
+from search_spaces.rules import ridge
+from search_spaces.rules.formulas import formula
 from search_spaces.rules.recipes import RECIPES
 from storage import Store
 
@@ -90,6 +93,13 @@ def test_the_same_command_on_the_same_study_begins_with_them_once() -> None:
         starting.enqueue(study, "maml, anil", space, CURVES, seed=3)
     assert [trial.user_attrs["recipe"] for trial in study.trials] == ["maml", "anil"]
     assert space.suggest(study.ask())["rule.gradient.scope"] == "all"
+
+
+def test_a_report_tells_a_composed_rule_at_its_settings() -> None:
+    settings = {f"rule.chain.{key}": value for key, value in RECIPES["meta-sgd"].choices(CURVES).items()}
+    told = _rule(Candidate({"rule": "chain", **settings}))
+    assert told["formula"] == formula(RECIPES["meta-sgd"].choices(CURVES))
+    assert _rule(Candidate({"rule": "ridge"}))["formula"] == ridge.FORMULA
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
