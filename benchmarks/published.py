@@ -28,6 +28,7 @@ from torch import Tensor
 
 from metanas.budget import parse
 from metanas.engine import Engine, Program
+from metanas.engine.program import at
 from metanas.scoring import half_width, is_transductive, task_scores
 from metanas.seeds import derive, generator
 from metanas.training import Checkpoint, Trained, scheduled, train
@@ -39,7 +40,7 @@ from search_spaces.rules.recipes import RECIPES
 from search_spaces.task import Episodes
 
 CPU = torch.device("cpu")
-LEGS = 12  # points of a learning curve
+LEGS, CURVE_TASKS = 12, 200  # points of a learning curve, and the test tasks that it is of
 # step sizes that are tried: of a start that is there, and of starts that are learned for each of them
 GRID = (0.003, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5)
 LEARNED = {"quadratic": (0.05, 0.1, 0.15, 0.2), "sinusoid": (0.01, 0.03, 0.1), "harmonics": (0.01, 0.03, 0.1)}
@@ -83,7 +84,7 @@ def trained(
         Checkpoint.start(Program.of(rule), derive(seed, "published"), CPU)
         for rule, seed in zip(rules, seeds, strict=True)
     ]
-    curve, start = [], time.monotonic()
+    few, curve, start = at(test, slice(0, CURVE_TASKS)), [], time.monotonic()
     for leg in range(1, LEGS + 1):
         left = seconds - (time.monotonic() - start)
         done: Trained = train(
@@ -97,7 +98,7 @@ def trained(
             patient=True,
         )
         now = done.checkpoints
-        score = errors(here, rules[0], now[0].average, now[0].buffers, test)
+        score = errors(here, rules[0], now[0].average, now[0].buffers, few)
         curve.append({"step": now[0].step, "seconds": time.monotonic() - start, "score": score.mean()})
         click.echo(f"  meta-step {now[0].step:,}: {score.mean():.4f} ({done.ms:.1f} ms each)", err=True)
     return now, curve

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from metanas.engine import Engine, Program
 from metanas.engine.program import at
-from metanas.engine.watching import Watched, coupling, outer_gradient, slopes, watch
+from metanas.engine.watching import coupling, outer_gradient, slopes, watch
 from metanas.scoring import leak
 from metanas.tasks.family import Family
 from metanas.training import Checkpoint, as_dtype, next_tasks, scheduled, train
@@ -198,6 +198,3 @@ def _listed(values: Tensor) -> list[Any]:
     """The mean over tasks as plain numbers."""
     listed: list[Any] = values.mean(0).tolist()
     return listed
-
-
-__all__ = ["Diagnosis", "Watched", "diagnose", "tasks_of_next_step", "until_broken"]

@@ -54,8 +54,9 @@ def _features(evaluator: Evaluator) -> list[Trained]:
     """For images whose training classes are known."""
     if len(evaluator.signature.input_shape) != 3 or not isinstance(evaluator.family, Labelled):
         return []
-    turned = "rotations" if "rotations" in evaluator.family.augmentations else "none"
-    return [Features(Candidate(_network(evaluator.signature, "running", 64)), turned)]
+    # turned characters as classes of their own would be four times as many to tell apart: in the time that
+    # there is, features are the worse for it
+    return [Features(Candidate(_network(evaluator.signature, "running", 64)), "none")]
 
 
 def _network(signature: Signature, norm: str, width: int) -> dict[str, Any]:

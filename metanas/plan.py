@@ -12,6 +12,7 @@ import numpy as np
 from metanas import dependence
 from metanas.baselines import Simple, first, pace
 from metanas.budget import BASELINES, Budget
+from metanas.engine.program import at
 from metanas.engine.program import count as count_of
 from metanas.evaluator import Evaluator
 from metanas.finish import Winner
@@ -25,7 +26,8 @@ _SCORING_PART = 0.6  # of the time left, at most, where scoring is slow: the res
 _TOO_DEAR = 0.8  # of the time left, beyond which learners are left out that are slow to score
 _TOO_DEAR_SIMPLE = 0.1  # of that, beyond which a simple method is run on fewer tasks, or left out
 _LEAST_ROOM = 0.12  # of the budget, for scoring
-_PROBE, _MORE = 8, 64  # tasks that tell how long scoring takes; of simple methods
+_PROBE, _MORE = 8, 64  # tasks that tell how long scoring takes: of images, and of what is small
+_IMAGE = 3  # dimensions of an example
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,10 @@ def plan(
     """
     if budget.seconds is None:
         return Plan(most, methods, learners)
-    probe, more = (evaluator.tasks(many, "valid") for many in (_PROBE, _MORE))
+    # what is small is dispatched longer than it computes: of few tasks it would seem slow
+    images = len(evaluator.signature.input_shape) == _IMAGE
+    more = evaluator.tasks(_MORE, "valid")
+    probe = at(more, slice(0, _PROBE)) if images else more
     ours = scoring_pace(evaluator, winner.record.candidate, winner.checkpoint, probe)
     each = {learner.name: learner.pace(evaluator, probe) for learner in learners}
     valid = count_of(evaluator.valid) * _rows(evaluator.valid) / _rows(probe)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
@@ -63,6 +63,16 @@ def architecture(name: str, trusted: Collection[str] = ()) -> Any:
     from search_spaces.nni import models  # loads torch and NNI
 
     return models.load(name)
+
+
+def consent(candidate: Mapping[str, Any]) -> tuple[str, str]:
+    """What has to be said to have a candidate built: nothing, unless its network is a model space.
+
+    Returns:
+        For the command line, and for a call in Python; either begins with what sets it off.
+    """
+    name = str(candidate.get("architecture"))
+    return (f" --architecture {name}", f", architectures=[{name!r}]") if is_own(name) else ("", "")
 
 
 def narrowed(space: Space, names: Collection[str]) -> Space:

@@ -11,7 +11,8 @@ import click
 import torch
 from torch import Tensor
 
-from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.options import HELP, architecture_option, json_option, print_json, store_option
+from metanas.cli.settings import refuse_several
 from metanas.cli.wiring import check_writable, load_family, output_path, quiet_optuna
 from metanas.debugging import diagnose, tasks_of_next_step, until_broken
 from metanas.engine import Engine, Program
@@ -63,6 +64,7 @@ class _Looked:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The picture. [default: NAME-debug.png]"
 )
+@architecture_option
 @store_option
 @json_option
 def command(
@@ -73,6 +75,7 @@ def command(
     meta_steps: int | None,
     tasks: int,
     output: Path | None,
+    architectures: tuple[str, ...],
     store: str,
     as_json: bool,
 ) -> None:
@@ -88,11 +91,12 @@ def command(
       metanas debug letters.metanas --data photos.zip
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     quiet_optuna()
-    looked = _file(Path(target)) if _is_file(target) else _trial(target, trial, store)
+    file = target.endswith(".metanas") or Path(target).is_file()
+    looked = _file(Path(target), architectures) if file else _trial(target, trial, store, architectures)
     path = output or output_path(f"{looked.name}-debug", ".png")
     check_writable(path)
     family = _family(looked.family, data, task_column)
-    program = Program.of(catalogue.build(looked.candidate, looked.signature))
+    program = Program.of(catalogue.build(looked.candidate, looked.signature, architectures))
     engine = Engine(program, _CPU)
     outer = catalogue.settings(looked.candidate, looked.signature)
     now, broken = _start(looked, meta_steps, program), False
@@ -102,8 +106,8 @@ def command(
     found = diagnose(program, now.meta, now.buffers, episodes, keys, _progress(looked, meta_steps, now.step))
     where = _where(looked, meta_steps, now.step, broken)
     words = f"{where}. {', learning by '.join(in_words(looked.candidate).values())}"
-    with replacing(path) as file:
-        file.write(png(f"Meta-gradient of {looked.name}", words, found))
+    with replacing(path) as picture:
+        picture.write(png(f"Meta-gradient of {looked.name}", words, found))
     if as_json:
         print_json({"looked_at": where, "meta_step": now.step, "picture": str(path)} | found.to_dict())
         return
@@ -113,25 +117,22 @@ def command(
     click.echo(f"\nSaved {path}")
 
 
-def _is_file(target: str) -> bool:
-    return target.endswith(".metanas") or Path(target).is_file()
-
-
-def _file(path: Path) -> _Looked:
-    learner = load(path)
+def _file(path: Path, architectures: tuple[str, ...]) -> _Looked:
+    learner = load(path, architectures=architectures)
     manifest = learner.manifest
     facts, seed = manifest.provenance.get("family", {}), int(manifest.provenance.get("seed") or 0)
     return _Looked(path.stem, learner.candidate, learner.signature, facts, seed, 0, learner.weights)
 
 
-def _trial(study: str, number: int | None, url: str) -> _Looked:
+def _trial(study: str, number: int | None, url: str, architectures: tuple[str, ...]) -> _Looked:
     with Store.open(url, create=False) as memory:
         settings = memory.settings(study)
+        refuse_several(study, settings, "debug")
         record = best_of(memory.records(study)) if number is None else memory.record(study, number)
         if record is None:
             raise StoreError(f"study {study} has no scored trial yet: name one, metanas debug {study} TRIAL")
         signature = Signature.from_dict(settings["signature"])
-        program = Program.of(catalogue.build(record.candidate, signature))
+        program = Program.of(catalogue.build(record.candidate, signature, architectures))
         weights = unpack(program, memory.get(record.weights)) if record.weights else None
     name = f"{study} {record.number}"
     return _Looked(name, record.candidate, signature, settings["family"], record.seed, record.rung, weights)

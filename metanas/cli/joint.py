@@ -22,6 +22,7 @@ from metanas.saving import save_learner, save_picture
 from metanas.standings import Standing, standings
 from metanas.together import OnFamily
 from metanas.words import in_words
+from search_spaces.named import consent
 from storage import Store
 
 _ROWS = 8
@@ -163,11 +164,13 @@ def _print_next(console: Console, study: str, result: Mapping[str, Any]) -> None
     where = result["saved"]["store"]
     there = "" if where == STORE else f" --store {shlex.quote(where)}"
     first = result["families"][0]
+    learner = first["for_all"]
+    adapt = f"metanas adapt {shlex.quote(learner['saved'])} --support support.csv --query query.csv"
     console.print()
     say(console, f"Saved the learners, a picture a family (…png), {where} (every result).")
     say(console, "Next:")
     for line in (
-        f"metanas adapt {shlex.quote(first['for_all']['saved'])} --support support.csv --query query.csv",
+        f"{adapt}{consent(learner['candidate'])[0]}",
         f"metanas leaderboard {shlex.quote(study)}{there}",
         f"metanas report {shlex.quote(first['study'])}{there}",
         f"metanas dashboard{there}",

@@ -108,8 +108,11 @@ class _Reader:
         return found
 
     def _value(self, where: str, parameter: click.Parameter, value: Any) -> Any:
-        if parameter.name == "features" and isinstance(value, list):
+        several = getattr(parameter, "multiple", False)
+        if isinstance(value, list) and (several or parameter.name == "features"):
             return tuple(self._text(where, one) for one in value)
+        if several:
+            return (self._text(where, value),)
         kind = parameter.type
         word, right = (
             ("true or false", bool)

@@ -15,8 +15,8 @@ from metanas.finish import Winner
 from metanas.judging import Judgement
 from metanas.search import Search
 from metanas.words import in_words
-from search_spaces import Record
-from search_spaces.named import is_own
+from search_spaces import Candidate, Record
+from search_spaces.named import consent
 
 _ROWS = 8
 _LOG_WIDTH = 160
@@ -77,19 +77,19 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
         highlight=False,
     )
     console.print("Next:", highlight=False)
-    for line in _next(search, saved):
+    for line in _next(search, saved, winner.record.candidate):
         console.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
-def _next(search: Search, saved: dict[str, str]) -> list[str]:
+def _next(search: Search, saved: dict[str, str], candidate: Candidate) -> list[str]:
     images = len(search.evaluator.signature.input_shape) == 3
     study, there = shlex.quote(search.name), ""
     if saved["store"] != STORE:
         there = f" --store {shlex.quote(saved['store'])}"
     support, query = ("SUPPORT_FOLDER", "QUERY_FOLDER") if images else ("support.csv", "query.csv")
-    own = "".join(f" --architecture {name}" for name in search.evaluator.trusted if is_own(name))
+    data = f"--support {support} --query {query}{consent(candidate)[0]}"
     return [
-        f"metanas adapt {shlex.quote(saved['learner'])} --support {support} --query {query}{own}",
+        f"metanas adapt {shlex.quote(saved['learner'])} {data}",
         f"metanas leaderboard {study}{there}",
         f"metanas show {study}{there}",
         f"metanas dashboard{there}",

@@ -7,7 +7,7 @@ from typing import Any
 
 from metanas.learner.manifest import Manifest
 from metanas.words import in_words
-from search_spaces.named import is_own
+from search_spaces.named import consent
 
 _COSTS = {
     "parameters": "{:,.0f} numbers set by meta-training",
@@ -77,9 +77,8 @@ def _use(values: Mapping[str, Any]) -> Iterator[str]:
     yield "```python"
     yield "import metanas"
     yield ""
-    name = str(values["candidate"].get("architecture"))
-    named = f", architectures=[{name!r}]" if is_own(name) else ""
-    yield f'learner = metanas.load("THIS_FILE.metanas"{named})'
+    option, argument = consent(values["candidate"])
+    yield f'learner = metanas.load("THIS_FILE.metanas"{argument})'
     yield "model = learner.adapt(x, y)  # the labelled examples of your task"
     yield "model.predict(queries)"
     yield "```"
@@ -87,12 +86,11 @@ def _use(values: Mapping[str, Any]) -> Iterator[str]:
     yield from inputs_in_words(values["preprocessing"], values["signature"]["input_shape"])
     yield ""
     support, query = ("FOLDER_OF_CLASS_FOLDERS", "FOLDER") if images else ("support.csv", "query.csv")
-    option = f" --architecture {name}" if is_own(name) else ""
     command = f"metanas adapt THIS_FILE.metanas --support {support} --query {query}{option}"
     yield f"Or without programming: `{command}`."
-    if is_own(name):
+    if option:
         yield ""
-        module, _, space = name.removeprefix("nni:").partition(":")
+        module, _, space = str(values["candidate"]["architecture"]).removeprefix("nni:").partition(":")
         yield f"Its network is `{space}` of the module `{module}`, an NNI model space. This file does not"
         yield "hold that module: it has to be importable, and is imported only because you name it."
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from search_spaces import Candidate, Signature
 
+_TOLD = 8  # choices of an architecture that is not ours
+
 
 @dataclass(frozen=True)
 class Box:
@@ -32,12 +34,17 @@ def boxes(candidate: Candidate, signature: Signature | None) -> list[Box]:
     name, rule = str(candidate["architecture"]), str(candidate["rule"])
     chosen = {k: str(v) for k, v in candidate.part(f"architecture.{name}").items()}
     inner = {"mlp": _mlp, "conv": _conv}.get(name)
-    other = Box(name.rpartition(":")[2], tuple(f"{k} {v}" for k, v in chosen.items()))
-    middle = inner(chosen) if inner else [other]
+    middle = inner(chosen) if inner else [_whole(name.rpartition(":")[2], chosen)]
     scope = candidate.get(f"rule.{rule}.scope")
     if scope in ("all", "body"):
         middle = [replace(box, adapts=True) for box in middle]
     return [_example(signature), *middle, _head(rule, signature, scope != "body")]
+
+
+def _whole(name: str, chosen: dict[str, str]) -> Box:
+    told = [f"{key} {value}" for key, value in chosen.items()]
+    more = (f"and {len(told) - _TOLD} more",) if len(told) > _TOLD else ()
+    return Box(name, (*told[:_TOLD], *more))
 
 
 def _example(signature: Signature | None) -> Box:

@@ -17,6 +17,7 @@ from metanas.report.layers import boxes
 from metanas.report.lines import Line
 from metanas.words import in_words
 from search_spaces import Candidate, Record, Score, catalogue, plugins
+from search_spaces.named import consent
 
 _SHOWN = 8  # rows of the leaderboard that are seen at once
 _LONG = 120  # characters of a value, beyond which its end is left out
@@ -51,6 +52,7 @@ def _data(study: Study) -> dict[str, Any]:
         "result": found,
         "words": in_words(candidate),
         "candidate": candidate,
+        "consent": consent(candidate),
         "boxes": boxes(candidate, signature),
         "rule": _rule(candidate),
         "scores": _bars([{"name": "ours", **found["test"]}, *found["baselines"]]),

@@ -24,6 +24,7 @@ COMMANDS = (
     "why",
     "verdict",
     "report",
+    "debug",
     "export",
     "adapt",
     "dashboard",
@@ -33,9 +34,9 @@ GROUPS = ("study", "family", "architecture", "rule", "controller", "space")
 LISTS = {
     "family": {"harmonics", "images", "sinusoid"},
     "architecture": {"conv", "mlp"},
-    "rule": {"gradient", "prototype", "ridge"},
+    "rule": {"chain", "gradient", "prototype", "ridge"},
     "controller": {"evolution", "learned", "random", "tpe"},
-    "space": {"closed-form", "default", "gradient"},
+    "space": {"closed-form", "default", "gradient", "gradient-methods"},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,13 @@ import optuna
 import pytest
 
 from metanas.cli import starting
-from search_spaces import Signature, catalogue
+from metanas.cli.joint_wiring import open_joint
+from metanas.cli.wiring import Request
+from metanas.report.page import _rule
+from metanas.tasks.family import Source
+from search_spaces import Candidate, Signature, catalogue
+from search_spaces.rules import ridge
+from search_spaces.rules.formulas import formula
 from search_spaces.rules.recipes import RECIPES
 from storage import Store
 
@@ -86,6 +93,42 @@ def test_the_same_command_on_the_same_study_begins_with_them_once() -> None:
         starting.enqueue(study, "maml, anil", space, CURVES, seed=3)
     assert [trial.user_attrs["recipe"] for trial in study.trials] == ["maml", "anil"]
     assert space.suggest(study.ask())["rule.gradient.scope"] == "all"
+
+
+def test_a_report_tells_a_composed_rule_at_its_settings() -> None:
+    settings = {f"rule.chain.{key}": value for key, value in RECIPES["meta-sgd"].choices(CURVES).items()}
+    told = _rule(Candidate({"rule": "chain", **settings}))
+    assert told["formula"] == formula(RECIPES["meta-sgd"].choices(CURVES))
+    assert _rule(Candidate({"rule": "ridge"}))["formula"] == ridge.FORMULA
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_search_over_several_families_begins_with_them(tmp_path: Path) -> None:
+    """The families' own studies follow that over all of them."""
+    request = Request(
+        family="sinusoid",
+        source=Source(),
+        study="both",
+        store=f"sqlite:///{tmp_path}/store.db",
+        seed=0,
+        controller="random",
+        space="default",
+        architecture=(),
+        ways=None,
+        shots=None,
+        queries=None,
+        device="cpu",
+        execution="vmap",
+        precision="auto",
+        rung=3,
+        start="anil",
+    )
+    both = {name: replace(request, family=name) for name in ("sinusoid", "harmonics")}
+    search, memory, _ = open_joint("both", both, lambda moment: None, lambda note: None)
+    with memory:
+        assert [trial.user_attrs["recipe"] for trial in search.study.trials] == ["anil"]
+        assert search.space.suggest(search.study.ask())["rule.gradient.scope"] == "head"
+        assert [len(memory.records(f"both/{name}")) for name in both] == [0, 0]
 
 
 @pytest.mark.parametrize(

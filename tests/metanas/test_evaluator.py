@@ -228,8 +228,8 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> type[Broken]:
     class Fresh(Broken):
         pass
 
-    def build(candidate: Candidate, signature: Signature) -> Any:
-        rule = plain(candidate, signature)
+    def build(candidate: Candidate, signature: Signature, trusted: Sequence[str] = ()) -> Any:
+        rule = plain(candidate, signature, trusted)
         return Fresh(rule.network, signature, 0.1) if rule.network.size == 32 else rule
 
     monkeypatch.setattr(catalogue, "build", build)

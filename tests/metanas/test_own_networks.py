@@ -64,7 +64,10 @@ def test_the_example_is_searched_exported_and_adapted(
     assert best["candidate"]["architecture"] == WAVES
     assert best["candidate"][f"architecture.{WAVES}.width"] in (32, 64)
     assert best["architecture"].startswith("Waves (")
-    assert metanas(*again).code == 0, "goes on"
+    told = metanas(*quick, "--architecture", WAVES)
+    assert told.code == 0, "goes on"
+    how = f"metanas adapt sinusoid.metanas --support support.csv --query query.csv --architecture {WAVES}"
+    assert how in told.out
 
     learner = package.load(own_network / "sinusoid.metanas", architectures=[WAVES])
     assert learner.adapt(np.zeros((5, 1)), np.ones(5)).predict(np.zeros((3, 1))).shape == (3,)
@@ -73,7 +76,11 @@ def test_the_example_is_searched_exported_and_adapted(
         (own_network / name).write_text(rows)
     adapt = ("adapt", "sinusoid.metanas", "--support", "support.csv", "--query", "query.csv")
     export = ("export", "sinusoid", "-o", "other.metanas")
-    for command in (adapt, export):
+    debugs = ("debug", "sinusoid"), ("debug", "sinusoid.metanas")
+    assert metanas("report", "sinusoid", "-o", "r.html").code == 0
+    page = (own_network / "r.html").read_text()
+    assert f"--architecture {WAVES}" in page
+    for command in (adapt, export, *debugs):
         monkeypatch.delitem(sys.modules, "own_network")
         refused = metanas(*command)
         assert refused.code == 2
@@ -123,6 +130,16 @@ def test_a_foreign_file_imports_nothing(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(LearnerFileError, match=said):
             load(path, architectures=[WAVES])
     assert "evil_one" not in sys.modules
+
+
+def test_several_families_share_a_network_of_ones_own(
+    metanas: Run, quick: Sequence[object], own_network: Path
+) -> None:
+    ran = metanas("search", "sinusoid", "harmonics", *quick[2:], "--architecture", WAVES)
+    assert (ran.code, ran.err.count("failed")) == (0, 0), ran.err
+    assert f"--query query.csv --architecture {WAVES}" in ran.out
+    found = package.load(own_network / "sinusoid-harmonics-harmonics.metanas", architectures=[WAVES])
+    assert found.candidate["architecture"] == WAVES
 
 
 def test_architectures_narrow_any_space(metanas: Run, quick: Sequence[object], tmp_path: Path) -> None:

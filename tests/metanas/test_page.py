@@ -164,6 +164,8 @@ def test_a_network_is_drawn_layer_by_layer() -> None:
         Candidate({"architecture": "theirs", "rule": "ridge", "architecture.theirs.heads": 3}), images
     )
     assert (strange[1].name, strange[1].details) == ("theirs", ("heads 3",))
+    many = {"architecture": "theirs", "rule": "ridge", **{f"architecture.theirs.c{i}": i for i in range(20)}}
+    assert boxes(Candidate(many), images)[1].details[-1] == "and 12 more"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")

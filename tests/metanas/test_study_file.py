@@ -73,6 +73,12 @@ def test_every_option_of_the_search_but_two_can_stand_in_a_file(tmp_path: Path) 
         assert ("no option is called" in str(caught.value)) == (name == "json"), name
 
 
+@pytest.mark.parametrize("text", ["'mlp'", "['mlp']"])
+def test_an_option_that_may_be_given_several_times_may_be_a_list(tmp_path: Path, text: str) -> None:
+    found = given(tmp_path, f"architecture = {text}\n[families.sinusoid]\n")
+    assert found.options["architecture"] == ("mlp",)
+
+
 ROWS = "[families.wear]\nfamily = 'table'\n"
 WRONG = [
     ("", r"line 1: name at least one family: \[families.sinusoid\], say"),
