@@ -450,6 +450,7 @@ def test_who_leaves_early_stops_what_trains(on_pictures: Evaluator, monkeypatch:
     monkeypatch.setattr(evaluators, "lanes", lambda *_: 2)
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     insist()  # as the command does: what comes within a pool's own callbacks would be lost
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     plain, training = on_pictures.family.sample, threading.Event()
 
     def sample(*given: Any, **how: Any) -> Episodes:
@@ -469,6 +470,7 @@ def test_who_leaves_early_stops_what_trains(on_pictures: Evaluator, monkeypatch:
         closing(on_pictures.evaluate(jobs, 10**9, RATE, lambda: 1e9, patient=True)) as endless,
     ):
         next(endless)
+    signal.signal(signal.SIGINT, before)
 
 
 def test_half_precision_is_for_training_alone(on_pictures: Evaluator) -> None:
