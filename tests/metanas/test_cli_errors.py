@@ -68,7 +68,7 @@ SEARCH = [
     (("sinus",), r"no family called 'sinus'; did you mean sinusoid\? \(known: .*images, sinusoid, table"),
     (
         ("sinusoid", "--controller", "ga"),
-        r"no controller called 'ga' .*known: evolution, nni-evolution, nni-tpe, random, tpe",
+        r"no controller called 'ga' .*known: evolution, learned, nni-evolution, nni-tpe, random, tpe",
     ),
     (("sinusoid", "--space", "all"), r"no space called 'all' \(known: default, gradient, closed-form"),
     (("sinusoid", "--budget", "0"), r"--budget should be a time such as 90s, 10m or 2h, not '0'"),
