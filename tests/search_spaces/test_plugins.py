@@ -17,7 +17,10 @@ KINDS = [
     (ARCHITECTURES, ["conv", "mlp"]),
     (RULES, ["chain", "gradient", "prototype", "ridge"]),
     (("metanas.tasks.families", "metanas.families"), ["harmonics", "images", "sinusoid", "table"]),
-    (("controllers", "metanas.controllers"), ["evolution", "learned", "nni-evolution", "nni-tpe", "random", "tpe"]),
+    (
+        ("controllers", "metanas.controllers"),
+        ["evolution", "learned", "nni-evolution", "nni-tpe", "random", "tpe"],
+    ),
 ]
 
 
