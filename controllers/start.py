@@ -13,29 +13,38 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from controllers.interface import CandidateSampler, candidates_of
+from controllers.interface import CandidateSampler, candidate_of, candidates_of, fitness
 from search_spaces import Candidate, Categorical, Choice, Space, Value
 from search_spaces.errors import SpaceError
 
-TRIALS = 12  # of a start
+TRIALS = 12  # of a start, all parts spread
+MORE = 8  # of it, with the best parts so far, where there are several
+_BEST = 3  # of the parts one in so many is among the best
+
+Parts = tuple[Value, ...]
 
 
-def spread(space: Space, tried: Sequence[Candidate], rng: np.random.Generator) -> Candidate:
+def spread(
+    space: Space, tried: Sequence[Candidate], rng: np.random.Generator, among: Sequence[Parts] = ()
+) -> Candidate:
     """A candidate of the parts that were combined least, with the values that they were given least.
 
     The parts are the roots of the space that open branches (architecture, rule). With R combinations
     of them, every value of a choice of V values has met every combination after about R × V
     candidates, where uniform draws would have left out a third of these pairs.
-    """
-    roots = [choice for choice in space.choices if isinstance(choice, Categorical) and choice.branches]
-    combinations = list(product(*(root.values for root in roots)))
 
-    def parts(candidate: Candidate) -> tuple[Value, ...]:
-        return tuple(candidate[root.name] for root in roots)
+    Args:
+        space: What is proposed from.
+        tried: Candidates so far.
+        rng: Breaks ties.
+        among: Combinations of parts to choose from; none: all.
+    """
+    roots = _roots(space)
+    combinations = among or _combinations(space)
 
     def attempt() -> Candidate:
-        chosen: tuple[Value, ...] = _least(combinations, Counter(map(parts, tried)), rng)
-        alike = [candidate for candidate in tried if parts(candidate) == chosen]
+        chosen: Parts = _least(combinations, Counter(_parts(space, c) for c in tried), rng)
+        alike = [candidate for candidate in tried if _parts(space, candidate) == chosen]
         fixed = dict(zip((root.name for root in roots), chosen, strict=True))
 
         def decide(choice: Choice) -> Value:
@@ -55,23 +64,45 @@ def spread(space: Space, tried: Sequence[Candidate], rng: np.random.Generator) -
         return space.sample(rng)
 
 
+def best_parts(space: Space, study: optuna.Study) -> list[Parts]:
+    """The combinations of parts whose best trials got furthest, one in ``_BEST`` of those that were scored."""
+    found: dict[Parts, tuple[int, float]] = {}
+    for trial in study.get_trials(deepcopy=False):
+        candidate, reached = candidate_of(trial, space), fitness(trial, study)
+        if candidate is not None and reached is not None:
+            parts = _parts(space, candidate)
+            found[parts] = max(reached, found.get(parts, reached))
+    ranked = sorted(found, key=found.__getitem__, reverse=True)
+    return ranked[: max(1, len(ranked) // _BEST)]
+
+
 class Start(CandidateSampler):
     """Spreads the first trials of a study, then leaves the word to another sampler.
+
+    What parts there are is soon known to differ more than anything else: a few more trials are spread over
+    the values of the best parts alone, since a sampler that learns from few trials stays close to the first
+    good one.
 
     Args:
         space: What is proposed from.
         seed: Of its generators.
         then: Proposes after the start.
-        trials: Of the start.
+        trials: Of the start, over all parts.
+        more: Of it, over the best ones, where the space has several.
     """
 
-    def __init__(self, space: Space, seed: int, then: BaseSampler, trials: int = TRIALS) -> None:
+    def __init__(
+        self, space: Space, seed: int, then: BaseSampler, trials: int = TRIALS, more: int = MORE
+    ) -> None:
         super().__init__(space, seed)
         self.then = then
-        self.trials = trials
+        self.spread = trials
+        self.trials = trials + (more if len(_combinations(space)) > 1 else 0)
 
     def propose(self, study: optuna.Study) -> Candidate:
-        return spread(self.space, candidates_of(study, self.space), self.rng)
+        tried = candidates_of(study, self.space)
+        among = best_parts(self.space, study) if len(tried) >= self.spread else []
+        return spread(self.space, tried, self.rng, among)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if trial.number < self.trials:
@@ -99,6 +130,18 @@ class Start(CandidateSampler):
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         super().after_trial(study, trial, state, values)
         self.then.after_trial(study, trial, state, values)
+
+
+def _roots(space: Space) -> list[Categorical]:
+    return [choice for choice in space.choices if isinstance(choice, Categorical) and choice.branches]
+
+
+def _combinations(space: Space) -> list[Parts]:
+    return list(product(*(root.values for root in _roots(space))))
+
+
+def _parts(space: Space, candidate: Candidate) -> Parts:
+    return tuple(candidate[root.name] for root in _roots(space))
 
 
 def _least(values: Sequence[Any], counts: Counter[Any], rng: np.random.Generator) -> Any:

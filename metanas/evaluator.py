@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from metanas.engine import Engine, Program, trains_in_half
 from metanas.engine.devices import clock, peak_memory
 from metanas.engine.lanes import lanes, side_by_side
-from metanas.engine.program import at
+from metanas.engine.program import at, count
 from metanas.learner.weights import pack
 from metanas.scoring import by_cluster, is_transductive, summarise, task_scores
 from metanas.seeds import derive, generator
@@ -76,6 +76,7 @@ class Outcome:
         score: On the validation tasks.
         seconds: That it took, its share of a batch's.
         ms: Milliseconds a meta-step, its share of a batch's.
+        scoring: Seconds that scoring it took, a task.
     """
 
     job: Job
@@ -85,6 +86,7 @@ class Outcome:
     score: Score | None = None
     seconds: float = 0.0
     ms: float = 0.0
+    scoring: float = 0.0
 
 
 class Keeps(Protocol):
@@ -245,9 +247,13 @@ class Evaluator:
 
     def score(self, candidate: Candidate, checkpoint: Checkpoint, final: bool = False) -> Score:
         """On the study's validation tasks."""
-        tasks = self._final if final else self.valid
+        tasks = self._tasks_of(final)
         values = self.task_scores(candidate, checkpoint, tasks).double().cpu().numpy()
         return summarise(self.signature, values, "valid")
+
+    def scored_on(self, job: Job) -> int:
+        """How many validation tasks a job is scored on."""
+        return count(self._tasks_of(job.final))
 
     def transductive(self, candidate: Candidate, checkpoint: Checkpoint) -> bool:
         """Whether predictions depend on the other queries: measured."""
@@ -275,6 +281,9 @@ class Evaluator:
             memory.log(record.study, "costs not measured", repr(error), record.number)
             costs = record.costs
         return replace(record, weights=weights, costs=costs)
+
+    def _tasks_of(self, final: bool) -> Episodes:
+        return self._final if final else self.valid
 
     def _latency(self, program: Program, checkpoint: Checkpoint, task: Episodes) -> float:
         start = clock(self.device)
@@ -345,13 +354,15 @@ class Evaluator:
                 outers = [replace(outer, tasks=outer.tasks // 2) for outer in outers]
 
     def _scored(self, job: Job, checkpoint: Checkpoint, ms: float) -> Outcome:
+        start = clock(self.device)
         score = self.score(job.candidate, checkpoint, job.final)
+        scoring = (clock(self.device) - start) / self.scored_on(job)
         if not math.isfinite(score.value):
             return Outcome(job, "diverged", f"no finite score at meta-step {checkpoint.step}", ms=ms)
         if not all(bool(part.isfinite().all()) for part in (checkpoint.average, checkpoint.buffers)):
             # a score may miss it, but no learner file takes such weights
             return Outcome(job, "diverged", f"no finite weights at meta-step {checkpoint.step}", ms=ms)
-        return Outcome(job, "scored", "", checkpoint, score, ms=ms)
+        return Outcome(job, "scored", "", checkpoint, score, ms=ms, scoring=scoring)
 
     def _start(self, job: Job) -> Checkpoint:
         # the candidate's own: that of its shape's engine may start from another one's reals

@@ -26,7 +26,8 @@ _LONG = 60.0  # seconds, from which on there is a second round, between ways to 
 _MORE = 2  # of those that reached the last rung, beside the best there
 _FIRST_ROUND, _SECOND_ROUND = 0.2, 0.3  # parts of the time left that each of two rounds takes
 _WAYS_TO_TRAIN = 3  # beside its own
-_TO_THE_END = 2  # side by side, where one alone would leave threads idle
+_LAST = 2  # side by side, where there are threads for them
+_LAST_FINAL = 0.4  # part of the time left that the last two share
 _DRAWS = 100  # of them, some of which are forbidden or alike
 
 
@@ -56,8 +57,8 @@ def finish(search: Search, budget: Budget) -> Winner:
     time: a network that is slow and learns much a step, and one that is fast and learns little, cannot be
     told apart by meta-steps. Where there is time, the best of these then goes on in several ways: which outer
     settings are good shows late (a turned character is a class more, which slows learning at first),
-    and they can change under way. The best of all goes on, its learning rate falling to nothing: alone, or,
-    where two side by side are nearly as fast as one, with the one behind it.
+    and they can change under way. The best of all goes on, its learning rate falling to nothing; where two
+    are trained side by side, with the one behind it for the first part of that.
 
     Returns:
         The best trial of the study by validation, which may be none of these.
@@ -74,8 +75,10 @@ def finish(search: Search, budget: Budget) -> Winner:
         if rounds == 2:
             (live,) = _final(search, lives, budget, _FIRST_ROUND)
             lives = [live, *_other_ways(search, live)]
-        keep = min(_TO_THE_END, search.evaluator.lanes)
+        keep = min(_LAST, search.evaluator.lanes)
         lives = _final(search, lives, budget, _FINAL if rounds == 1 else _SECOND_ROUND, keep)
+        if len(lives) > 1:
+            lives = _final(search, lives, budget, _LAST_FINAL)
         _to_the_end(search, lives, lambda: budget.left(FINISH))
     return winner_of(search)
 
@@ -210,7 +213,7 @@ def _legs(search: Search, lives: Sequence[LiveTrial], steps: int, left: Callable
 
 def _legs_of(search: Search, live: LiveTrial, steps: int, left: Callable[[], float]) -> Iterator[Leg]:
     job = Job(live.record.candidate, live.record.seed, live.checkpoint, final=True)
-    return in_legs(search.evaluator, job, steps, left, search.ms.get(live.record.candidate.id))
+    return in_legs(search.evaluator, job, steps, left, search.paces.get(live.record.candidate.id))
 
 
 def _batched(lives: list[LiveTrial], size: int) -> Iterator[list[LiveTrial]]:

@@ -15,6 +15,7 @@ from optuna.trial import Trial, TrialState
 
 from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
+from metanas.legs import Pace
 from metanas.seeds import derive
 from metanas.standings import Standing, best_of, supersedes
 from metanas.training import Checkpoint, Schedule, scheduled
@@ -130,7 +131,7 @@ class Searching(Generic[E]):
         self.records: list[Record] = memory.records(name)
         self.running: list[LiveTrial] = []
         self._clocked = False
-        self.ms: dict[str, float] = {}  # milliseconds a meta-step, of candidates by id
+        self.paces: dict[str, Pace] = {}  # of candidates by id
 
     @property
     def best(self) -> Record | None:
@@ -187,7 +188,7 @@ class Searching(Generic[E]):
         costs = replace(live.record.costs, seconds=live.record.costs.seconds + outcome.seconds)
         live.record = replace(live.record, costs=costs)
         if outcome.ms:
-            self.ms[live.record.candidate.id] = outcome.ms
+            self.paces[live.record.candidate.id] = Pace(outcome.ms, outcome.scoring)
         if outcome.checkpoint is None or outcome.score is None:
             scored = live.record.score is not None
             self.end(live, "pruned" if scored else "failed", f"{outcome.ended}: {outcome.reason}")
@@ -315,10 +316,10 @@ class Searching(Generic[E]):
 
     def _patiently(self, budget: Budget) -> None:
         """Where all were too slow for their first rung, scores what the fastest of them comes to."""
-        slow = [r for r in self.records if r.reason.startswith("timeout") and r.candidate.id in self.ms]
+        slow = [r for r in self.records if r.reason.startswith("timeout") and r.candidate.id in self.paces]
         if self.best is not None or not slow or math.isinf(budget.left()):
             return
-        parent = min(slow, key=lambda record: self.ms[record.candidate.id])
+        parent = min(slow, key=lambda record: self.paces[record.candidate.id].ms)
         self.tell(f"no trial reached its first rung in time: going on with {parent.number}, the fastest")
         live = self.begin(parent.candidate, parent.number)
         job = Job(live.record.candidate, live.record.seed)

@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 from controllers import tpe
-from controllers.start import TRIALS, spread
+from controllers.start import MORE, TRIALS, Start, spread
 from search_spaces import Candidate, Categorical, Forbidden, Real, Space
 
 RULE = Categorical("rule", ("ridge", "gradient"), {"gradient": (Real("rate", 0.1, 1.0),)})
@@ -46,4 +46,22 @@ def test_tpe_starts_spread_and_goes_on_as_tpe() -> None:
     study.optimize(objective, n_trials=TRIALS + 30)
     norms = [trial.params["norm"] for trial in study.trials]
     assert {norms[:TRIALS].count(norm) for norm in NORM.values} == {TRIALS // 3}
-    assert norms[TRIALS:].count("group") > 15, "what is good is proposed more than by chance"
+    assert norms[TRIALS + MORE :].count("group") > 15, "what is good is proposed more than by chance"
+
+
+def test_the_best_parts_are_spread_further() -> None:
+    study = optuna.create_study(sampler=tpe.build(SPACE, 0), direction="maximize")
+
+    def objective(trial: optuna.Trial) -> float:
+        return float(SPACE.suggest(trial)["rule"] == "gradient")
+
+    study.optimize(objective, n_trials=TRIALS + MORE)
+    more = study.trials[TRIALS:]
+    assert {trial.params["rule"] for trial in more} == {"gradient"}
+    norms = [trial.params["norm"] for trial in more]
+    assert min(norms.count(norm) for norm in NORM.values) >= MORE // 3
+
+
+def test_where_all_parts_are_the_same_the_start_is_no_longer() -> None:
+    alone = Space("alone", (Categorical("net", ("mlp",), {"mlp": (NORM,)}),))
+    assert Start(alone, 0, then=optuna.samplers.RandomSampler()).trials == TRIALS

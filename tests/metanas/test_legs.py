@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metanas.evaluator import Ended, Job, Outcome
-from metanas.legs import Leg, in_legs
+from metanas.legs import Leg, Pace, in_legs
 from metanas.training import Checkpoint
 from search_spaces import Candidate, Score
 
@@ -22,12 +22,15 @@ class Machine:
     """Takes ``ms`` milliseconds a meta-step, on a clock of its own; trains until the time it may take is up.
 
     Attributes:
+        scoring: Seconds that scoring on its two tasks takes.
         now: Seconds.
         stretches: ``(from, until)`` of every call.
     """
 
-    def __init__(self, ms: float, ends: Callable[[int], Ended] = lambda step: "scored") -> None:
-        self.ms, self.now, self._ends = ms, 0.0, ends
+    def __init__(
+        self, ms: float, ends: Callable[[int], Ended] = lambda step: "scored", scoring: float = 0.0
+    ) -> None:
+        self.ms, self.now, self._ends, self.scoring = ms, 0.0, ends, scoring
         self.stretches: list[tuple[int, int]] = []
 
     def evaluate(
@@ -38,20 +41,25 @@ class Machine:
         at = job.checkpoint.step if job.checkpoint else 0
         self.stretches.append((at, until))
         done = max(1, min(until - at, int(seconds() * 1e3 / self.ms) if seconds() < math.inf else until))
-        self.now += done * self.ms / 1e3
+        self.now += done * self.ms / 1e3 + self.scoring
         ended = self._ends(at + done)
         if ended == "scored":
             there = Checkpoint(NONE, NONE, NONE, NONE, NONE, seed=0, step=at + done)
-            yield 0, Outcome(job, ended, "", there, Score("mse", 1.0, 0.1, 2, "valid"), ms=self.ms)
+            score = Score("mse", 1.0, 0.1, 2, "valid")
+            yield 0, Outcome(job, ended, "", there, score, ms=self.ms, scoring=self.scoring / 2)
         else:
             yield 0, Outcome(job, ended, ms=self.ms)
+
+    def scored_on(self, job: Job) -> int:
+        return 2
 
     def left(self, seconds: float) -> Callable[[], float]:
         return lambda: max(0.0, seconds - self.now)
 
 
 def legs(machine: Machine, steps: int, left: Callable[[], float], ms: float | None = None) -> list[Leg]:
-    return list(in_legs(machine, JOB, steps, left, ms))  # type: ignore[arg-type]
+    pace = None if ms is None else Pace(ms, machine.scoring / 2)
+    return list(in_legs(machine, JOB, steps, left, pace))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("steps", [5, 27, 1800])
@@ -73,6 +81,15 @@ def test_a_known_pace_fills_the_time_but_for_what_scoring_takes() -> None:
     done = legs(machine, 1, machine.left(20.0), ms=10.0)
     assert 0.85 * 20.0 < machine.now <= 20.0
     assert len(done) == 5
+
+
+@pytest.mark.parametrize(("scoring", "expected"), [(0.1, 5), (1.0, 2), (6.0, 1)])
+def test_scoring_that_takes_long_is_done_less_often(scoring: float, expected: int) -> None:
+    machine = Machine(ms=10.0, scoring=scoring)
+    done = legs(machine, 1, machine.left(20.0), ms=10.0)
+    assert len(done) == expected
+    assert 0.9 * 20.0 < machine.now <= 20.0
+    assert done[-1].step * 10e-3 >= 0.65 * 20.0, "most of the time is for training"
 
 
 def test_an_unknown_pace_is_found_out_first() -> None:
