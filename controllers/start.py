@@ -65,7 +65,7 @@ def spread(
 
 
 def best_parts(space: Space, study: optuna.Study) -> list[Parts]:
-    """The combinations of parts whose best trials got furthest, one in ``_BEST`` of those that were scored."""
+    """The combinations of parts whose best trials got furthest, a third of those that were scored."""
     found: dict[Parts, tuple[int, float]] = {}
     for trial in study.get_trials(deepcopy=False):
         candidate, reached = candidate_of(trial, space), fitness(trial, study)
