@@ -18,14 +18,13 @@ from search_spaces import Candidate, Categorical, Choice, Space, Value
 from search_spaces.errors import SpaceError
 
 TRIALS = 12  # of a start, all parts spread
-MORE = 8  # of it, with the best parts so far, where there are several
-_BEST = 3  # of the parts one in so many is among the best
+MORE = 8  # of it, of the best parts so far, where there are several
 
 Parts = tuple[Value, ...]
 
 
 def spread(
-    space: Space, tried: Sequence[Candidate], rng: np.random.Generator, among: Sequence[Parts] = ()
+    space: Space, tried: Sequence[Candidate], rng: np.random.Generator, like: Candidate | None = None
 ) -> Candidate:
     """A candidate of the parts that were combined least, with the values that they were given least.
 
@@ -37,15 +36,16 @@ def spread(
         space: What is proposed from.
         tried: Candidates so far.
         rng: Breaks ties.
-        among: Combinations of parts to choose from; none: all.
+        like: Of whose parts it is, other values of their choices, and all else the same; None: of any parts.
     """
     roots = _roots(space)
-    combinations = among or _combinations(space)
+    combinations = _combinations(space) if like is None else [_parts(space, like)]
+    settings = {} if like is None else {c.name: like[c.name] for c in space.choices if c not in roots}
 
     def attempt() -> Candidate:
         chosen: Parts = _least(combinations, Counter(_parts(space, c) for c in tried), rng)
         alike = [candidate for candidate in tried if _parts(space, candidate) == chosen]
-        fixed = dict(zip((root.name for root in roots), chosen, strict=True))
+        fixed = settings | dict(zip((root.name for root in roots), chosen, strict=True))
 
         def decide(choice: Choice) -> Value:
             if choice.name in fixed:
@@ -64,31 +64,26 @@ def spread(
         return space.sample(rng)
 
 
-def best_parts(space: Space, study: optuna.Study) -> list[Parts]:
-    """The combinations of parts whose best trials got furthest, a third of those that were scored."""
-    found: dict[Parts, tuple[int, float]] = {}
-    for trial in study.get_trials(deepcopy=False):
-        candidate, reached = candidate_of(trial, space), fitness(trial, study)
-        if candidate is not None and reached is not None:
-            parts = _parts(space, candidate)
-            found[parts] = max(reached, found.get(parts, reached))
-    ranked = sorted(found, key=found.__getitem__, reverse=True)
-    return ranked[: max(1, len(ranked) // _BEST)]
+def furthest(space: Space, study: optuna.Study) -> Candidate | None:
+    """The candidate that got furthest up the rungs, with the best score there; None before any is scored."""
+    scored = ((fitness(t, study), candidate_of(t, space)) for t in study.get_trials(deepcopy=False))
+    found = [(reached, c) for reached, c in scored if reached is not None and c is not None]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
 class Start(CandidateSampler):
     """Spreads the first trials of a study, then leaves the word to another sampler.
 
-    What parts there are is soon known to differ more than anything else: a few more trials are spread over
-    the values of the best parts alone, since a sampler that learns from few trials stays close to the first
-    good one.
+    A sampler that learns from few trials stays close to the first good one, which is good by the settings
+    that it is trained with as much as by its parts: so a few more trials keep these, and spread the choices
+    within its parts.
 
     Args:
         space: What is proposed from.
         seed: Of its generators.
         then: Proposes after the start.
         trials: Of the start, over all parts.
-        more: Of it, over the best ones, where the space has several.
+        more: Of it, like the best of them, where the space has several parts.
     """
 
     def __init__(
@@ -101,8 +96,8 @@ class Start(CandidateSampler):
 
     def propose(self, study: optuna.Study) -> Candidate:
         tried = candidates_of(study, self.space)
-        among = best_parts(self.space, study) if len(tried) >= self.spread else []
-        return spread(self.space, tried, self.rng, among)
+        like = furthest(self.space, study) if len(tried) >= self.spread else None
+        return spread(self.space, tried, self.rng, like)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if trial.number < self.trials:

@@ -343,11 +343,14 @@ class Searching(Generic[E]):
         return max(self._least, _RUNG_PART * budget.seconds * (rung - before) / self.rungs[0])
 
     def _with_time_for(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
-        """Those that there is time to take to the rung; ends the others, unless it is the first one."""
+        """Those that there is time to take to the rung; ends the others, unless it is the first one.
+
+        One round there always is: who was stopped short by the time could not be compared with the others.
+        """
         if rung == self.rungs[0]:
             return lives
         rounds = int(budget.left(SEARCH) / self._equal_share(rung, budget) + 1 - _ENOUGH)
-        room = rounds * self.evaluator.lanes
+        room = max(1, rounds) * self.evaluator.lanes
         going, late = lives[:room], lives[room:]
         for live in late:
             self.end(live, "pruned", f"no time left for rung {self.rungs.index(rung) + 1}")

@@ -49,15 +49,19 @@ def test_tpe_starts_spread_and_goes_on_as_tpe() -> None:
     assert norms[TRIALS + MORE :].count("group") > 15, "what is good is proposed more than by chance"
 
 
-def test_the_best_parts_are_spread_further() -> None:
-    study = optuna.create_study(sampler=tpe.build(SPACE, 0), direction="maximize")
+def test_more_like_the_best_keep_its_settings_and_spread_its_parts() -> None:
+    space = Space("toy", (*SPACE.choices, Real("learning_rate", 1e-3, 1e-2)))
+    study = optuna.create_study(sampler=tpe.build(space, 0), direction="maximize")
 
     def objective(trial: optuna.Trial) -> float:
-        return float(SPACE.suggest(trial)["rule"] == "gradient")
+        candidate = space.suggest(trial)
+        return float(candidate["rule"] == "gradient") + float(candidate["learning_rate"])
 
     study.optimize(objective, n_trials=TRIALS + MORE)
-    more = study.trials[TRIALS:]
+    before, more = study.trials[:TRIALS], study.trials[TRIALS:]
+    best = max(before, key=lambda trial: trial.value or 0.0)
     assert {trial.params["rule"] for trial in more} == {"gradient"}
+    assert {trial.params["learning_rate"] for trial in more} == {best.params["learning_rate"]}
     norms = [trial.params["norm"] for trial in more]
     assert min(norms.count(norm) for norm in NORM.values) >= MORE // 3
 
