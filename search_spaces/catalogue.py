@@ -88,6 +88,8 @@ def _whole(name: str, signature: Signature, own: dict[str, Any], **limits: Any) 
     """The space of that name, and the user's own architectures beside its."""
     if name.endswith(".toml"):
         file = files.read(Path(name))
+        if file.start not in SPACES:
+            raise file.wrong("from", f"no space called {file.start!r} (known: {', '.join(SPACES)})")
         return file.applied(_whole(file.start, signature, own, **limits))
     if name not in SPACES:
         raise UnknownNameError(f"no space called {name!r} (known: {', '.join(SPACES)}, or a .toml file)")

@@ -30,6 +30,7 @@ from search_spaces.toml_file import as_toml, read_toml
 
 _LISTS = {"architectures": "architecture", "rules": "rule"}
 _RANGE = {"low", "high", "log"}
+_MOST_COUNTED = 50  # layers, each of which has choices of its own
 
 
 @dataclass(frozen=True)
@@ -54,17 +55,16 @@ class SpaceFile:
         Raises:
             SpaceError: If a choice is unknown or a value cannot be; names line and allowed values.
         """
-        for name in self.wanted:
+        choices = tuple(self._of(choice) for choice in space.choices)
+        flat = Space(self.path.stem, choices).flat
+        for name in self.wanted.keys() - flat.keys():
             if name not in space.flat:
                 near = get_close_matches(name, space.flat, n=1) or get_close_matches(
                     name, [known.rpartition(".")[2] for known in space.flat], n=1
                 )
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(space.flat)}"
-                raise self._wrong(name, f"{name} is no choice of space {space.name} for these tasks ({hint})")
-        choices = tuple(self._of(choice) for choice in space.choices)
-        flat = Space(self.path.stem, choices).flat
-        for name in self.wanted.keys() - flat.keys():
-            raise self._wrong(name, f"{name} has no effect: it belongs to what the file leaves out")
+                raise self.wrong(name, f"{name} is no choice of space {space.name} for these tasks ({hint})")
+            raise self.wrong(name, f"{name} has no effect: it belongs to what the file leaves out")
         return Space(self.path.stem, choices, tuple(_still(space.forbidden, flat)))
 
     def _of(self, choice: Choice) -> Choice:
@@ -72,8 +72,25 @@ class SpaceFile:
         if not isinstance(choice, Categorical):
             return choice if given is None else self._range(choice, given)
         values = choice.values if given is None else self._values(choice, given)
-        branches = {v: tuple(map(self._of, b)) for v, b in choice.branches.items() if v in values}
+        opened = {value: self._opened(choice, value) for value in values}
+        branches = {v: tuple(map(self._of, b)) for v, b in opened.items() if v in choice.branches or b}
         return Categorical(choice.name, values, branches, choice.ordered)
+
+    def _opened(self, choice: Categorical, value: Value) -> tuple[Choice, ...]:
+        """What a value opens; a new number goes on counting: six layers have six widths."""
+        if value in choice.values or not choice.branches:
+            return choice.branches.get(value, ())
+        most = max(choice.branches.values(), key=len)
+        stem, _, last = most[-1].name.rpartition("_")
+        counted = last == str(len(most)) and all(len(b) == known for known, b in choice.branches.items())
+        if not counted or type(value) is not int or value > _MOST_COUNTED:
+            known = ", ".join(as_toml(known) for known in choice.values)
+            others = f", or others up to {_MOST_COUNTED}" if counted else ""
+            raise self.wrong(
+                choice.name, f"{choice.name} cannot be {as_toml(value)} (allowed: {known}{others})"
+            )
+        more = (replace(most[-1], name=f"{stem}_{i}") for i in range(len(most) + 1, value + 1))
+        return (*most, *more)[:value]
 
     def _values(self, choice: Categorical, given: Any) -> tuple[Value, ...]:
         values = given if isinstance(given, list) else [given]
@@ -86,11 +103,11 @@ class SpaceFile:
             if not (numbers and type(value) in kinds and value > 0):
                 allowed = ", ".join(as_toml(known) for known in choice.values)
                 others = ", or other numbers" if numbers else ""
-                raise self._wrong(
+                raise self.wrong(
                     choice.name, f"{choice.name} cannot be {as_toml(value)} (allowed: {allowed}{others})"
                 )
         if not values or len(set(values)) < len(values):
-            raise self._wrong(
+            raise self.wrong(
                 choice.name, f"{choice.name} should have at least one value, none of them twice"
             )
         return tuple(sorted(values) if choice.ordered else values)
@@ -106,15 +123,16 @@ class SpaceFile:
             or not isinstance(ends.get("log", True), bool)
         ):
             usual = f"{{ low = {choice.low}, high = {choice.high} }}"
-            raise self._wrong(
+            raise self.wrong(
                 choice.name, f"{choice.name} takes {word}: one, or {usual}, not {as_toml(given)}"
             )
         try:
             return replace(choice, **ends)
         except SpaceError as error:
-            raise self._wrong(choice.name, str(error)) from None
+            raise self.wrong(choice.name, str(error)) from None
 
-    def _wrong(self, name: str, why: str) -> SpaceError:
+    def wrong(self, name: str, why: str) -> SpaceError:
+        """An error that names the line of the file."""
         return SpaceError(f"{self.path} line {self.lines.get(name, 1)}: {why}")
 
 
@@ -126,8 +144,9 @@ def read(path: Path) -> SpaceFile:
     """
     data, lines = read_toml(path, "a space file", SpaceError)
     start = data.pop("from", "default")
-    if not isinstance(start, str):
-        raise SpaceError(f"{path}: from should be the name of a space, not {as_toml(start)}")
+    if not isinstance(start, str) or start.endswith(".toml"):
+        where = f"{path} line {lines.get('from', 1)}"
+        raise SpaceError(f"{where}: from should be the name of a space, not {as_toml(start)}")
     wanted = {_LISTS.get(name, name): value for name, value in _flat(data)}
     lines = {_LISTS.get(name, name): line for name, line in lines.items()}
     return SpaceFile(path, start, wanted, lines)

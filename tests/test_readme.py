@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 
 from search_spaces import Categorical, Signature, catalogue
@@ -42,9 +43,12 @@ def test_the_example_of_it_trains_and_scores() -> None:
 
 def test_the_space_file_is_one(tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(block("toml", "my.toml"), encoding="utf-8")
-    depth = catalogue.space(str(tmp_path / "my.toml"), CURVES).flat["architecture.mlp.depth"]
+    space = catalogue.space(str(tmp_path / "my.toml"), CURVES)
+    depth, rng = space.flat["architecture.mlp.depth"], np.random.default_rng(0)
     assert isinstance(depth, Categorical)
     assert depth.values == (1, 2, 6)
+    for _ in range(20):
+        catalogue.build(space.sample(rng), CURVES)
 
 
 def test_the_family_is_the_example_that_is_searched() -> None:

@@ -58,6 +58,17 @@ def test_a_file_narrows_widens_and_fixes(wrote) -> None:  # type: ignore[no-unty
     assert not any("mlp" in name or "gradient" in name for name in space.flat)
 
 
+def test_layers_that_the_space_has_not_have_widths_too(wrote) -> None:  # type: ignore[no-untyped-def]
+    space = wrote('architectures = ["mlp"]\n[architecture.mlp]\ndepth = [2, 6]\nwidth_6 = 24', CURVES)
+    rng = np.random.default_rng(0)
+    drawn = [space.sample(rng) for _ in range(20)]
+    widths = {c["architecture.mlp.depth"]: sum("width_" in name for name in c) for c in drawn}
+    assert widths == {2: 2, 6: 6}
+    for candidate in drawn:
+        assert candidate.get("architecture.mlp.width_6", 24) == 24
+        catalogue.build(candidate, CURVES)
+
+
 def test_an_empty_file_is_the_usual_space(wrote) -> None:  # type: ignore[no-untyped-def]
     usual = catalogue.space("default", CURVES)
     found = wrote("", CURVES)
@@ -87,8 +98,11 @@ def test_an_empty_file_is_the_usual_space(wrote) -> None:  # type: ignore[no-unt
         ("[architecture.mlp]\ndepth = [1, 2]\nwidth_3 = 32", 3, "width_3 has no effect"),
         ('outer.learning_rate = { low = "a" }', 1, "takes numbers"),
         ("[architecture.resnet]\ndepth = 3", 2, "is no choice of space default"),
-        ('from = "nothing"', None, "no space called 'nothing'"),
-        ("from = 3", None, "from should be the name of a space"),
+        ('\nfrom = "nothing"', 2, "no space called 'nothing' (known: default, gradient"),
+        ("from = 3", 1, "from should be the name of a space"),
+        ('from = "my.toml"', 1, "from should be the name of a space"),
+        ("[architecture.mlp]\ndepth = [2, 51]", 2, "cannot be 51 (allowed: 1, 2, 3, 4, or others up to 50)"),
+        ("[architecture.mlp]\ndepth = 6\nwidth_7 = 16", 3, "width_7 is no choice of space default"),
         ("= 3", None, "is not TOML"),
     ],
 )
