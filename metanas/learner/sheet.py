@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metanas.tasks.headers import named, separator, with_point
 from search_spaces.errors import DataError
 
 
@@ -79,16 +80,20 @@ class Sheet:
 
 
 def read_sheet(path: Path) -> Sheet:
-    """Reads a CSV file: UTF-8, commas, names in its first line; empty lines are skipped.
+    """Reads a CSV file: UTF-8, names in its first line; empty lines are skipped.
+
+    Commas, semicolons or tabs part the cells, as in the table that a learner was trained on.
 
     Raises:
         DataError: If it is missing, no such file, or has no rows.
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle, strict=True)
+            parted_by = separator(handle.readline())
+            handle.seek(0)
+            reader = csv.reader(handle, delimiter=parted_by, strict=True)
             found = [
-                (reader.line_num, [cell.strip() for cell in row])
+                (reader.line_num, [with_point(cell.strip(), parted_by) for cell in row])
                 for row in reader
                 if any(map(str.strip, row))
             ]
@@ -100,7 +105,7 @@ def read_sheet(path: Path) -> Sheet:
         raise DataError(f"{path} is not CSV ({error}): save it as CSV with commas") from None
     if not found:
         raise DataError(f"{path} is empty: it needs a line of column names, and rows")
-    sheet = Sheet(path, found[0][1], [row for _, row in found[1:]], [line for line, _ in found[1:]])
+    sheet = Sheet(path, named(found[0][1]), [row for _, row in found[1:]], [line for line, _ in found[1:]])
     _check(sheet)
     return sheet
 
@@ -109,13 +114,9 @@ def _check(sheet: Sheet) -> None:
     names = sheet.columns
     if all(_is_number(name) for name in names):
         raise DataError(f"{sheet.path} has numbers in its first line: name the columns there")
-    if len(names) == 1 and (";" in names[0] or "\t" in names[0]):
-        raise DataError(f"{sheet.path} does not separate its columns by commas: save it as CSV with commas")
-    twice = [name for name in names if names.count(name) > 1 or not name]
+    twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise DataError(
-            f"{sheet.path} has a column name twice, or none: {twice[0]!r}; give each column its own"
-        )
+        raise DataError(f"{sheet.path} has the column name {twice[0]!r} twice: give each column its own")
     if not sheet.rows:
         raise DataError(f"{sheet.path} has no rows below its column names: give at least one")
     for row, line in zip(sheet.rows, sheet.lines, strict=True):

@@ -9,6 +9,7 @@ import os
 import zipfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metanas.tasks.columns import Cells, is_missing, plain, typed
+from metanas.tasks.headers import named, separator, with_point
 from search_spaces.errors import DataError
 
 if TYPE_CHECKING:
@@ -87,21 +89,25 @@ def _check_names(path: Path, names: Sequence[str], needed: Sequence[str], wanted
     for name in [*needed, *(wanted or ())]:
         if name not in names:
             shown = ", ".join(names[:20]) + (" …" if len(names) > 20 else "")
-            raise DataError(f"{path} has no column {name!r} (it has {shown})")
+            near = get_close_matches(name, names, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise DataError(f"{path} has no column {name!r}{meant} (it has {shown})")
     return [name for name in names if wanted is None or name in needed or name in wanted]
 
 
 def _read_csv(path: Path, needed: list[str], wanted: Collection[str] | None) -> dict[str, Cells]:
     import pandas as pd
 
-    separator, names = _header(path)
+    parted_by, names = _header(path)
     kept = _check_names(path, names, needed, wanted)
     _check_room(path, _rows_of_csv(path), len(kept))
-    _check_cells(path, separator, len(names))
+    _check_cells(path, parted_by, len(names))
     try:
         frame = pd.read_csv(
             path,
-            sep=separator,
+            sep=parted_by,
+            header=0,
+            names=names,
             usecols=kept,
             dtype=dict.fromkeys(needed, str),
             skipinitialspace=True,
@@ -116,7 +122,7 @@ def _read_csv(path: Path, needed: list[str], wanted: Collection[str] | None) -> 
         raise DataError(
             f"{path} is not CSV ({str(error).strip()[:120]}): save it as CSV with commas"
         ) from None
-    return _cells(frame, needed, path)
+    return _cells(frame, needed, path, parted_by)
 
 
 def _header(path: Path) -> tuple[str, list[str]]:
@@ -126,10 +132,8 @@ def _header(path: Path) -> tuple[str, list[str]]:
             line = handle.readline(_SAMPLE)
             if not line.strip():
                 raise DataError(f"{path} is empty: it needs a line of column names, and rows")
-            separator = max(",;\t", key=line.count)
-            names = [
-                name.strip() for name in next(csv.reader([line], delimiter=separator, skipinitialspace=True))
-            ]
+            parted_by = separator(line)
+            names = named(next(csv.reader([line], delimiter=parted_by, skipinitialspace=True)))
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
     except csv.Error as error:
@@ -137,14 +141,14 @@ def _header(path: Path) -> tuple[str, list[str]]:
     if any(names.count(name) > 1 for name in names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path} has the column name {twice!r} twice: give each column its own")
-    return separator, names
+    return parted_by, names
 
 
-def _check_cells(path: Path, separator: str, columns: int) -> None:
+def _check_cells(path: Path, parted_by: str, columns: int) -> None:
     """Sees to it that every line has as many cells as there are columns: pandas drops what is too much."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle, delimiter=separator, skipinitialspace=True)
+            reader = csv.reader(handle, delimiter=parted_by, skipinitialspace=True)
             for row in reader:
                 if row and len(row) != columns:
                     where = f"{path}, line {reader.line_num}"
@@ -271,17 +275,24 @@ def _arrow_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*.arrow") if not file.name.startswith("cache-"))
 
 
-def _cells(frame: pd.DataFrame, needed: list[str], path: Path) -> dict[str, Cells]:
+def _cells(
+    frame: pd.DataFrame, needed: list[str], path: Path, parted_by: str = ","
+) -> dict[str, Cells]:
     frame = frame.rename(columns=lambda name: str(name).strip())
-    return {name: _series_cells(name, frame[name], name in needed, path) for name in frame.columns}
+    return {
+        name: _series_cells(name, frame[name], name in needed, path, parted_by) for name in frame.columns
+    }
 
 
-def _series_cells(name: str, series: pd.Series, as_text: bool, path: Path) -> Cells:
+def _series_cells(name: str, series: pd.Series, as_text: bool, path: Path, parted_by: str) -> Cells:
     kind = series.dtype.kind
     if kind in "fiu" and not as_text:
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
         return np.where(np.isfinite(values), values, np.nan)
-    texts = [None if missing else _text(value) for value, missing in zip(series, series.isna(), strict=True)]
+    texts = [
+        None if missing else with_point(_text(value), parted_by)
+        for value, missing in zip(series, series.isna(), strict=True)
+    ]
     if not as_text:
         return typed(name, texts, lambda row: f"{path.name}, row {row + 1} below the header")
     found = np.full(len(texts), None, dtype=object)

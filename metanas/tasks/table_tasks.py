@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from metanas.tasks.class_folders import group_of
 from metanas.tasks.family import Limits, Shots, Split
 from metanas.tasks.row_drawing import LEAST_QUERIES, Draw, Rows, draw
 from metanas.tasks.splits import Division, dealt, has_groups
@@ -56,7 +57,7 @@ class Tables:
         self._table, self._division = table, division
         self._x, self._y = torch.from_numpy(data.x), torch.from_numpy(data.y)
         self._rows = {split: Rows.of(data, self.members[split]) for split in SPLITS}
-        self._clusters = {split: _clusters(self.members[split], division.unit) for split in SPLITS}
+        self._clusters = {split: _clusters(self.members[split]) for split in SPLITS}
         # what the largest task of each split has: those that have fewer say so by a mask
         ways: dict[str, int] | None = None
         if table.classes:
@@ -152,9 +153,9 @@ def _on(episodes: Episodes, device: torch.device) -> Episodes:
     return {name: tensor.to(device) for name, tensor in episodes.items()}  # type: ignore[return-value, attr-defined]
 
 
-def _clusters(names: Sequence[str], unit: str) -> Tensor:
-    """What each task of a split belongs to: its group where groups were kept whole, else itself."""
-    of = [name.rpartition("/")[0] if unit == "group" else name for name in names]
+def _clusters(names: Sequence[str]) -> Tensor:
+    """What each task of a split belongs to: its group where there are groups, else itself."""
+    of = [group_of(name) or name for name in names]
     return torch.tensor([sorted(set(of)).index(name) for name in of], dtype=torch.int64)
 
 

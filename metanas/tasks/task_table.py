@@ -11,9 +11,12 @@ import numpy as np
 
 from metanas.tasks import columns as coding
 from metanas.tasks.columns import Cells
+from metanas.tasks.class_folders import group_of
 from metanas.tasks.family import USUAL_SHOTS, Source
+from metanas.tasks.headers import is_nameless
 from metanas.tasks.row_drawing import LEAST_QUERIES
 from metanas.tasks.sheets import Table, read_table
+from metanas.tasks.splits import FEW_GROUPS
 from search_spaces.errors import DataError
 
 _MOST_CLASSES = 100
@@ -126,6 +129,7 @@ def read_tasks(source: Source) -> TaskTable:
     tasks = tuple(sorted({name for name, keep in zip(names, used, strict=True) if keep and name is not None}))
     if len(tasks) < 2:
         raise DataError(_too_few(source, names, len(tasks), left_out))
+    more += _grouped(source, tasks)
     place: dict[str | None, int] = {name: i for i, name in enumerate(tasks)}
     task = np.array([place[name] if keep else -1 for name, keep in zip(names, used, strict=True)])
     return TaskTable(
@@ -138,7 +142,7 @@ def _features(table: Table, source: Source, keys: Sequence[str]) -> tuple[tuple[
     if source.features:
         return tuple(source.features), ()
     others = [name for name in table.columns if name not in keys]
-    numbering = [name for name in others if _numbers_rows(table.columns[name])]
+    numbering = [name for name in others if _numbers_rows(name, table.columns[name])]
     texts = [name for name in others if _is_text(table.columns[name])]
     kept = tuple(name for name in others if name not in numbering and name not in texts)
     notes = []
@@ -153,10 +157,14 @@ def _features(table: Table, source: Source, keys: Sequence[str]) -> tuple[tuple[
     return kept, tuple(notes)
 
 
-def _numbers_rows(cells: Cells) -> bool:
+def _numbers_rows(name: str, cells: Cells) -> bool:
+    """Whether a column counts the rows, also of a table that was shuffled or, if nameless, filtered since."""
     if cells.dtype == object or len(cells) < 3 or np.isnan(cells).any():
         return False
-    return cells[0] in (0, 1) and bool((np.diff(cells) == 1).mean() >= _ROW_NUMBERS)
+    steps = np.diff(cells)
+    shuffled = np.array_equal(np.sort(cells) - cells.min(), np.arange(len(cells)))
+    filtered = is_nameless(name) and bool((steps >= 1).all()) and bool((steps % 1 == 0).all())
+    return bool((steps == 1).mean() >= _ROW_NUMBERS) or shuffled or filtered
 
 
 def _is_text(cells: Cells) -> bool:
@@ -232,6 +240,28 @@ def _names(table: Table, source: Source) -> list[str | None]:
         None if name is None or group is None else f"{group}/{name}"
         for name, group in zip(plain, groups, strict=True)
     ]
+
+
+def _grouped(source: Source, tasks: Sequence[str]) -> tuple[str, ...]:
+    """What is said of groups.
+
+    Raises:
+        DataError: If there are too few to keep each of them in one split, and no list says which.
+    """
+    if source.group is None:
+        return ()
+    groups = {group_of(name) for name in tasks}
+    if len(groups) < FEW_GROUPS and source.splits is None:
+        raise DataError(
+            f"column {source.group!r} has {len(groups)} groups of large enough tasks: {FEW_GROUPS} are needed, "
+            "one each to learn from, to choose by and to judge by; leave --group out, or say which is what "
+            "with --splits"
+        )
+    within = Counter(name.rpartition("/")[2] for name in tasks)
+    if not (several := sum(count > 1 for count in within.values())):
+        return ()
+    told = f"{several:,} values of {source.task} are in several values of {source.group}"
+    return (f"{told}: each pair is a task of its own",)
 
 
 def _large_enough(

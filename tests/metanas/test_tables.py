@@ -41,6 +41,51 @@ def test_row_numbers_are_noticed_and_named(tmp_path: Path) -> None:
     assert [feature["name"] for feature in chosen.preprocessing["features"]] == ["row", "load"]
 
 
+def shuffled(lines: list[list[Any]]) -> list[list[Any]]:
+    return [lines[i] for i in np.random.default_rng(0).permutation(len(lines))]
+
+
+def filtered(lines: list[list[Any]]) -> list[list[Any]]:
+    return [line for line in lines if line[0] % 7]
+
+
+def counted_from_1000(lines: list[list[Any]]) -> list[list[Any]]:
+    return [[1000 + line[0], *line[1:]] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("edit", "name", "called"),
+    [
+        (shuffled, "row", "row"),
+        (counted_from_1000, "key", "key"),
+        (filtered, "", "column 1"),  # the index that pandas and R write
+        (filtered, "Unnamed: 0", "Unnamed: 0"),
+    ],
+)
+def test_row_numbers_of_tables_that_were_changed_since(
+    tmp_path: Path, edit: Any, name: str, called: str
+) -> None:
+    family = built(write(tmp_path / "t.csv", edit(rows()), [name, *COLUMNS[1:]]))
+    assert f"left out, only number the rows: {called} (--features takes them all the same)" in family.notes
+    names = [feature["name"] for feature in family.preprocessing["features"]]
+    assert names == ["site", "load", "mode", "day"]
+
+
+def test_a_column_that_rises_is_no_row_number(tmp_path: Path) -> None:
+    """Of a name, with gaps: it may be a time."""
+    family = built(write(tmp_path / "t.csv", filtered(rows()), ["second", *COLUMNS[1:]]))
+    assert family.preprocessing["features"][0]["name"] == "second"
+
+
+def test_decimal_commas_where_semicolons_part_the_cells(tmp_path: Path) -> None:
+    """As a spreadsheet writes them in much of Europe."""
+    lines = [[str(cell).replace(".", ",") for cell in line] for line in rows()]
+    (tmp_path / "t.csv").write_text("\n".join(map(";".join, [COLUMNS, *lines])))
+    commas, points = built(tmp_path / "t.csv"), built(write(tmp_path / "u.csv", rows()))
+    assert commas.preprocessing == points.preprocessing
+    torch.testing.assert_close(draw(commas)["query_y"], draw(points)["query_y"])
+
+
 def test_kinds_of_columns(tmp_path: Path) -> None:
     family = built(write(tmp_path / "t.csv", rows()))
     kinds = {feature["name"]: feature["kind"] for feature in family.preprocessing["features"]}
@@ -133,6 +178,24 @@ def test_groups_stay_whole(tmp_path: Path) -> None:
     assert not sites["train"] & sites["valid"]
     clusters = draw(family, "test", tasks=64)["cluster"]
     assert len(clusters.unique()) == len(sites["test"]), "an interval is taken over groups"
+
+
+def test_groups_of_a_list_are_what_an_interval_is_taken_over(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", rows(machines=40, sites=2))
+    listed = [f"m{i:02},{'train' if i < 20 else 'valid' if i < 30 else 'test'}" for i in range(40)]
+    names = [f"site {i % 2}/{line}" for i, line in enumerate(listed)]
+    (tmp_path / "splits.csv").write_text("\n".join(["class,split", *names]))
+    family = built(path, group="site", splits=tmp_path / "splits.csv")
+    assert len(draw(family, "test", tasks=64)["cluster"].unique()) == 2
+
+
+def test_tasks_of_several_groups_are_several(tmp_path: Path) -> None:
+    lines = rows(machines=40, sites=10)
+    for line in lines:
+        line[2] = f"m{int(line[2][1:]) // 10}"
+    family = built(write(tmp_path / "t.csv", lines), group="site")
+    assert family.tasks == 40
+    assert "4 values of machine are in several values of site: each pair is a task of its own" in family.notes
 
 
 def test_folds_test_every_task_once(tmp_path: Path) -> None:
@@ -272,6 +335,12 @@ def decimal_commas(lines: list[list[Any]]) -> list[list[Any]]:
             r"row 1 below the header: column 'mode' is '\w+', not a number",
         ),
         (change("machine", "m1"), {}, r"column 'machine' has 1 value: every row is of one task"),
+        (
+            change("site", "here"),
+            {"group": "site"},
+            r"column 'site' has 1 groups of large enough tasks: 3 are needed, .*leave --group out",
+        ),
+        (None, {"target": "war"}, r"no column 'war'; did you mean 'wear'\?"),
         (change("machine", ""), {}, r"column 'machine' is empty in every row: nothing tells tasks apart"),
         (change("wear", ""), {}, r"column 'wear' is empty in every row"),
         (change("wear", "4"), {}, r"column 'wear' is the same in every row"),

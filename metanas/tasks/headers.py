@@ -1,0 +1,47 @@
+"""How a user's CSV file is written: what parts its cells, what its columns are called, how numbers look."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+SEPARATORS = ",;\t"
+_COMMA = re.compile(r"([+-]?\d+),(\d+)")
+
+
+def separator(line: str) -> str:
+    """What parts the cells of a file with this first line: a comma, a semicolon or a tab.
+
+    Example:
+        >>> separator("machine;load;wear (mm, mean)")
+        ';'
+    """
+    return max(SEPARATORS, key=line.count)
+
+
+def named(names: Sequence[str]) -> list[str]:
+    """Names without the spaces around them; those that have none are called by their place.
+
+    The index that pandas and R write before the columns has no name.
+
+    Example:
+        >>> named(["", " load", "wear"])
+        ['column 1', 'load', 'wear']
+    """
+    return [name.strip() or f"column {i}" for i, name in enumerate(names, 1)]
+
+
+def is_nameless(name: str) -> bool:
+    """Whether a column had no name; pandas calls those of other files ``Unnamed: 0``, R ``rownames``."""
+    return re.fullmatch(r"column \d+|Unnamed: \d+|__index_level_\d+__|rownames|index", name) is not None
+
+
+def with_point(text: str, parted_by: str) -> str:
+    """A number with a decimal comma, as spreadsheets write it where semicolons part the cells.
+
+    Example:
+        >>> with_point("-3,25", ";"), with_point("3,25", ","), with_point("a,b", ";")
+        ('-3.25', '3,25', 'a,b')
+    """
+    found = _COMMA.fullmatch(text.strip()) if parted_by == ";" else None
+    return f"{found[1]}.{found[2]}" if found else text
