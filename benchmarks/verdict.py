@@ -155,6 +155,7 @@ def one(arguments: tuple[str, int, str, bool]) -> dict[str, Any]:
             seed=seed,
             controller="tpe",
             space="default",
+            architecture=(),
             ways=None,
             shots=SHOTS,
             queries=None,

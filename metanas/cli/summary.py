@@ -90,6 +90,7 @@ def _next(search: Search, saved: dict[str, str], candidate: Candidate) -> list[s
     data = f"--support {support} --query {query}{consent(candidate)[0]}"
     return [
         f"metanas adapt {shlex.quote(saved['learner'])} {data}",
+        f"metanas report {study}{there}",
         f"metanas leaderboard {study}{there}",
         f"metanas show {study}{there}",
         f"metanas dashboard{there}",

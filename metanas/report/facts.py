@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from metanas.report.matters import importance
@@ -62,6 +62,7 @@ def facts(study: Study) -> dict[str, Any]:
         "learning_curve": [{"meta_steps": s, "value": v} for s, v in learning_curve(study)],
         "importance": {n: share for n, share in list(matters.items())[:_CHOICES] if share >= _LEAST},
         "leaderboard": leaderboard(study.records, signature),
+        "costs": asdict(study.winner.costs) if study.winner else {},
         "settings": {key: value for key, value in settings.items() if key != "space"},
     }
 

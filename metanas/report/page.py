@@ -62,7 +62,7 @@ def _data(study: Study) -> dict[str, Any]:
         "tasks": {**study.tasks, "charts": list(map(_image, study.tasks.get("charts", ())))},
         "lines": _lines(study, found),
         "inputs": list(inputs_in_words(settings["preprocessing"], signature.input_shape)),
-        "costs": vars(winner.costs) if winner else {},
+        "costs": found["costs"],
         "versions": winner.versions if winner else {},
         "seed": winner.seed if winner else None,
     }

@@ -130,6 +130,7 @@ def test_a_person_is_told_the_same(metanas: Run, quick: tuple[object, ...], tmp_
     assert saved in ran.out
     commands = [line.strip() for line in ran.out.partition("Next:\n")[2].splitlines()]
     assert commands[1:] == [
+        "metanas report 'first try' --store sqlite:///runs.db",
         "metanas leaderboard 'first try' --store sqlite:///runs.db",
         "metanas show 'first try' --store sqlite:///runs.db",
         "metanas dashboard --store sqlite:///runs.db",

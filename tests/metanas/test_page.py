@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,24 @@ def test_its_figures_are_those_of_json(metanas: Run, report: Path, searched: Any
     rows = [found["test"], *found["baselines"], *found["leaderboard"], *found["by_shots"]]
     expected = [row[key] for row in rows for key in ("value", "ci95")]
     expected += [row["value"] for row in found["learning_curve"]] + list(found["importance"].values())
+    expected += [value for value in found["costs"].values() if value is not None]
     assert len(expected) > 20
     assert set(expected) <= shown
+    assert shown <= set(numbers(found)), "the page has no figure that --json has not"
     text = " ".join(" ".join(tags.text).split())
     assert found["verdict"]["sentence"] in text
     assert f"Trial {found['best']['trial']}: {found['best']['architecture']}" in text
     for heading in ("New tasks as the winner sees them", "With fewer and more", "Using it"):
         assert heading in text
+
+
+def numbers(value: Any) -> Iterator[float]:
+    """Every number in plain data."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for inner in inside:
+        yield from numbers(inner)
+    if isinstance(value, (int, float)):
+        yield float(value)
 
 
 def test_what_the_last_run_could_not_compare_with_is_said(metanas: Run, folder: Path) -> None:
