@@ -21,7 +21,10 @@ from typing import Any
 
 import click
 
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).resolve().parent
+# controllers.py beside this file is called as a package of ours is, which has to be found first
+sys.path[:] = [*(folder for folder in sys.path if Path(folder or ".").resolve() != HERE), str(HERE)]
+RESULTS = HERE / "results"
 METANAS = Path(sys.executable).with_name("metanas")
 
 
