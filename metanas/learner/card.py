@@ -106,7 +106,13 @@ def inputs_in_words(preprocessing: Mapping[str, Any], input_shape: Sequence[int]
     elif preprocessing.get("kind") == "columns":
         features = ", ".join(f"{known['name']} ({known['kind']})" for known in preprocessing["features"])
         yield f"Inputs: columns {features}; missing cells may be empty."
-        yield f"Target: {preprocessing['target']['name']}."
+        target = preprocessing["target"]
+        yield f"Target: {target['name']}."
+        if "std" in target:
+            yield (
+                f"Scores are of {target['name']} standardised: an error of 1 is that of always predicting its "
+                f"mean, {target['mean']:.4g}, where its standard deviation is {target['std']:.4g}."
+            )
     else:
         yield f"Inputs: numbers of shape {list(input_shape)} an example."
 

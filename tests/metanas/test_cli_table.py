@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,8 @@ def test_the_verdict_counts_tasks(result: Any, folder: Path) -> None:
     assert {"task mean", "Gaussian process per task", "pooled model + task intercept", "MAML"} <= names
     assert result["verdict"]["outcome"] == "too few tasks"
     assert (folder / "table.png").stat().st_size > 10_000
+    card = zipfile.ZipFile(folder / "table.metanas").read("card.md").decode()
+    assert re.search(r"Scores are of wear standardised: .*mean, 1\d\.\d+, where its standard deviation is", card)
 
 
 def test_a_new_machine(metanas_in: Run, folder: Path, result: Any) -> None:
