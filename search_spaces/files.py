@@ -107,9 +107,7 @@ class SpaceFile:
                     choice.name, f"{choice.name} cannot be {as_toml(value)} (allowed: {allowed}{others})"
                 )
         if not values or len(set(values)) < len(values):
-            raise self.wrong(
-                choice.name, f"{choice.name} should have at least one value, none of them twice"
-            )
+            raise self.wrong(choice.name, f"{choice.name} should have at least one value, none of them twice")
         return tuple(sorted(values) if choice.ordered else values)
 
     def _range(self, choice: Integer | Real, given: Any) -> Integer | Real:

@@ -110,8 +110,8 @@ def inputs_in_words(preprocessing: Mapping[str, Any], input_shape: Sequence[int]
         yield f"Target: {target['name']}."
         if "std" in target:
             yield (
-                f"Scores are of {target['name']} standardised: an error of 1 is that of always predicting its "
-                f"mean, {target['mean']:.4g}, where its standard deviation is {target['std']:.4g}."
+                f"Scores are of {target['name']} standardised: an error of 1 is that of always predicting "
+                f"its mean, {target['mean']:.4g}, where its standard deviation is {target['std']:.4g}."
             )
     else:
         yield f"Inputs: numbers of shape {list(input_shape)} an example."

@@ -275,13 +275,9 @@ def _arrow_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*.arrow") if not file.name.startswith("cache-"))
 
 
-def _cells(
-    frame: pd.DataFrame, needed: list[str], path: Path, parted_by: str = ","
-) -> dict[str, Cells]:
+def _cells(frame: pd.DataFrame, needed: list[str], path: Path, parted_by: str = ",") -> dict[str, Cells]:
     frame = frame.rename(columns=lambda name: str(name).strip())
-    return {
-        name: _series_cells(name, frame[name], name in needed, path, parted_by) for name in frame.columns
-    }
+    return {name: _series_cells(name, frame[name], name in needed, path, parted_by) for name in frame.columns}
 
 
 def _series_cells(name: str, series: pd.Series, as_text: bool, path: Path, parted_by: str) -> Cells:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from metanas.tasks import columns as coding
-from metanas.tasks.columns import Cells
 from metanas.tasks.class_folders import group_of
+from metanas.tasks.columns import Cells
 from metanas.tasks.family import USUAL_SHOTS, Source
 from metanas.tasks.headers import is_nameless
 from metanas.tasks.row_drawing import LEAST_QUERIES
@@ -253,9 +253,8 @@ def _grouped(source: Source, tasks: Sequence[str]) -> tuple[str, ...]:
     groups = {group_of(name) for name in tasks}
     if len(groups) < FEW_GROUPS and source.splits is None:
         raise DataError(
-            f"column {source.group!r} has {len(groups)} groups of large enough tasks: {FEW_GROUPS} are needed, "
-            "one each to learn from, to choose by and to judge by; leave --group out, or say which is what "
-            "with --splits"
+            f"column {source.group!r} has {len(groups)} groups of large tasks: {FEW_GROUPS} are needed, "
+            "one each to learn from, to choose by and to judge by; leave --group out, or give --splits"
         )
     within = Counter(name.rpartition("/")[2] for name in tasks)
     if not (several := sum(count > 1 for count in within.values())):

@@ -46,7 +46,9 @@ def test_the_verdict_counts_tasks(result: Any, folder: Path) -> None:
     assert result["verdict"]["outcome"] == "too few tasks"
     assert (folder / "table.png").stat().st_size > 10_000
     card = zipfile.ZipFile(folder / "table.metanas").read("card.md").decode()
-    assert re.search(r"Scores are of wear standardised: .*mean, 1\d\.\d+, where its standard deviation is", card)
+    assert re.search(
+        r"Scores are of wear standardised: .*mean, 1\d\.\d+, where its standard deviation is", card
+    )
 
 
 def test_a_new_machine(metanas_in: Run, folder: Path, result: Any) -> None:

@@ -338,7 +338,7 @@ def decimal_commas(lines: list[list[Any]]) -> list[list[Any]]:
         (
             change("site", "here"),
             {"group": "site"},
-            r"column 'site' has 1 groups of large enough tasks: 3 are needed, .*leave --group out",
+            r"column 'site' has 1 groups of large tasks: 3 are needed, .*leave --group out",
         ),
         (None, {"target": "war"}, r"no column 'war'; did you mean 'wear'\?"),
         (change("machine", ""), {}, r"column 'machine' is empty in every row: nothing tells tasks apart"),
