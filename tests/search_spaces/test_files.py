@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import Categorical, Integer, Real, Signature, Space, catalogue, files
@@ -127,6 +127,7 @@ def test_rules_over_what_is_gone_go_too(tmp_path: Path) -> None:
     assert file.applied(space).sample(np.random.default_rng(0)).keys() == {"rule", "rate"}
 
 
+@settings(deadline=None)  # no timing
 @given(st.text(max_size=60))
 def test_any_text_is_a_space_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("any") / "any.toml"
