@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import optuna
 from optuna.trial import Trial, TrialState
@@ -16,6 +16,7 @@ from optuna.trial import Trial, TrialState
 from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
 from metanas.legs import Pace
+from metanas.memory import Memory
 from metanas.seeds import derive
 from metanas.standings import Standing, best_of, supersedes
 from metanas.training import Checkpoint, Schedule, scheduled
@@ -42,20 +43,6 @@ _RUNG_PART = 0.0075
 _ENOUGH = 0.5  # part of a rung's time, without which going on to it tells nothing
 _ENDLESS = 10**9  # meta-steps, where time says when to stop
 _PATIENT_PART = 0.5  # of the time to the end of training, for one trial where all were too slow
-
-
-class Memory(Protocol):
-    """The part of a store that a search needs."""
-
-    def start(self, record: Record) -> None: ...
-    def touch(self, study: str, number: int) -> None: ...
-    def finish(self, record: Record) -> None: ...
-    def records(self, study: str) -> list[Record]: ...
-    def put(self, data: bytes, kind: str) -> str: ...
-    def get(self, sha: str) -> bytes: ...
-    def log(self, study: str, what: str, why: str = "", trial: int | None = None) -> None: ...
-    def look(self, study: str) -> int: ...
-    def save_result(self, study: str, result: Mapping[str, Any]) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Ended, Evaluator, Job, Outcome, Setting
 from metanas.finish import finish, winner_of
 from metanas.learner.weights import unpack
-from metanas.search import Memory, Moment, Search
+from metanas.memory import Memory
+from metanas.search import Moment, Search
 from metanas.seeds import derive
 from metanas.standings import best_of
 from metanas.tasks.families import sinusoid
