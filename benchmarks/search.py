@@ -37,14 +37,16 @@ def family_arguments(name: str) -> list[str]:
     return ["images", str(train), "--test-data", str(test), "--ways", "5", "--shots", "1"]
 
 
-def run(family: str, controller: str, seed: int, budget: str, extra: tuple[str, ...]) -> dict[str, Any]:
+def run(
+    family: str, controller: str, seed: int, budget: str, extra: tuple[str, ...], lines: Path | None = None
+) -> dict[str, Any]:
     """One search of a family: its result, and how long the whole command took."""
     words = [*family_arguments(family), "--budget", budget, "--seed", str(seed), "--controller", controller]
-    return {"controller": controller, "seed": seed, **search([*words, *extra])}
+    return {"controller": controller, "seed": seed, **search([*words, *extra], lines)}
 
 
-def search(words: list[str]) -> dict[str, Any]:
-    """``metanas search`` with these words, in a folder of its own."""
+def search(words: list[str], lines: Path | None = None) -> dict[str, Any]:
+    """``metanas search`` with these words, in a folder of its own; ``lines`` gets all that it prints."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.monotonic()
         done = subprocess.run(
@@ -54,6 +56,9 @@ def search(words: list[str]) -> dict[str, Any]:
             text=True,
             check=True,
         )
+    if lines is not None:
+        with lines.open("a") as kept:
+            kept.write(done.stdout)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return {"wall_seconds": time.monotonic() - start, **result}
 
@@ -95,6 +100,7 @@ def machine() -> str:
 @click.option("--first-seed", default=0, show_default=True)
 @click.option("--controllers", default="tpe", show_default=True, help="Comma-separated.")
 @click.option("--out", help="Name under benchmarks/results/.")
+@click.option("--lines", type=click.Path(path_type=Path), help="Keeps what searches print.")
 @click.option("--json", "as_json", is_flag=True)
 @click.argument("extra", nargs=-1)
 def main(
@@ -104,6 +110,7 @@ def main(
     first_seed: int,
     controllers: str,
     out: str | None,
+    lines: Path | None,
     as_json: bool,
     extra: tuple[str, ...],
 ) -> None:
@@ -111,7 +118,7 @@ def main(
     rows = []
     for controller in controllers.split(","):
         for seed in range(first_seed, first_seed + seeds):
-            rows.append(run(family, controller, seed, budget, extra))
+            rows.append(run(family, controller, seed, budget, extra, lines))
             click.echo(table(rows[-1:]).splitlines()[-1], err=True)
     if out:
         command = f"benchmarks/search.py {' '.join(sys.argv[1:])}"

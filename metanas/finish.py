@@ -24,8 +24,9 @@ _SHORT = 10.0  # seconds, below which there is no final
 _FINAL = 0.5  # part of the time that the final takes; its winner has the rest
 _LONG = 60.0  # seconds, from which on there is a second round, between ways to train the winner
 _MORE = 2  # of those that reached the last rung, beside the best there
-_FIRST_ROUND, _SECOND_ROUND = 0.2, 0.3  # parts of the time left that each of two rounds takes
-_WAYS_TO_TRAIN = 3  # beside its own
+_FIRST_ROUND, _SECOND_ROUND = 0.2, 0.25  # parts of the time left that each of two rounds takes
+_SECOND = 2  # of the finalists that are in the second round
+_WAYS_TO_TRAIN = 2  # the best of them, beside its own
 _LAST = 2  # side by side, where there are threads for them
 _LAST_FINAL = 0.4  # part of the time left that the last two share
 _DRAWS = 100  # of them, some of which are forbidden or alike
@@ -55,10 +56,10 @@ def finish(search: Search, budget: Budget) -> Winner:
 
     Where the budget is in seconds, trials of which it is not known yet which is best go on for the same
     time: a network that is slow and learns much a step, and one that is fast and learns little, cannot be
-    told apart by meta-steps. Where there is time, the best of these then goes on in several ways: which outer
-    settings are good shows late (a turned character is a class more, which slows learning at first),
-    and they can change under way. The best of all goes on, its learning rate falling to nothing; where two
-    are trained side by side, with the one behind it for the first part of that.
+    told apart by meta-steps. Where there is time, the best of these then goes on in several ways, beside the
+    next: which outer settings are good shows late (a turned character is a class more, which slows learning
+    at first), and they can change under way. The best of all goes on, its learning rate falling to nothing;
+    where two are trained side by side, with the one behind it for the first part of that.
 
     Returns:
         The best trial of the study by validation, which may be none of these.
@@ -73,8 +74,8 @@ def finish(search: Search, budget: Budget) -> Winner:
         rounds = 2 if _LONG <= budget.left(FINISH) < math.inf else 1
         lives = [_going_on(search, parent) for parent in _finalists(search, best, budget)]
         if rounds == 2:
-            (live,) = _final(search, lives, budget, _FIRST_ROUND)
-            lives = [live, *_other_ways(search, live)]
+            lives = _final(search, lives, budget, _FIRST_ROUND, _SECOND)
+            lives += _other_ways(search, lives[0])
         keep = min(_LAST, search.evaluator.lanes)
         lives = _final(search, lives, budget, _FINAL if rounds == 1 else _SECOND_ROUND, keep)
         if len(lives) > 1:
@@ -95,20 +96,24 @@ def go_on(search: Search, record: Record, budget: Budget, part: float) -> None:
 def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
     """The best trial, and others of which it is not known yet that they are worse.
 
-    These are the few next ones at the last rung, if within the interval of the best there, and at
-    each of the others the best, if it got no further: by lack of time, not by comparison.
+    These are the few next ones at the last rung, if within the interval of the best there; where there are
+    none, at each of the others the best, if it got no further: by lack of time, not by comparison.
     """
     if budget.left(FINISH) < _SHORT or math.isinf(budget.left(FINISH)):
         return [best]
     last = len(search.rungs) - 1
+    few = _like_the_first(_ranked(search, last), last)
+    if len(few) < _SECOND:
+        few += (record for rung in range(last - 1, -1, -1) for record in _short(search, rung))
     found = {best.record.candidate.id: best}
-    for rung in range(last, -1, -1):
-        ranked = _ranked(search, rung)
-        few = _like_the_first(ranked, rung) if rung == last else ranked[:1]
-        for record in few:
-            if len(record.valid_curve) == rung + 1:
-                found.setdefault(record.candidate.id, loaded(search, record))
+    for record in few:
+        found.setdefault(record.candidate.id, loaded(search, record))
     return list(found.values())
+
+
+def _short(search: Search, rung: int) -> list[Record]:
+    """The best at a rung, if it got no further."""
+    return [record for record in _ranked(search, rung)[:1] if len(record.valid_curve) == rung + 1]
 
 
 def _like_the_first(ranked: list[Record], rung: int) -> list[Record]:

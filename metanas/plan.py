@@ -22,7 +22,7 @@ from search_spaces.task import Episodes
 SCORED_BY = 0.97  # part of the budget by which scoring should be over
 _FEWEST = 100  # test tasks
 _LEAST_SHARE = 0.03  # of the budget, for each baseline that is trained
-_SCORING_PART = 0.65  # of the time left, at most, where scoring is slow: the rest is for training
+_SCORING_PART = 0.7  # of the time left, at most, where scoring is slow: the rest is for training
 _TOO_DEAR = 0.8  # of the time left, beyond which learners are left out that are slow to score
 _TOO_DEAR_SIMPLE = 0.1  # of that, beyond which a simple method is run on fewer tasks, or left out
 _LEAST_ROOM = 0.12  # of the budget, for scoring

@@ -293,13 +293,12 @@ class Searching(Generic[E]):
         # best first: Optuna's successive halving compares a trial with those that came before it
         sign = -1 if self.evaluator.higher_is_better else 1
         reached.sort(key=lambda live: sign * live.record.valid_curve[-1][1])
-        going = []
-        for live in reached:
-            if live.trial.should_prune():
-                self.end(live, "pruned", at)
-            else:
-                going.append(live)
-        return going
+        stopped = [live for live in reached if live.trial.should_prune()]
+        # by the clock the best of those that are stopped go on where threads would be idle: it costs nothing
+        spare = (len(stopped) - len(reached)) % self.evaluator.lanes if timed else 0
+        for live in stopped[spare:]:
+            self.end(live, "pruned", at)
+        return [live for live in reached if live in self.running]
 
     def _patiently(self, budget: Budget) -> None:
         """Where all were too slow for their first rung, scores what the fastest of them comes to."""
