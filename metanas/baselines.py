@@ -15,12 +15,14 @@ from threadpoolctl import threadpool_limits
 from metanas import foundation, per_task, pooled
 from metanas.engine.program import at, count
 from metanas.evaluator import Evaluator
+from metanas.fitting import scores, workers
 from metanas.scoring import by_cluster
 from metanas.verdict import Rival
 from search_spaces import Signature
 from search_spaces.task import Episodes
 
 TUNING_TASKS = 100  # validation tasks that settings are chosen on
+_PROBE = 64  # tasks that tell how long a method takes
 _FEW, _LONG = 8, 0.1  # tasks that tell how slow a method is; seconds, from which on it is
 
 
@@ -33,12 +35,14 @@ class Simple:
         settings: Of which the best on validation tasks is used.
         predict: Fits and predicts one task.
         prepare: Done to many tasks at once, before.
+        alone: Whether it stays in this process: its model is large, or has threads of its own.
     """
 
     name: str
     settings: tuple[Any, ...]
     predict: pooled.Predict
     prepare: pooled.Prepare = list
+    alone: bool = False
 
 
 def simple(evaluator: Evaluator) -> list[Simple]:
@@ -57,7 +61,7 @@ def installed(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
     if not pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
         return [], []
     methods, why = foundation.tabpfn(evaluator.signature)
-    return [Simple(*m) for m in methods], [why] if why else []
+    return [Simple(*m, alone=True) for m in methods], [why] if why else []
 
 
 def run_simple(
@@ -78,15 +82,19 @@ def run_simple(
     few, those = ready[:TUNING_TASKS], at(valid, slice(0, TUNING_TASKS))
     sign = 1 if signature.higher_is_better else -1
 
-    def tuned(setting: Any) -> float:
-        return float(sign * _scores(signature, method, setting, few, those).mean())
+    several = len(method.settings) > 1
+    fits = len(few) * len(method.settings) * several + count(valid) + count(test)
+    jobs = 1 if method.alone else workers(fits * pace(signature, method, at(valid, slice(0, _PROBE))))
 
-    best = max(method.settings, key=tuned) if len(method.settings) > 1 else method.settings[0]
+    def tuned(setting: Any) -> float:
+        return float(sign * _scores(signature, method, setting, few, those, jobs).mean())
+
+    best = max(method.settings, key=tuned) if several else method.settings[0]
 
     def on(episodes: Episodes) -> np.ndarray:
-        return _scores(signature, method, best, _prepared(method, episodes), episodes)
+        return _scores(signature, method, best, _prepared(method, episodes), episodes, jobs)
 
-    here = _scores(signature, method, best, ready, valid)
+    here = _scores(signature, method, best, ready, valid, jobs)
     return Rival(method.name, float(here.mean()), on(test), on)
 
 
@@ -128,20 +136,16 @@ def _prepared(method: Simple, episodes: Episodes) -> list[pooled.Arrays]:
 
 
 def _scores(
-    signature: Signature, method: Simple, setting: Any, tasks: list[pooled.Arrays], episodes: Episodes
+    signature: Signature,
+    method: Simple,
+    setting: Any,
+    tasks: list[pooled.Arrays],
+    episodes: Episodes,
+    jobs: int = 1,
 ) -> np.ndarray:
     """Of prepared tasks, which are those episodes: of each, or of each cluster of them."""
-    with threadpool_limits(1):  # tasks are tiny: threads within one cost more than they give
-        found = [_score(signature, method, setting, task) for task in tasks]
+    found = scores(signature.kind, method.predict, setting, tasks, jobs)
     return by_cluster(torch.tensor(found, dtype=torch.float64), episodes).numpy()
-
-
-def _score(signature: Signature, method: Simple, setting: Any, task: pooled.Arrays) -> float:
-    sx, sy, qx, qy = task
-    prediction = method.predict(setting, sx, sy, qx)
-    if signature.kind == "regression":
-        return float(((prediction - qy) ** 2).mean())
-    return float((prediction.argmax(-1) == qy.argmax(-1)).mean())
 
 
 def _tasks(episodes: Episodes) -> Iterator[pooled.Arrays]:
