@@ -59,18 +59,18 @@ def test_formulas_tell_methods_apart(metanas: Run) -> None:
     assert "α = 0.4" in " ".join(images["formula"])
 
 
-@pytest.mark.parametrize("name", ["chain", "gradient", "prototype", "ridge"])
+@pytest.mark.parametrize("name", ["chain", "gradient", "prototype", "ridge", "symbolic"])
 def test_a_rule_shows_the_same_of_itself(metanas: Run, name: str) -> None:
     found = metanas("rule", "show", name, "--json").json
     assert (found["kind"], found["name"]) == ("rule", name)
     assert all(found[part] for part in ("words", "formula", "choices", "citation", "spaces"))
-    assert ("default" in found["spaces"]) == (name != "chain")
+    assert ("default" in found["spaces"]) == (name not in ("chain", "symbolic"))
 
 
 def test_what_is_not_there_is_said_in_one_line(metanas: Run) -> None:
     ran = metanas("rule", "show", "mamml")
     assert ran.code == 2
-    assert ran.err == "metanas: no rule called 'mamml' (known: chain, gradient, prototype, ridge)\n"
+    assert ran.err == "metanas: no rule called 'mamml' (known: chain, gradient, prototype, ridge, symbolic)\n"
     ran = metanas("rule", "show", "proto-maml", "--tasks", "regression")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "is for classification" in ran.err
