@@ -11,7 +11,8 @@ from metanas.cli.live import places_json, record_words, score_words, trial_json
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.settings import families_of
 from metanas.standings import Standing
-from search_spaces import Record
+from search_spaces import Record, catalogue
+from search_spaces.errors import MetanasError
 from storage import Store
 
 _COSTS = {
@@ -37,8 +38,8 @@ def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
             record = memory.record(study, trial)
             standing = _standing(memory, study, settings, trial) if families else None
             places = places_json(standing) if standing else {}
-            curves = {"curve": record.curve, "valid_curve": record.valid_curve}
-            print_json(trial_json(record) | curves | places) if as_json else _trial(record, standing)
+            told = {"curve": record.curve, "valid_curve": record.valid_curve, "formula": _formula(record)}
+            print_json(trial_json(record) | told | places) if as_json else _trial(record, standing)
             return
         results, records = memory.results(study), memory.records(study)
     if as_json:
@@ -64,6 +65,10 @@ def _trial(record: Record, standing: Standing | None) -> None:
     click.echo("\nCandidate")
     for name, value in record.candidate.items():
         click.echo(f"  {name}: {value}")
+    if lines := _formula(record):
+        click.echo("\nRule")
+    for line in lines:
+        click.echo(f"  {line}")
     click.echo("\nCosts")
     for name, cost in vars(record.costs).items():
         shown = "not measured" if cost is None else f"{cost:,}" if isinstance(cost, int) else f"{cost:,.3f}"
@@ -74,6 +79,14 @@ def _trial(record: Record, standing: Standing | None) -> None:
     )
     for step, value in record.valid_curve:
         click.echo(f"  meta-step {step:,}: {value:.5g}")
+
+
+def _formula(record: Record) -> list[str]:
+    """The lines of its rule; none where that is a part which is not installed here."""
+    try:
+        return list(catalogue.formula(record.candidate))
+    except (KeyError, MetanasError):
+        return []
 
 
 def _study(name: str, settings: dict[str, Any], results: list[dict[str, Any]], records: list[Record]) -> None:

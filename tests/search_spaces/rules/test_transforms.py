@@ -42,15 +42,15 @@ EXPRESSIONS = {
     },
 }
 
+
+def expressed(name: str) -> Transform:
+    return symbolic(EXPRESSIONS[name], RATES_OF.get(name, 0.1), CONSTANTS)
+
+
 TRANSFORMS: dict[str, Callable[[], Transform]] = {
     **{name: make for place in PLACES.values() for name, make in place.items()},
     **{f"step size, {kind}": lambda kind=kind: step_size(kind, 0.1, 2) for kind in RATES},
-    **{
-        f"symbolic, {name}": lambda program=program, rate=RATES_OF.get(name, 0.1): symbolic(
-            program, rate, CONSTANTS
-        )
-        for name, program in EXPRESSIONS.items()
-    },
+    **{f"symbolic, {name}": lambda name=name: expressed(name) for name in EXPRESSIONS},
     "symbolic, a formula": lambda: symbolic(read("c1*m/sqrt(v + ε**2) + c2*θ/k"), 0.1, CONSTANTS),
     "a chain of all": lambda: chain(
         **{place: next(iter(kinds.values()))() for place, kinds in PLACES.items()}
