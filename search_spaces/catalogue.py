@@ -185,6 +185,17 @@ def formula(candidate: Candidate) -> tuple[str, ...]:
     return tuple(getattr(module, "FORMULA", ()))
 
 
+def learned(candidate: Candidate, meta: Mapping[str, Any]) -> dict[str, float]:
+    """What meta-training made of the figures in a candidate's formula, if its rule tells.
+
+    Args:
+        candidate: Whose rule it is.
+        meta: Meta-parameters of its learner, tensors by name.
+    """
+    rule = plugins.load(*RULES, str(candidate["rule"]))
+    return dict(rule.learned(meta)) if hasattr(rule, "learned") else {}
+
+
 def _usual(signature: Signature) -> list[str]:
     return [name for name in _suiting(RULES, signature) if name not in _WIDER]
 

@@ -17,11 +17,11 @@ from search_spaces.rules import canonical, formulas, keys
 from search_spaces.rules.canonical import same
 from search_spaces.rules.descent import HEADS, ORDERS, SCOPES, Descent
 from search_spaces.rules.expressions import CONSTANTS, EPSILON, Expression, Program, instructions, read
-from search_spaces.rules.interface import Rule
+from search_spaces.rules.interface import Rule, sub
 from search_spaces.rules.transforms import Named, Point, State, Transform, chain, zeros
 from search_spaces.task import Tensors
 
-__all__ = ["FORMULA", "build", "choices", "conflicts", "formula", "same", "step", "suits"]
+__all__ = ["FORMULA", "build", "choices", "conflicts", "formula", "learned", "same", "step", "suits"]
 
 FORMULA = (
     "d: an expression of g = ∇θ L(θ; support), m and v, the means of g and of g² so far, θ, the step k,",
@@ -158,6 +158,19 @@ def formula(choices: Mapping[str, Value]) -> tuple[str, ...]:
         formulas.outer(words),
         f"rule {canonical.identity(program)}, whatever way it is written in",
     )
+
+
+def learned(meta: Tensors) -> dict[str, float]:
+    """What meta-training made of a rule's figures, by their names in its formula.
+
+    Args:
+        meta: Meta-parameters of a learner by name, among others those of the rule, ``()`` each.
+
+    Returns:
+        ``rate`` (α), constants, and the parts of ``m`` and ``v`` that stay from step to step.
+    """
+    own = sub(meta, "symbolic")
+    return {n: float(value.sigmoid() if n in _MEMORIES else value.exp()) for n, value in own.items()}
 
 
 def _shared(own: Tensors, names: frozenset[str], point: Point) -> dict[str, Tensor]:
