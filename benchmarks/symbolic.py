@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/symbolic.py --budget 20m --seeds 3 --out symbolic
     .venv/bin/python benchmarks/symbolic.py --family harmonics --seeds 1 --first-seed 2 --out symbolic
-    .venv/bin/python benchmarks/symbolic.py --family sinusoid --seeds 1 --budget 1m --json
+    .venv/bin/python benchmarks/symbolic.py --family sinusoid --seeds 1 --trials 6 --rung 20
 
 Network 1-40-40-1, five examples, all parameters adapted in as many steps, second order: only the step is
 searched, with its constants, start and meta-training. Its rival is the same search, of the same budget,
@@ -80,7 +80,7 @@ scope = "all"
 }
 
 
-def searched(kind: str, family: str, steps: int, words: list[str]) -> tuple[Learner, dict[str, Any]]:
+def searched(kind: str, family: str, steps: int, words: tuple[str, ...]) -> tuple[Learner, dict[str, Any]]:
     """``metanas search`` of one of the spaces: its learner, and what it printed last."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -167,10 +167,17 @@ def summary(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
 
 
 def row_of(
-    family: str, seed: int, budget: str, controller: str, steps: int, count: int, transfer: int
+    family: str,
+    seed: int,
+    budget: str,
+    words: tuple[str, ...],
+    steps: int,
+    count: int,
+    transfer: int,
 ) -> dict[str, Any]:
     """Both searches of a seed, on the same fresh tasks here and on the other family."""
-    words = ["--budget", budget, "--controller", controller, "--seed", str(seed)]
+    limit = [] if "--trials" in words else ["--budget", budget]
+    words = (*words, *limit, "--seed", str(seed))
     (other,) = FAMILIES.keys() - {family}
     here, there = tasks(family, count), tasks(other, count)
     learners, results = zip(*(searched(kind, family, steps, words) for kind in SPACES), strict=True)
@@ -181,8 +188,8 @@ def row_of(
     return {
         "family": family,
         "seed": seed,
-        "budget": budget,
-        "controller": controller,
+        "budget": " ".join(limit[1:] or words),
+        "words": words,
         "steps": steps,
         "formula": printed(ours).text,
         "id": canonical.identity(Instructions.of(ours.part("rule.symbolic"))),
@@ -268,7 +275,7 @@ def save(name: str, new: list[dict[str, Any]]) -> None:
     (RESULTS / f"{name}.md").write_text(f"`benchmarks/symbolic.py`, {machine()}\n\n{table(rows)}\n")
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--family", "families", multiple=True, type=click.Choice(list(FAMILIES)), help="[default: all]")
 @click.option("--budget", default="20m", show_default=True, help="Of each of the two searches of a seed.")
 @click.option("--seeds", default=3, show_default=True, help="How many.")
@@ -279,6 +286,7 @@ def save(name: str, new: list[dict[str, Any]]) -> None:
 @click.option("--transfer-steps", default=5000, show_default=True, help="Meta-steps on the other family.")
 @click.option("--out", help="Name under benchmarks/results/.")
 @click.option("--json", "as_json", is_flag=True)
+@click.argument("extra", nargs=-1)
 def main(
     families: tuple[str, ...],
     budget: str,
@@ -290,13 +298,15 @@ def main(
     transfer_steps: int,
     out: str | None,
     as_json: bool,
+    extra: tuple[str, ...],
 ) -> None:
-    """Searches for the formula of a learning step, and holds the best against gradient steps."""
+    """Searches for the formula of a learning step; further words go to metanas search."""
     torch.set_num_threads(1)  # the tensors are too small for two threads to share
     rows: list[dict[str, Any]] = []
+    words = ("--controller", controller, *extra)
     for family in families or FAMILIES:
         for seed in range(first_seed, first_seed + seeds):
-            rows.append(row_of(family, seed, budget, controller, steps, count, transfer_steps))
+            rows.append(row_of(family, seed, budget, words, steps, count, transfer_steps))
             click.echo(table(rows[-1:]), err=True)
             if out:
                 save(out, rows[-1:])
