@@ -110,6 +110,8 @@ def frozen(learner: Learner) -> Rule:
     named = Program.of(rule).meta.unflatten(learner.weights[0])
     if candidate["rule"] == "symbolic":
         formula, found = printed(candidate), symbolic.learned(named)
+        if formula.names.isdisjoint("gm"):  # they cancel: a step that learns nothing, which no formula may be
+            formula = Instructions.of(candidate.part("rule.symbolic"))
         constants = {name: value for name, value in found.items() if name in CONSTANTS}
         memories = {name: value for name, value in found.items() if name in ("m", "v")}
         step = symbolic.step(formula, found["rate"], constants, memories, frozen=True)
