@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler
 
 from controllers.interface import CandidateSampler, candidates_of, fitness
 from controllers.start import spread
-from search_spaces import Candidate, Space, crossover, mutate
+from search_spaces import Candidate, Space, catalogue, crossover, mutate
 from search_spaces.errors import SpaceError
 
 _POPULATION = 20
@@ -50,8 +50,9 @@ class Evolution(CandidateSampler):
         # those that failed or are running, here or on another machine, are no parents, but have been tried
         trials = study.get_trials(deepcopy=False)
         found = [(trial, self.candidate(trial)) for trial in trials]
-        tried = {candidate.id for candidate in self._proposed.values()}
-        tried |= {candidate.id for _, candidate in found if candidate is not None}
+        # a rule that is written in another way is the same one
+        tried = {catalogue.identity(candidate) for candidate in self._proposed.values()}
+        tried |= {catalogue.identity(candidate) for _, candidate in found if candidate is not None}
         scored = [(fitness(trial, study), candidate) for trial, candidate in found]
         members = [_Member(fit, c) for fit, c in scored if fit is not None and c is not None]
         if len(members) < _SAMPLE:
@@ -60,7 +61,7 @@ class Evolution(CandidateSampler):
         others = (self.space.sample(self.rng) for _ in range(_TRIES))
         for candidates in (children, others):
             for candidate in candidates:
-                if candidate.id not in tried:
+                if catalogue.identity(candidate) not in tried:
                     return candidate
         return self.space.sample(self.rng)  # a space so small that all of it has been tried
 

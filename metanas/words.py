@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from search_spaces import Candidate, Value
+from search_spaces.rules import canonical
 
 
 def in_words(candidate: Candidate) -> dict[str, str]:
@@ -18,6 +19,8 @@ def in_words(candidate: Candidate) -> dict[str, str]:
 def _part(candidate: Candidate, root: str) -> str:
     name = str(candidate[root])
     settings = candidate.part(f"{root}.{name}")
+    if root == "rule" and name == "symbolic":  # a program's instructions say little to a person
+        settings = canonical.told(settings)
     widths = [str(settings.pop(key)) for key in sorted(settings) if key.startswith("width_")]
     words = [f"widths {'-'.join(widths)}"] if widths else []
     words += [

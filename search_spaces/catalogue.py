@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,13 @@ RULES = ("search_spaces.rules", "metanas.rules")
 Recipe = Callable[[Signature], tuple[list[str], list[str]]]
 
 # not in the default space, whose choices stay what they are, so that a search with a seed repeats: it has
-# the best known points of this rule as `gradient`; `gradient-methods` and --start have the rest
-_WIDER = ("chain",)
+# the best known points of `chain` as `gradient`; `gradient-methods` and --start have the rest
+_WIDER = ("chain", "symbolic")
+_REMEMBERED = 10_000  # candidates
 
 
 def everything(signature: Signature) -> tuple[list[str], list[str]]:
-    """Every architecture with every rule that suits the tasks, but `chain`: it has a space of its own."""
+    """Every architecture with every rule that suits the tasks, but those that have a space of their own."""
     return _suiting(ARCHITECTURES, signature), _usual(signature)
 
 
@@ -47,11 +49,17 @@ def gradient_methods(signature: Signature) -> tuple[list[str], list[str]]:
     return _suiting(ARCHITECTURES, signature), ["chain"]
 
 
+def symbolic(signature: Signature) -> tuple[list[str], list[str]]:
+    """Every architecture, learning by steps that are written as formulas, which are searched for."""
+    return _suiting(ARCHITECTURES, signature), ["symbolic"]
+
+
 SPACES: dict[str, Recipe] = {
     "default": everything,
     "gradient": gradient_only,
     "closed-form": closed_form_only,
     "gradient-methods": gradient_methods,
+    "symbolic": symbolic,
 }
 
 
@@ -149,6 +157,45 @@ def shape_of(candidate: Candidate) -> Candidate:
     return Candidate(values)
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def identity(candidate: Candidate) -> str:
+    """An id that candidates share which differ in nothing but how they write their rule.
+
+    Rules that can be written in several ways say what of their choices counts: ``same(choices)``.
+    """
+    rule = str(candidate.get("rule"))
+    try:
+        same = getattr(plugins.load(*RULES, rule), "same", None)
+    except UnknownNameError:  # of a space that is not one of ours
+        same = None
+    if same is None:
+        return candidate.id
+    prefix = f"rule.{rule}."
+    others = {name: value for name, value in candidate.items() if not name.startswith(prefix)}
+    own = same(candidate.part(f"rule.{rule}"))
+    return Candidate({**others, **{prefix + name: value for name, value in own.items()}}).id
+
+
+def formula(candidate: Candidate) -> tuple[str, ...]:
+    """The rule of a candidate as formulas, one a line: at its settings, if it has many; none if unknown."""
+    name = str(candidate["rule"])
+    module = plugins.load(*RULES, name)
+    if hasattr(module, "formula"):
+        return tuple(module.formula(candidate.part(f"rule.{name}")))
+    return tuple(getattr(module, "FORMULA", ()))
+
+
+def learned(candidate: Candidate, meta: Mapping[str, Any]) -> dict[str, float]:
+    """What meta-training made of the figures in a candidate's formula, if its rule tells.
+
+    Args:
+        candidate: Whose rule it is.
+        meta: Meta-parameters of its learner, tensors by name.
+    """
+    rule = plugins.load(*RULES, str(candidate["rule"]))
+    return dict(rule.learned(meta)) if hasattr(rule, "learned") else {}
+
+
 def _usual(signature: Signature) -> list[str]:
     return [name for name in _suiting(RULES, signature) if name not in _WIDER]
 
@@ -176,7 +223,7 @@ def _forbidden(choices: tuple[Choice, ...], signature: Signature) -> tuple[Forbi
         found.append(Forbidden({head: ("shared",), scope: ("body",)}, why))
     found += _of_rules(choices[1], signature)
     others = [v for v in ways.values if v != signature.outputs] if isinstance(ways, Categorical) else []
-    for head in ("rule.gradient.head", "rule.chain.head"):
+    for head in ("rule.gradient.head", "rule.chain.head", "rule.symbolic.head"):
         if head in flat and others:
             why = "a head of one learned row a class cannot train on another number of classes"
             found.append(Forbidden({head: ("rows",), "outer.ways": tuple(others)}, why))

@@ -15,9 +15,12 @@ from metanas.cli.parts import COMMANDS
 from metanas.cli.space import TASKS, tasks_of
 from metanas.cli.summary import wide_console
 from search_spaces import Signature, Space, catalogue, plugins
-from search_spaces.rules import points
+from search_spaces.rules import canonical, points
+from search_spaces.rules.expressions import read
 from search_spaces.rules.formulas import formula
 from search_spaces.rules.recipes import RECIPES, Recipe
+
+_NAME = re.compile(r"[\w.:-]*")
 
 
 @COMMANDS["rule"].command("recipes", context_settings=HELP)
@@ -38,8 +41,11 @@ def listing(as_json: bool) -> None:
 @tasks_of("regression; classification, for what suits no regression")
 @json_option
 def show(name: str, tasks: str | None, as_json: bool) -> None:
-    """Words, formula, choices and citation of NAME: a rule, or one of `metanas rule recipes`."""
-    told = _recipe(name, tasks) if name in RECIPES else _rule(name, tasks)
+    """Words, formula, choices and citation of NAME: a rule, or one of `metanas rule recipes`.
+
+    NAME may also be a formula, such as "m/sqrt(v + ε**2)": its shortest form, and its id.
+    """
+    told = _recipe(name, tasks) if name in RECIPES else _of(name, tasks)
     if as_json:
         print_json(told)
         return
@@ -63,6 +69,26 @@ def _recipe(name: str, tasks: str | None) -> dict[str, Any]:
         "citation": [recipe.citation],
         "differs": [recipe.differs] if recipe.differs else [],
         "spaces": where,
+    }
+
+
+def _of(name: str, tasks: str | None) -> dict[str, Any]:
+    return _rule(name, tasks) if _NAME.fullmatch(name) else _written(name)
+
+
+def _written(text: str) -> dict[str, Any]:
+    """A step of the rule ``symbolic``."""
+    formula = read(text)
+    return {
+        "name": canonical.identity(formula),
+        "kind": "formula",
+        "title": f"rule {canonical.identity(formula)}",
+        "words": "a step that the rule symbolic can make",
+        "formula": [f"d = {canonical.text(formula)}"],
+        "choices": [],
+        "citation": [],
+        "differs": [],
+        "spaces": ["symbolic"],
     }
 
 

@@ -10,8 +10,11 @@ from metanas.cli.joint import print_families, stored_standings
 from metanas.cli.live import places_json, record_words, score_words, trial_json
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.settings import families_of
+from metanas.learner.weights import tensors
 from metanas.standings import Standing
-from search_spaces import Record
+from search_spaces import Record, catalogue
+from search_spaces.errors import MetanasError
+from search_spaces.rules.interface import sub
 from storage import Store
 
 _COSTS = {
@@ -21,6 +24,7 @@ _COSTS = {
     "multiply_adds": "multiply-adds to adapt and predict one task",
     "adapt_ms": "milliseconds to adapt to one task",
 }
+_FIGURES = {"rate": "α", "m": "memory of m", "v": "memory of v"}
 
 
 @click.command(context_settings=HELP)
@@ -37,8 +41,9 @@ def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
             record = memory.record(study, trial)
             standing = _standing(memory, study, settings, trial) if families else None
             places = places_json(standing) if standing else {}
-            curves = {"curve": record.curve, "valid_curve": record.valid_curve}
-            print_json(trial_json(record) | curves | places) if as_json else _trial(record, standing)
+            rule, curves = _rule(memory, record), {"curve": record.curve, "valid_curve": record.valid_curve}
+            told = trial_json(record) | curves | rule | places
+            print_json(told) if as_json else _trial(record, standing, rule)
             return
         results, records = memory.results(study), memory.records(study)
     if as_json:
@@ -57,13 +62,30 @@ def _standing(memory: Store, study: str, settings: dict[str, Any], trial: int) -
     return next((standing for standing in found if standing.trial.number == trial), None)
 
 
-def _trial(record: Record, standing: Standing | None) -> None:
+def _rule(memory: Store, record: Record) -> dict[str, Any]:
+    """Its formula, a line each, and what was learned of its figures; nothing of a part that is not here."""
+    try:
+        learned = {}
+        if record.weights:
+            learned = catalogue.learned(record.candidate, sub(tensors(memory.get(record.weights)), "meta"))
+        return {"formula": list(catalogue.formula(record.candidate)), "learned": learned}
+    except (KeyError, MetanasError):
+        return {"formula": [], "learned": {}}
+
+
+def _trial(record: Record, standing: Standing | None, rule: dict[str, Any]) -> None:
     click.echo(record_words(record, standing))
     for place in standing.places if standing else ():
         click.echo(f"  on {place.family}: trial {place.record.number} of study {place.record.study}")
     click.echo("\nCandidate")
     for name, value in record.candidate.items():
         click.echo(f"  {name}: {value}")
+    if rule["formula"]:
+        click.echo("\n".join(["\nRule", *(f"  {line}" for line in rule["formula"])]))
+    if rule["learned"]:
+        click.echo(
+            "  learned: " + ", ".join(f"{_FIGURES.get(n, n)} {v:.4g}" for n, v in rule["learned"].items())
+        )
     click.echo("\nCosts")
     for name, cost in vars(record.costs).items():
         shown = "not measured" if cost is None else f"{cost:,}" if isinstance(cost, int) else f"{cost:,.3f}"

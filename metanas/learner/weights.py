@@ -27,16 +27,25 @@ def unpack(program: Program, data: bytes) -> tuple[Tensor, Tensor]:
     Raises:
         LearnerFileError: If these are not the tensors of that program, or not all are finite.
     """
-    try:
-        named = load(data)
-    except _FAULTS as error:
-        raise LearnerFileError(f"the weights cannot be read: {error}") from None
+    named = tensors(data)
     wanted = {f"{kind}.{name}" for kind, layout in _layouts(program) for name in layout.names}
     if named.keys() != wanted:
         odd = [name[:50] for name in sorted(named.keys() ^ wanted)[:3]]
         raise LearnerFileError(f"the weights do not fit the candidate: {', '.join(odd)} missing or unknown")
     meta, buffers = (_flat(layout, kind, named) for kind, layout in _layouts(program))
     return meta, buffers
+
+
+def tensors(data: bytes) -> dict[str, Tensor]:
+    """All tensors of bytes that :func:`pack` wrote, by name, ``meta.`` or ``buffers.`` before it.
+
+    Raises:
+        LearnerFileError: If they cannot be read.
+    """
+    try:
+        return dict(load(data))
+    except _FAULTS as error:
+        raise LearnerFileError(f"the weights cannot be read: {error}") from None
 
 
 def _layouts(program: Program) -> tuple[tuple[str, Layout], tuple[str, Layout]]:

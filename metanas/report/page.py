@@ -122,11 +122,8 @@ def _image(svg: str) -> str:
 
 
 def _rule(candidate: Candidate) -> dict[str, Any]:
-    name = str(candidate["rule"])
-    module = plugins.load(*catalogue.RULES, name)
-    # a rule of many settings says what it is at these
-    formula = module.formula(candidate.part(f"rule.{name}")) if hasattr(module, "formula") else None
-    return {"summary": plugins.summary(module), "formula": formula or getattr(module, "FORMULA", ())}
+    module = plugins.load(*catalogue.RULES, str(candidate["rule"]))
+    return {"summary": plugins.summary(module), "formula": catalogue.formula(candidate)}
 
 
 def _bars(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -57,10 +57,11 @@ def formula(choices: Mapping[str, Value]) -> tuple[str, ...]:
     words = {name: str(value) for name, value in choices.items()}
     places = (("limit", _LIMITS), ("metric", _METRICS), ("direction", _DIRECTIONS), ("pull", _PULLS))
     moves = [line for place, known in places for line in known.get(words.get(place, "none"), ())]
-    return (_adapted(words), "gₖ = ∇L(θₖ; support)", *moves, _step(words, choices), _outer(words))
+    return (adapted(words), "gₖ = ∇L(θₖ; support)", *moves, _step(words, choices), outer(words))
 
 
-def _adapted(words: Mapping[str, str]) -> str:
+def adapted(words: Mapping[str, str]) -> str:
+    """What the inner loop changes, and how the head begins."""
     head = _HEADS.get(words.get("head", "rows"))
     return "; ".join([_ADAPTED[words.get("scope", "all")], *([head] if head else [])])
 
@@ -81,6 +82,7 @@ def _size(words: Mapping[str, str], choices: Mapping[str, Value]) -> str:
     return f", α learned from {float(choices['rate']):.3g} on, {_SIZES[per]}{' and step' if each else ''}"
 
 
-def _outer(words: Mapping[str, str]) -> str:
+def outer(words: Mapping[str, str]) -> str:
+    """What meta-training follows the slope of."""
     loss = words.get("loss", "last")
     return _LOSSES[loss] + ("" if loss == "distance" else _ORDERS[words.get("order", "second")])

@@ -25,7 +25,7 @@ from metanas.testing.controllers import (
     toy_space,
     toy_study,
 )
-from search_spaces import Candidate, Categorical, Forbidden, Integer, Signature, Space, catalogue
+from search_spaces import Candidate, Categorical, Choice, Forbidden, Integer, Signature, Space, catalogue
 from search_spaces.errors import IllegalCandidateError
 
 CONTROLLERS: dict[str, Build] = {
@@ -202,3 +202,16 @@ class TestAsOptunaTestsItsOwn(BasicSamplerTestCase):
     @pytest.fixture
     def sampler(self, name: str) -> Any:
         return lambda: CONTROLLERS[name](toy_space(), 0)
+
+
+def test_evolution_does_not_try_a_rule_again_that_is_written_in_another_way() -> None:
+    """Of eight programs, six rules: what comes after the start is a new one as long as there is one."""
+    own: tuple[Choice, ...] = tuple(Categorical(f"rule.symbolic.{c}_1", ("g", "m")) for c in "ab")
+    operator = Categorical("rule.symbolic.op_1", ("add", "multiply"))
+    fixed = (Categorical("rule", ("symbolic",)), Categorical("rule.symbolic.slots", (1,)))
+    space = Space("tiny", (*fixed, operator, *own))
+    for seed in range(5):
+        study = optuna.create_study(sampler=evolution.build(space, seed))
+        study.optimize(lambda trial: len(space.suggest(trial)["rule.symbolic.op_1"]), n_trials=9)  # type: ignore[arg-type]
+        found = [catalogue.identity(space.suggest(optuna.trial.FixedTrial(t.params))) for t in study.trials]
+        assert len(set(found[: 5 + 6 - len(set(found[:5]))])) == 6

@@ -34,9 +34,9 @@ GROUPS = ("study", "family", "architecture", "rule", "controller", "space")
 LISTS = {
     "family": {"harmonics", "images", "sinusoid"},
     "architecture": {"conv", "mlp"},
-    "rule": {"chain", "gradient", "prototype", "ridge"},
+    "rule": {"chain", "gradient", "prototype", "ridge", "symbolic"},
     "controller": {"evolution", "learned", "random", "tpe"},
-    "space": {"closed-form", "default", "gradient", "gradient-methods"},
+    "space": {"closed-form", "default", "gradient", "gradient-methods", "symbolic"},
 }
 
 

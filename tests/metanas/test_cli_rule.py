@@ -16,7 +16,8 @@ from metanas.cli.wiring import Request
 from metanas.report.page import _rule
 from metanas.tasks.family import Source
 from search_spaces import Candidate, Signature, catalogue
-from search_spaces.rules import ridge
+from search_spaces.rules import canonical, ridge
+from search_spaces.rules.expressions import Program, read
 from search_spaces.rules.formulas import formula
 from search_spaces.rules.recipes import RECIPES
 from storage import Store
@@ -59,18 +60,18 @@ def test_formulas_tell_methods_apart(metanas: Run) -> None:
     assert "α = 0.4" in " ".join(images["formula"])
 
 
-@pytest.mark.parametrize("name", ["chain", "gradient", "prototype", "ridge"])
+@pytest.mark.parametrize("name", ["chain", "gradient", "prototype", "ridge", "symbolic"])
 def test_a_rule_shows_the_same_of_itself(metanas: Run, name: str) -> None:
     found = metanas("rule", "show", name, "--json").json
     assert (found["kind"], found["name"]) == ("rule", name)
     assert all(found[part] for part in ("words", "formula", "choices", "citation", "spaces"))
-    assert ("default" in found["spaces"]) == (name != "chain")
+    assert ("default" in found["spaces"]) == (name not in ("chain", "symbolic"))
 
 
 def test_what_is_not_there_is_said_in_one_line(metanas: Run) -> None:
     ran = metanas("rule", "show", "mamml")
     assert ran.code == 2
-    assert ran.err == "metanas: no rule called 'mamml' (known: chain, gradient, prototype, ridge)\n"
+    assert ran.err == "metanas: no rule called 'mamml' (known: chain, gradient, prototype, ridge, symbolic)\n"
     ran = metanas("rule", "show", "proto-maml", "--tasks", "regression")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "is for classification" in ran.err
@@ -100,6 +101,29 @@ def test_a_report_tells_a_composed_rule_at_its_settings() -> None:
     told = _rule(Candidate({"rule": "chain", **settings}))
     assert told["formula"] == formula(RECIPES["meta-sgd"].choices(CURVES))
     assert _rule(Candidate({"rule": "ridge"}))["formula"] == ridge.FORMULA
+
+
+def test_a_trial_shows_its_formula_and_what_was_learned(metanas: Run, quick: tuple[object, ...]) -> None:
+    words = ["symbolic" if word == "closed-form" else word for word in quick]
+    assert metanas(*words, "--seed", 5).code == 0
+    found = metanas("show", "sinusoid", 0, "--json").json
+    (step,) = [line for line in found["formula"] if line.startswith("d = ")]
+    program = Program.of(Candidate(found["candidate"]).part("rule.symbolic"))
+    assert canonical.identity(read(step.removeprefix("d = "))) == canonical.identity(program)
+    assert step.removeprefix("d = ") in found["rule"]
+    assert found["learned"]["rate"] == pytest.approx(found["candidate"]["rule.symbolic.rate"], rel=0.2)
+    shown = metanas("show", "sinusoid", 0).out
+    assert f"\n  {step}\n" in shown
+    assert f"\n  learned: α {found['learned']['rate']:.4g}" in shown
+
+
+def test_a_formula_is_shown_at_its_shortest_with_its_id(metanas: Run) -> None:
+    one, other = (metanas("rule", "show", text, "--json").json for text in ("c1*g + m*c1", "c2*(m + g)"))
+    assert one["formula"] == ["d = c1*(g + m)"]
+    assert one["name"] == other["name"] != metanas("rule", "show", "c1*g - c1*m", "--json").json["name"]
+    ran = metanas("rule", "show", "g + open('x')")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "open('x')" in ran.err
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

@@ -21,8 +21,8 @@ SIGNATURES = {"curves": CURVES, "tables": TABLES, "images": IMAGES, "tiny images
 every_signature = pytest.mark.parametrize("signature", SIGNATURES.values(), ids=list(SIGNATURES))
 
 
-WIDEST = ("default", "gradient-methods")
-both_spaces = pytest.mark.parametrize("name", WIDEST)
+WIDEST = ("default", "gradient-methods", "symbolic")
+widest_spaces = pytest.mark.parametrize("name", WIDEST)
 
 
 def named(name: str, signature: Signature) -> Space:
@@ -33,7 +33,7 @@ def default(signature: Signature) -> Space:
     return named("default", signature)
 
 
-@both_spaces
+@widest_spaces
 @every_signature
 def test_every_sample_builds(signature: Signature, rng: np.random.Generator, name: str) -> None:
     space = named(name, signature)
@@ -52,7 +52,7 @@ def test_every_sample_builds(signature: Signature, rng: np.random.Generator, nam
         )
 
 
-@both_spaces
+@widest_spaces
 @pytest.mark.parametrize("signature", [CURVES, TABLES, TINY, ROWS])
 def test_every_sample_can_be_trained_and_asked(signature: Signature, name: str) -> None:
     """One outer gradient and one prediction; tiny images stand for large ones."""
@@ -101,6 +101,7 @@ def test_every_pair_of_parts_that_suits_is_proposed(rng: np.random.Generator) ->
     assert pairs("gradient", IMAGES) == {("conv", "gradient"), ("mlp", "gradient")}
     assert pairs("closed-form", CURVES) == {("mlp", "ridge")}
     assert pairs("gradient-methods", IMAGES) == {("conv", "chain"), ("mlp", "chain")}
+    assert pairs("symbolic", IMAGES) == {("conv", "symbolic"), ("mlp", "symbolic")}
 
 
 def test_named_methods_are_points_of_the_space() -> None:

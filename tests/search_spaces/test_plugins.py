@@ -15,7 +15,7 @@ from search_spaces.errors import MetanasError, UnknownNameError
 
 KINDS = [
     (ARCHITECTURES, ["conv", "mlp"]),
-    (RULES, ["chain", "gradient", "prototype", "ridge"]),
+    (RULES, ["chain", "gradient", "prototype", "ridge", "symbolic"]),
     (("metanas.tasks.families", "metanas.families"), ["harmonics", "images", "sinusoid", "table"]),
     (
         ("controllers", "metanas.controllers"),
@@ -67,7 +67,7 @@ def test_a_module_without_a_build_is_no_plugin() -> None:
 
 def test_a_third_partys_is_found_and_loaded_only_when_asked_for(others: list[EntryPoint]) -> None:
     others.append(EntryPoint("mine", "no_such_module:part", "metanas.rules"))
-    assert plugins.names(*RULES) == ["chain", "gradient", "mine", "prototype", "ridge"]
+    assert plugins.names(*RULES) == ["chain", "gradient", "mine", "prototype", "ridge", "symbolic"]
     assert "mine" not in plugins.names(*ARCHITECTURES)
     with pytest.raises(MetanasError, match=r"plug-in mine \(no_such_module:part, metanas.rules\)"):
         plugins.load(*RULES, "mine")
@@ -76,7 +76,7 @@ def test_a_third_partys_is_found_and_loaded_only_when_asked_for(others: list[Ent
 def test_a_third_partys_cannot_take_a_name_of_ours(others: list[EntryPoint]) -> None:
     others.append(EntryPoint("ridge", "no_such_module:part", "metanas.rules"))
     assert plugins.load(*RULES, "ridge").__name__ == "search_spaces.rules.ridge"
-    assert plugins.names(*RULES) == ["chain", "gradient", "prototype", "ridge"]
+    assert plugins.names(*RULES) == ["chain", "gradient", "prototype", "ridge", "symbolic"]
 
 
 def test_a_third_partys_architecture_is_searched_and_built(

@@ -18,7 +18,7 @@ from metanas.testing.rules import (
 from search_spaces import Signature
 from search_spaces.architectures import conv, mlp
 from search_spaces.architectures.interface import Network
-from search_spaces.rules import chain, gradient, prototype, ridge
+from search_spaces.rules import chain, gradient, prototype, ridge, symbolic
 from search_spaces.rules.interface import Rule
 
 CURVES = Signature("regression", (2,), 2, 3)
@@ -65,6 +65,16 @@ def composed(**changes: Any) -> dict[str, Any]:
     usual = {"steps": 2, "order": "second", "loss": "last", "scope": "all", "head": "rows"}
     return {**usual, "step_size": "fixed", "rate": 0.1, **changes}
 
+
+def written(*slots: tuple[str, ...], **changes: Any) -> dict[str, Any]:
+    usual = {"steps": 2, "order": "second", "loss": "last", "scope": "all", "head": "rows", "rate": 0.1}
+    told = {f"op_{i}": slot[0] for i, slot in enumerate(slots, 1)}
+    told |= {f"{n}_{i}": v for i, slot in enumerate(slots, 1) for n, v in zip("ab", slot[1:], strict=False)}
+    return {**usual, "c1": 0.5, "c2": 0.1, "c3": 2.0, "slots": len(slots), **told, **changes}
+
+
+ADAM = (("divide_root", "m", "v"), ("multiply", "c2", "θ"), ("add", "s1", "s2"))
+GATED = (("decay", "k"), ("multiply", "s1", "c1"))  # no gradient takes part: a factor of it
 
 RIDGE = {"strength": 0.1}
 EUCLID, COSINE = {"distance": "euclid"}, {"distance": "cosine"}
@@ -143,6 +153,21 @@ EXACT: dict[str, tuple[RuleKind, dict[str, Any], Network, Signature]] = {
     ),
     "chain, conv, MT-net": (chain, composed(metric="mtnet"), on_pictures(norm="support"), PICTURES),
     "chain, conv, curvature": (chain, composed(metric="curvature", scope="body"), on_pictures(), PICTURES),
+    "symbolic, Adam": (symbolic, written(*ADAM), on_curves(), CURVES),
+    "symbolic, every step, running norm": (
+        symbolic,
+        written(*ADAM, loss="every", order="annealed", head="shared"),
+        on_classes(norm="running"),
+        CLASSES,
+    ),
+    "symbolic, context": (symbolic, written(*GATED, scope="context"), on_curves(), CURVES),
+    "symbolic, noise, prototypes": (
+        symbolic,
+        written(("multiply", "ξ", "c1"), ("add", "s1", "g"), head="prototype"),
+        on_classes(norm="layer"),
+        CLASSES,
+    ),
+    "symbolic, conv": (symbolic, written(*ADAM, scope="body"), on_pictures(norm="support"), PICTURES),
     "chain, conv, LSTM": (
         chain,
         composed(direction="meta_lstm", scope="head", head="shared"),
@@ -163,6 +188,7 @@ FIRST_ORDER: dict[str, tuple[RuleKind, dict[str, Any], Network, Signature]] = {
     "first-order boil, conv": (gradient, maml(order=1, scope="body"), on_pictures(norm="support"), PICTURES),
     "chain, first order": (chain, composed(order="first", direction="lstm"), on_curves(), CURVES),
     "reptile": (chain, composed(order="first", loss="distance"), on_curves(norm="running"), CURVES),
+    "symbolic, first order": (symbolic, written(*ADAM, order="first"), on_curves(), CURVES),
     "reptile, shared head": (
         chain,
         composed(order="first", loss="distance", head="shared"),
@@ -191,6 +217,7 @@ TRACED = {
     "first-order maml, step size a layer",
     "chain, loss of every step",
     "chain, prototypes, running norm",
+    "symbolic, noise, prototypes",
     "reptile, shared head",
 }
 

@@ -15,11 +15,43 @@ from metanas.testing.transforms import TRANSFORM_CHECKS, Check, rule_of
 from search_spaces.rules import keys, metrics, recurrent
 from search_spaces.rules.chain import PLACES
 from search_spaces.rules.directions import adam, clip_norm, clip_value, momentum, pull, sign
+from search_spaces.rules.expressions import UNARY, Program, read
+from search_spaces.rules.symbolic import step as symbolic
 from search_spaces.rules.transforms import RATES, Point, Transform, chain, step_size
+
+CONSTANTS = {"c1": 0.5, "c2": 0.1}
+RATES_OF = {"Lion": 10.0, "Adam that cools down": 30.0}  # of steps of size 1: else the loss hardly moves
+EXPRESSIONS = {
+    "Lion": Program(
+        (
+            ("multiply", "c1", "g"),
+            ("add", "m", "s1"),
+            ("tanh", "s2"),  # a sign, smooth
+            ("multiply", "c2", "θ"),
+            ("add", "s3", "s4"),
+        )
+    ),
+    "Adam that cools down": Program(
+        (("divide_root", "m", "v"), ("multiply", "c1", "k"), ("decay", "s2"), ("multiply", "s1", "s3"))
+    ),
+    "noise": Program((("multiply", "ξ", "c1"), ("divide", "g", "s1"), ("add", "s2", "m"))),
+    **{
+        f"g {name} θ": Program((("add", "θ", "c1"), (name, "s1"), ("multiply", "s2", "g")))
+        for name in UNARY
+        if name != "sign"
+    },
+}
+
+
+def expressed(name: str) -> Transform:
+    return symbolic(EXPRESSIONS[name], RATES_OF.get(name, 0.1), CONSTANTS)
+
 
 TRANSFORMS: dict[str, Callable[[], Transform]] = {
     **{name: make for place in PLACES.values() for name, make in place.items()},
     **{f"step size, {kind}": lambda kind=kind: step_size(kind, 0.1, 2) for kind in RATES},
+    **{f"symbolic, {name}": lambda name=name: expressed(name) for name in EXPRESSIONS},
+    "symbolic, a formula": lambda: symbolic(read("c1*m/sqrt(v + ε**2) + c2*θ/k"), 0.1, CONSTANTS),
     "a chain of all": lambda: chain(
         **{place: next(iter(kinds.values()))() for place, kinds in PLACES.items()}
     ),
@@ -34,7 +66,7 @@ def test_transform(check: Check, name: str) -> None:
 
 
 # tracing takes seconds: the others are for `make test ARGS="-m slow"`
-TRACED = {"a chain of all"}
+TRACED = {"a chain of all", "symbolic, noise"}
 
 
 def case(check: RuleCheck, name: str) -> Any:

@@ -1,0 +1,319 @@
+"""Searches for the formula of a learning step, and holds the best against gradient steps, as many of them.
+
+    .venv/bin/python benchmarks/symbolic.py --budget 20m --seeds 3 --out symbolic
+    .venv/bin/python benchmarks/symbolic.py --family harmonics --seeds 1 --first-seed 2 --out symbolic
+    .venv/bin/python benchmarks/symbolic.py --family sinusoid --seeds 1 --trials 6 --rung 20
+
+Network 1-40-40-1, five examples, all parameters adapted in as many steps, second order: only the step is
+searched, with its constants, start and meta-training. Its rival is the same search, of the same budget,
+controller and seed, over gradient steps: their size, one or one a layer, fixed or learned, start and
+meta-training. Both meet the same fresh test tasks, which chose nothing, paired task by task; over seeds, a
+task's errors are averaged first.
+
+Then the printed formula, read back, with its learned constants and step size, all of them frozen, is dropped
+on the other family, where only its start is learned; so are the gradient steps with their sizes.
+
+``--out NAME`` puts the rows into NAME.json and NAME.md under benchmarks/results/, in the place of those of
+the same family and seed: it can be run in parts.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from subprocess import PIPE, run
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from search import METANAS, RESULTS, machine
+from torch import Tensor
+
+import metanas
+from metanas.engine import Engine, Program
+from metanas.learner.learner import Learner
+from metanas.scoring import half_width, task_scores
+from metanas.seeds import derive, generator
+from metanas.tasks.families import harmonics, sinusoid
+from metanas.tasks.family import Source
+from metanas.training import Checkpoint, scheduled, train
+from search_spaces import Candidate, Signature, catalogue
+from search_spaces.rules import canonical, symbolic
+from search_spaces.rules.descent import Descent
+from search_spaces.rules.expressions import CONSTANTS, read
+from search_spaces.rules.expressions import Program as Instructions
+from search_spaces.rules.interface import Rule
+from search_spaces.rules.transforms import chain
+from search_spaces.task import Episodes
+
+CPU = torch.device("cpu")
+FAMILIES = {"sinusoid": sinusoid, "harmonics": harmonics}
+SIGNATURE = Signature("regression", (1,), 1, 5)
+QUERIES = 100
+NETWORK = """
+[architecture.mlp]
+depth = 2
+width_1 = 40
+width_2 = 40
+activation = "relu"
+norm = "none"
+"""
+SPACES = {
+    "symbolic": """from = "symbolic"
+[rule.symbolic]
+steps = {steps}
+loss = "last"
+order = "second"
+scope = "all"
+""",
+    "gradient": """from = "gradient"
+[rule.gradient]
+steps = {steps}
+order = 2
+step_size = ["fixed", "layer"]
+scope = "all"
+""",
+}
+
+
+def searched(kind: str, family: str, steps: int, words: tuple[str, ...]) -> tuple[Learner, dict[str, Any]]:
+    """``metanas search`` of one of the spaces: its learner, and what it printed last."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "space.toml").write_text(SPACES[kind].format(steps=steps) + NETWORK)
+        command = [str(METANAS), "search", family, "--space", "space.toml", "--json", *words]
+        done = run(command, cwd=folder, stdout=PIPE, text=True, check=True)
+        learner = metanas.load(str(folder / f"{family}.metanas"))
+    return learner, json.loads(done.stdout.splitlines()[-1])
+
+
+def tasks(family: str, count: int) -> Episodes:
+    """Test tasks that no search has seen: their seed is none of a study's."""
+    random = generator(CPU, 0, "symbolic", family, "test")
+    return FAMILIES[family].build(Source()).sample(count, "test", random, shots=5, ways=1, queries=QUERIES)
+
+
+def errors(rule: Rule, meta: Tensor, buffers: Tensor, episodes: Episodes) -> np.ndarray:
+    """Mean squared error of each task."""
+    prediction = Engine(Program.of(rule), CPU).predictions(meta, buffers, episodes)
+    return task_scores(SIGNATURE, prediction, episodes).double().numpy()
+
+
+def frozen(learner: Learner) -> Rule:
+    """The learner's rule with all of its step's figures fixed; of a formula, as it is printed."""
+    candidate, rule = learner.candidate, catalogue.build(learner.candidate, SIGNATURE)
+    assert isinstance(rule, Descent)
+    named = Program.of(rule).meta.unflatten(learner.weights[0])
+    if candidate["rule"] == "symbolic":
+        formula, found = printed(candidate), symbolic.learned(named)
+        if formula.names.isdisjoint("gm"):  # they cancel: a step that learns nothing, which no formula may be
+            formula = Instructions.of(candidate.part("rule.symbolic"))
+        constants = {name: value for name, value in found.items() if name in CONSTANTS}
+        memories = {name: value for name, value in found.items() if name in ("m", "v")}
+        step = symbolic.step(formula, found["rate"], constants, memories, frozen=True)
+        return replace(rule, transform=chain(symbolic=step))
+    sizes = {name: value for name, value in named.items() if name.startswith("rate.")}  # that were learned
+    return replace(rule, transform=_fixed(rule, sizes))
+
+
+def _fixed(rule: Descent, sizes: Mapping[str, Tensor]) -> Any:
+    """The transform with what it learned as tensors that stay."""
+
+    def init(
+        params: Mapping[str, Tensor], random: torch.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        return {}, rule.transform.init(params, random)[1] | dict(sizes)
+
+    return replace(rule.transform, init=init)
+
+
+def printed(candidate: Candidate) -> Any:
+    """The formula that people see, read back."""
+    return read(canonical.text(Instructions.of(candidate.part("rule.symbolic"))))
+
+
+def misprint(learner: Learner, ours: np.ndarray, episodes: Episodes) -> float:
+    """The largest relative difference that printing and reading makes to a task's error."""
+    rule = frozen(learner)
+    whole = Program.of(catalogue.build(learner.candidate, SIGNATURE)).meta.unflatten(learner.weights[0])
+    program = Program.of(rule)
+    meta = program.meta.flatten({name: whole[name] for name in program.meta.names})
+    found = errors(rule, meta, program.init(0)[1], episodes)
+    return float((np.abs(found - ours) / np.abs(ours)).max())
+
+
+def dropped(learner: Learner, family: str, steps: int, seed: int, episodes: Episodes) -> np.ndarray:
+    """Errors on another family where only the start was learned, in so many meta-steps."""
+    rule, outer = frozen(learner), catalogue.settings(learner.candidate, SIGNATURE)
+    program = Program.of(rule)
+    begin = [Checkpoint.start(program, derive(seed, "dropped"), CPU)]
+    there = FAMILIES[family].build(Source())
+    done = train(
+        Engine(program, CPU), there, [replace(outer, schedule="cosine")], begin, steps, scheduled(steps)
+    )
+    return errors(rule, done.checkpoints[0].average, done.checkpoints[0].buffers, episodes)
+
+
+def summary(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
+    """Errors ``(T,)`` of both and the gain, each with half of its 95 % interval over tasks."""
+    named = {"ours": ours, "gradient": theirs, "gain": theirs - ours}
+    return {
+        key: number
+        for name, values in named.items()
+        for key, number in ((name, float(values.mean())), (f"{name}_ci95", half_width(values)))
+    }
+
+
+def row_of(
+    family: str,
+    seed: int,
+    budget: str,
+    words: tuple[str, ...],
+    steps: int,
+    count: int,
+    transfer: int,
+) -> dict[str, Any]:
+    """Both searches of a seed, on the same fresh tasks here and on the other family."""
+    limit = [] if "--trials" in words else ["--budget", budget]
+    words = (*words, *limit, "--seed", str(seed))
+    (other,) = FAMILIES.keys() - {family}
+    here, there = tasks(family, count), tasks(other, count)
+    learners, results = zip(*(searched(kind, family, steps, words) for kind in SPACES), strict=True)
+    found = [errors(catalogue.build(a.candidate, SIGNATURE), *a.weights, here) for a in learners]
+    away = [dropped(a, other, transfer, seed, there) for a in learners]
+    ours, rival = (a.candidate for a in learners)
+    whole = Program.of(catalogue.build(ours, SIGNATURE)).meta.unflatten(learners[0].weights[0])
+    return {
+        "family": family,
+        "seed": seed,
+        "budget": " ".join(limit[1:] or words),
+        "words": words,
+        "steps": steps,
+        "formula": printed(ours).text,
+        "id": canonical.identity(Instructions.of(ours.part("rule.symbolic"))),
+        "learned": symbolic.learned(whole),
+        "rival": rival.part("rule.gradient"),
+        "trials": [result["trials"] for result in results],
+        "tasks": count,
+        "misprint": misprint(learners[0], found[0], here),
+        **summary(*found),
+        "transfer": {"family": other, "meta_steps": transfer, **summary(*away)},
+        "errors": [[float(f"{value:.6g}") for value in values] for values in found],
+    }
+
+
+def together(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """All seeds of a family: a task's errors are averaged over them."""
+    ours, theirs = (np.mean([row["errors"][i] for row in rows], axis=0) for i in range(2))
+    return summary(ours, theirs)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown, a table a family, its formulas below it."""
+    return "\n\n".join(
+        "\n".join(_lines(family, [r for r in rows if r["family"] == family]))
+        for family in dict.fromkeys(row["family"] for row in rows)
+    )
+
+
+_COLUMNS = (
+    *("seed", "budget", "trials, ours and theirs", "formula", "gradient steps", "gain"),
+    *("dropped on the other family", "gradient steps there", "gain there"),
+)
+
+
+def _lines(family: str, rows: list[dict[str, Any]]) -> Iterator[str]:
+    first = rows[0]
+    yield f"## {family}: mean squared error on {first['tasks']:,} fresh tasks, 95 % interval over tasks"
+    yield ""
+    yield "| " + " | ".join(_COLUMNS) + " |"
+    yield "|" + "---|" * len(_COLUMNS)
+    for row in rows:
+        counts = [sum(trials.values()) for trials in row["trials"]]
+        cells = [
+            row["seed"],
+            row["budget"],
+            f"{counts[0]}, {counts[1]}",
+            *_cells(row),
+            *_cells(row["transfer"]),
+        ]
+        yield "| " + " | ".join(map(str, cells)) + " |"
+    alike = [row for row in rows if row["tasks"] == first["tasks"]]
+    yield "| " + " | ".join(["all", "", "", *_cells(together(alike)), "", "", ""]) + " |"
+    yield ""
+    for row in rows:
+        named = {"α" if name == "rate" else name: value for name, value in row["learned"].items()}
+        figures = ", ".join(f"{name} = {value:.4g}" for name, value in named.items())
+        yield f"- seed {row['seed']}, {row['steps']} steps, rule {row['id']}:"
+        yield f"  `θ ← θ − α*({row['formula']})`, {figures}; printed and read back its errors differ by"
+        yield f"  {row['misprint']:.1g} at most, relatively; theirs: {_told(row['rival'])}"
+    yield "- m and v: the means of g and of g² so far, their figures the parts that stay; ε = 0.001"
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{row['ours']:.4g} ± {row['ours_ci95']:.2g}",
+        f"{row['gradient']:.4g} ± {row['gradient_ci95']:.2g}",
+        f"{row['gain']:+.3g} ± {row['gain_ci95']:.2g}",
+    ]
+
+
+def _told(rival: Mapping[str, Any]) -> str:
+    sizes = {"fixed": "one fixed size", "layer": "a learned size a layer"}[str(rival["step_size"])]
+    return f"{sizes}, {rival['rate']:.3g} at first"
+
+
+def save(name: str, new: list[dict[str, Any]]) -> None:
+    """Puts rows in the place of those of the same family and seed."""
+    path = RESULTS / f"{name}.json"
+    old = json.loads(path.read_text())["rows"] if path.exists() else []
+    kept = {(row["family"] != "sinusoid", row["seed"]): row for row in (*old, *new)}
+    rows = [kept[key] for key in sorted(kept)]
+    path.write_text(json.dumps({"command": __doc__, "machine": machine(), "rows": rows}) + "\n")
+    (RESULTS / f"{name}.md").write_text(f"`benchmarks/symbolic.py`, {machine()}\n\n{table(rows)}\n")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--family", "families", multiple=True, type=click.Choice(list(FAMILIES)), help="[default: all]")
+@click.option("--budget", default="20m", show_default=True, help="Of each of the two searches of a seed.")
+@click.option("--seeds", default=3, show_default=True, help="How many.")
+@click.option("--first-seed", default=0, show_default=True)
+@click.option("--controller", default="evolution", show_default=True)
+@click.option("--steps", default=5, show_default=True, help="Of learning a task.")
+@click.option("--tasks", "count", default=1000, show_default=True, help="Test tasks.")
+@click.option("--transfer-steps", default=5000, show_default=True, help="Meta-steps on the other family.")
+@click.option("--out", help="Name under benchmarks/results/.")
+@click.option("--json", "as_json", is_flag=True)
+@click.argument("extra", nargs=-1)
+def main(
+    families: tuple[str, ...],
+    budget: str,
+    seeds: int,
+    first_seed: int,
+    controller: str,
+    steps: int,
+    count: int,
+    transfer_steps: int,
+    out: str | None,
+    as_json: bool,
+    extra: tuple[str, ...],
+) -> None:
+    """Searches for the formula of a learning step; further words go to metanas search."""
+    torch.set_num_threads(1)  # the tensors are too small for two threads to share
+    rows: list[dict[str, Any]] = []
+    words = ("--controller", controller, *extra)
+    for family in families or FAMILIES:
+        for seed in range(first_seed, first_seed + seeds):
+            rows.append(row_of(family, seed, budget, words, steps, count, transfer_steps))
+            click.echo(table(rows[-1:]), err=True)
+            if out:
+                save(out, rows[-1:])
+    click.echo(json.dumps({"machine": machine(), "rows": rows}) if as_json else table(rows))
+
+
+if __name__ == "__main__":
+    main()
