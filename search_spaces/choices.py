@@ -89,11 +89,11 @@ class Integer:
     def draw(self, rng: np.random.Generator) -> int:
         if not self.log:
             return int(rng.integers(self.low, self.high + 1))
-        return min(max(round(_decode(self, rng.random())), self.low), self.high)
+        return min(max(round(decode(self, rng.random())), self.low), self.high)
 
     def move(self, value: Value, rng: np.random.Generator) -> int:
         """A number near by, never the same unless there is only one."""
-        moved = round(_decode(self, _nudge(self, value, rng)))
+        moved = round(decode(self, _nudge(self, value, rng)))
         if moved != value or self.low == self.high:
             return moved
         down = value == self.high or (value != self.low and rng.random() < 0.5)
@@ -127,11 +127,11 @@ class Real:
         object.__setattr__(self, "high", float(self.high))
 
     def draw(self, rng: np.random.Generator) -> float:
-        return _decode(self, rng.random())
+        return decode(self, rng.random())
 
     def move(self, value: Value, rng: np.random.Generator) -> float:
         """A number near by: a Gaussian step of a sixth of the range, reflected at its ends."""
-        return _decode(self, _nudge(self, value, rng))
+        return decode(self, _nudge(self, value, rng))
 
     def check(self, value: Value) -> None:
         _check_number(self, value, float)
@@ -187,7 +187,8 @@ def _encode(choice: Integer | Real, value: Value) -> float:
     return (at - low) / (high - low) if high > low else 0.5
 
 
-def _decode(choice: Integer | Real, unit: float) -> float:
+def decode(choice: Integer | Real, unit: float) -> float:
+    """What lies at a part, from 0 to 1, of a range, on the scale of the choice."""
     low, high = (math.log(v) if choice.log else v for v in (choice.low, choice.high))
     at = low + unit * (high - low)
     return min(max(math.exp(at) if choice.log else at, choice.low), choice.high)

@@ -28,7 +28,9 @@ from search_spaces.errors import SpaceError
 from search_spaces.space import Forbidden, Space
 from search_spaces.toml_file import as_toml, read_toml
 
-_LISTS = {"architectures": "architecture", "rules": "rule"}
+LISTS = {"architectures": "architecture", "rules": "rule"}
+"""What a file calls the roots of the tree."""
+
 _RANGE = {"low", "high", "log"}
 _MOST_COUNTED = 50  # layers, each of which has choices of its own
 
@@ -145,8 +147,8 @@ def read(path: Path) -> SpaceFile:
     if not isinstance(start, str) or start.endswith(".toml"):
         where = f"{path} line {lines.get('from', 1)}"
         raise SpaceError(f"{where}: from should be the name of a space, not {as_toml(start)}")
-    wanted = {_LISTS.get(name, name): value for name, value in _flat(data)}
-    lines = {_LISTS.get(name, name): line for name, line in lines.items()}
+    wanted = {LISTS.get(name, name): value for name, value in _flat(data)}
+    lines = {LISTS.get(name, name): line for name, line in lines.items()}
     return SpaceFile(path, start, wanted, lines)
 
 

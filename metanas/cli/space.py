@@ -1,4 +1,4 @@
-"""``metanas space describe|check``: what a space holds, and whether a file of yours is one."""
+"""``metanas space describe|check|explain|shrink``: what a space holds, and whether a file of yours is one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import click
 import numpy as np
 
+from metanas.cli.explain import explain, shrink
 from metanas.cli.options import HELP, json_option, print_json
 from metanas.cli.parts import COMMANDS
 from search_spaces import Signature, Space, catalogue, named
@@ -19,6 +20,9 @@ TASKS = {
     "images": Signature("classification", (1, 28, 28), 5, 1),
 }
 _BUILT = 100
+
+COMMANDS["space"].add_command(explain)
+COMMANDS["space"].add_command(shrink)
 
 
 def tasks_of(usual: str, default: str | None = None) -> Callable[..., Any]:

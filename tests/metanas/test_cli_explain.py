@@ -1,0 +1,77 @@
+"""``metanas space explain|shrink`` on a store of simulated studies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metanas.testing import simulated
+from search_spaces import Candidate, Signature, catalogue
+from storage import Store
+from tests.metanas.conftest import run_in
+
+Run = Callable[..., Any]
+SPACE = catalogue.space("default", Signature("regression", (1,), 1, 5))
+
+
+def error(candidate: Candidate) -> float:
+    """Ridge is bad, and the higher the learning rate the better."""
+    rate = math.log10(float(candidate["outer.learning_rate"]))
+    return 3.0 * (candidate["rule"] == "ridge") - 4 * rate
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("explain")
+    with Store.open(str(folder / "metanas.db")) as store:
+        for seed, name in enumerate(("one", "two")):
+            found = simulated.records(name, SPACE, error, np.random.default_rng(seed), 60)
+            simulated.remember(store, name, SPACE, found)
+        few = simulated.records("few", SPACE, error, np.random.default_rng(9), 3)
+        simulated.remember(store, "few", SPACE, few)
+    return folder
+
+
+def test_explain_says_what_matters(folder: Path) -> None:
+    ran = run_in(folder, "space", "explain", "one", "two")
+    assert (ran.code, ran.err) == (0, "")
+    assert "120 trials of one, two, in space default" in ran.out
+    assert "rule = ridge" in ran.out
+    assert "At an edge: the best of" in ran.out
+    told = run_in(folder, "space", "explain", "one", "two", "--json").json
+    assert next(iter(told["importance"])) == "outer.learning_rate"
+    assert {"rule", "outer.learning_rate"} <= {one["choice"] for one in told["dominated"]}
+    assert told["edges"][0]["choice"] == "outer.learning_rate"
+    assert told["edges"][0]["highest"]
+
+
+def test_shrink_writes_a_space_that_can_be_searched(folder: Path) -> None:
+    ran = run_in(folder, "space", "shrink", "one", "two", "-o", "smaller.toml")
+    assert (ran.code, ran.err) == (0, "")
+    assert "smaller.toml: " in ran.out
+    assert run_in(folder, "space", "check", "smaller.toml").code == 0
+    smaller = catalogue.space(str(folder / "smaller.toml"), Signature("regression", (1,), 1, 5))
+    assert "ridge" not in smaller.flat["rule"].values  # type: ignore[union-attr]
+    rate, before = (space.flat["outer.learning_rate"] for space in (smaller, SPACE))
+    assert rate.high == before.high  # type: ignore[union-attr]
+    assert rate.low > before.low  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("explain", "few"), "3 trials have ended"),
+        (("explain", "nosuch"), "no study 'nosuch'"),
+        (("shrink", "one", "-o", "smaller.txt"), "ends in .toml"),
+        (("shrink", "one", "-o", "nowhere/smaller.toml"), "no folder"),
+    ],
+)
+def test_a_mistake_is_one_line(folder: Path, arguments: tuple[str, ...], why: str) -> None:
+    ran = run_in(folder, "space", *arguments)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert why in ran.err

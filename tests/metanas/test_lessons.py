@@ -1,0 +1,102 @@
+"""What is learned of a space: planted effects are found, and where there are none nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from metanas import lessons
+from search_spaces import Candidate, Categorical, Integer, Real, Record, Score, Space
+
+RULE = Categorical("rule", ("good", "bad", "fair"), {"good": (Integer("rule.good.steps", 1, 10),)})
+SPACE = Space(
+    "planted",
+    (
+        RULE,
+        Categorical("a", ("x", "y")),
+        Categorical("b", ("x", "y")),
+        Categorical("width", (8, 16, 32, 64), ordered=True),
+        Real("rate", 1e-4, 1.0, log=True),
+        Real("idle", 0.0, 1.0),
+    ),
+)
+
+
+def records(error: Callable[[Candidate], float], count: int = 150, study: str = "s") -> list[Record]:
+    rng = np.random.default_rng(1)
+    found = []
+    for number in range(count):
+        candidate = SPACE.sample(rng)
+        value = error(candidate) + 0.3 * float(rng.normal())
+        score = Score("mse", value, 0.0, 1, "valid")
+        curve = ((10, value),)
+        found.append(Record(study, number, candidate, "pruned", score=score, valid_curve=curve))
+    return found
+
+
+def graded(error: Callable[[Candidate], float], count: int = 150) -> list[lessons.Graded]:
+    return lessons.graded("s", records(error, count), SPACE, higher_is_better=False)
+
+
+def planted(candidate: Candidate) -> float:
+    """Rule bad is bad, small rates are, and a matters only through b."""
+    jointly = 0.8 * (candidate["a"] == candidate["b"])
+    return 2.0 * (candidate["rule"] == "bad") - 0.4 * np.log10(float(candidate["rate"])) + jointly  # type: ignore[arg-type]
+
+
+def test_what_was_planted_is_found() -> None:
+    trials = graded(planted)
+    shares = list(lessons.importance(trials, SPACE))
+    assert set(shares[:2]) == {"rule", "rate"}
+    (pair,) = lessons.interactions(trials, SPACE)
+    assert pair.choices == ("a", "b")
+    found = {one.choice: one for one in lessons.dominated(trials, SPACE)}
+    assert found.keys() == {"rule", "rate"}
+    assert found["rule"].values == ("bad",)
+    low, high = found["rate"].values
+    assert low == 1e-4
+    assert np.isclose(float(high), 1e-3)
+    assert found["rate"].rank < found["rate"].others
+
+
+def test_where_nothing_matters_nothing_is_said() -> None:
+    trials = graded(lambda candidate: 0.0)
+    assert not lessons.dominated(trials, SPACE)
+    assert not lessons.interactions(trials, SPACE)
+
+
+def test_a_best_at_the_edge_is_reported() -> None:
+    trials = graded(lambda candidate: -float(np.log2(float(candidate["width"]))))
+    edge = next(one for one in lessons.edges(trials, SPACE) if one.choice == "width")
+    assert (edge.value, edge.highest, edge.studies) == (64, True, ("s",))
+    assert edge.near > edge.best / 2
+    inside = graded(lambda candidate: float(abs(np.log10(float(candidate["rate"])) + 2)))
+    assert "rate" not in {one.choice for one in lessons.edges(inside, SPACE)}
+
+
+def test_further_rungs_count_more_and_failures_least() -> None:
+    candidate = SPACE.sample(np.random.default_rng(0))
+    score = Score("mse", 1.0, 0.0, 1, "valid")
+
+    def record(number: int, *values: float, reason: str = "") -> Record:
+        curve = tuple(enumerate(values, 1))
+        state = "pruned" if values else "failed"
+        found = score if values else None
+        return Record("s", number, candidate, state, reason, score=found, valid_curve=curve)  # type: ignore[arg-type]
+
+    ended = [
+        record(0, 0.5),
+        record(1, 0.9, 0.8),
+        record(2, reason="diverged"),
+        record(3, reason="interrupted"),
+    ]
+    ranks = [trial.rank for trial in lessons.graded("s", ended, SPACE, higher_is_better=False)]
+    assert ranks == [0.5, 2.5 / 3, 0.5 / 3]
+
+
+def test_too_few_trials_say_nothing() -> None:
+    trials = graded(planted, 6)
+    assert lessons.importance(trials, SPACE) == {}
+    assert not lessons.dominated(trials, SPACE)
+    assert not lessons.interactions([], SPACE)
