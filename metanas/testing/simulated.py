@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from search_spaces import Candidate, Record, Score, Signature, Space
+from search_spaces import Candidate, Record, Score, Signature, Space, State
 
 RUNGS = (10, 30)  # meta-steps
 
@@ -46,7 +46,7 @@ def records(
     for number, (candidate, row) in enumerate(zip(candidates, values.tolist(), strict=True)):
         curve = tuple(zip(RUNGS, row, strict=True))[: 1 + int(on[number])]
         score = Score("mse", curve[-1][1], 0.0, 10, "valid")
-        state = "complete" if on[number] else "pruned"
+        state: State = "complete" if on[number] else "pruned"
         one = Record(study, number, candidate, score=score, rung=curve[-1][0], valid_curve=curve)
         found.append(replace(one, state=state))
     return found
