@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """The Alembic revision that these models describe."""
 
 NAME_LENGTH = 512
@@ -234,3 +234,15 @@ class Result(Base):
     study_id: Mapped[int] = mapped_column(ForeignKey("metanas_study.id"), index=True)
     created: Mapped[datetime] = mapped_column(default=now)
     summary: Mapped[dict[str, Any]]
+
+
+class Snapshot(Base):
+    """What a controller learned from recorded studies; ``used`` by searches is one at most."""
+
+    __tablename__ = "metanas_snapshot"
+
+    sha: Mapped[str] = mapped_column(ForeignKey("metanas_artifact.sha"), primary_key=True)
+    created: Mapped[datetime] = mapped_column(default=now)
+    card: Mapped[dict[str, Any]]
+    adopted: Mapped[bool]
+    used: Mapped[bool]

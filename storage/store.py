@@ -15,8 +15,9 @@ from search_spaces import Space
 from search_spaces.errors import StoreError
 from search_spaces.fingerprint import Fingerprint
 from search_spaces.record import Record
-from storage import artifacts, database, earlier, studies, trials
+from storage import artifacts, database, earlier, snapshots, studies, trials
 from storage.schema import migrate
+from storage.snapshots import Kept
 from storage.studies import Event, StudySummary
 
 if TYPE_CHECKING:
@@ -215,6 +216,43 @@ class Store:
         """
         with self.session() as session:
             return artifacts.get(session, sha)
+
+    def save_snapshot(self, data: bytes, card: Mapping[str, Any], *, adopted: bool) -> str:
+        """Keeps what a controller learned, and returns its SHA-256; searches use it once told to.
+
+        Args:
+            data: The snapshot.
+            card: What it was made from and what was measured of it, in plain values.
+            adopted: Whether it was found to help; else searches cannot be told to use it.
+        """
+        with self.session(writes=True) as session:
+            return snapshots.save(session, data, card, adopted)
+
+    def snapshots(self) -> list[Kept]:
+        """All snapshots, oldest first."""
+        with self.session() as session:
+            return snapshots.every(session)
+
+    def use_snapshot(self, start: str | None) -> Kept | None:
+        """Has searches use the snapshot whose SHA-256 begins so; None: none.
+
+        Raises:
+            StoreError: If there is none, there are several, or it was refused.
+        """
+        with self.session(writes=True) as session:
+            found = None if start is None else snapshots.find(session, start)
+            if found is not None and not found.adopted:
+                raise StoreError(
+                    f"snapshot {found.sha[:12]} was refused: on recorded studies it did not help clearly"
+                )
+            snapshots.use(session, None if found is None else found.sha)
+            return found
+
+    def used_snapshot(self) -> tuple[Kept, bytes] | None:
+        """The snapshot that searches use, and its bytes; None: they use none."""
+        with self.session() as session:
+            found = snapshots.used(session)
+            return None if found is None else (found, artifacts.get(session, found.sha))
 
     def log(self, study: str, what: str, why: str = "", trial: int | None = None) -> None:
         """Adds a line to the log of a study: what happened, why, and to which trial."""
