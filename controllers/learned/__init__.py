@@ -1,5 +1,6 @@
 """The learned controller."""
 
 from controllers.learned.controller import Learned, build
+from controllers.learned.snapshot import Snapshot
 
-__all__ = ["Learned", "build"]
+__all__ = ["Learned", "Snapshot", "build"]

@@ -17,8 +17,9 @@ from controllers.learned.earlier import Earlier
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.observed import Observed, Reader
-from controllers.learned.pool import Pool
+from controllers.learned.pool import Among, Pool
 from controllers.learned.scorer import Scorer
+from controllers.learned.snapshot import Snapshot
 from controllers.start import spread
 from search_spaces import Candidate, Record, Space
 
@@ -27,7 +28,11 @@ _FEWEST = 4  # results, before which nothing can be fitted
 
 
 def build(
-    space: Space, seed: int, records: Sequence[Record] = (), distances: Mapping[str, float] | None = None
+    space: Space,
+    seed: int,
+    records: Sequence[Record] = (),
+    distances: Mapping[str, float] | None = None,
+    snapshot: Snapshot | None = None,
 ) -> BaseSampler:
     """A Gaussian process that learns from this search and, where there are some, from earlier ones.
 
@@ -39,28 +44,39 @@ def build(
         seed: Of its generators.
         records: Of other studies, as far as they tell of the space.
         distances: By study, how far its family is from the one at hand, from 0.
+        snapshot: Of what was learned from recorded studies, whose records need not be there.
 
     References:
         Snoek, Larochelle, Adams, *Practical Bayesian optimization*, 2012, https://arxiv.org/abs/1206.2944;
         Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
         https://arxiv.org/abs/1802.02219. Differs: earlier studies' predictions are terms of the kernel.
     """
-    return Learned(space, seed, records, distances or {})
+    return Learned(space, seed, records, distances or {}, snapshot)
 
 
 class Learned(CandidateSampler):
-    """See :func:`build`."""
+    """See :func:`build`; ``among`` are the only candidates that are proposed, where a search is replayed."""
 
     def __init__(
-        self, space: Space, seed: int, records: Sequence[Record], distances: Mapping[str, float]
+        self,
+        space: Space,
+        seed: int,
+        records: Sequence[Record],
+        distances: Mapping[str, float],
+        snapshot: Snapshot | None = None,
+        among: Sequence[Candidate] = (),
     ) -> None:
         super().__init__(space, seed)
         self._codes = Codes(space)
         self._features = Features(self._codes)
         self._reader = Reader(self._codes)
-        self._earlier = Earlier(self._codes, self._features, records, distances)
-        self._scorer = Scorer(self._features, self._earlier)
+        self._snapshot = {} if snapshot is None else {"snapshot": snapshot.sha}
+        opinion = {f"snapshot {snapshot.sha[:12]}": snapshot.opinion(self._features)} if snapshot else {}
+        self._earlier = Earlier(self._codes, self._features, records, distances, opinion)
+        self._scorer = Scorer(self._features, self._earlier, snapshot)
         self._pool = Pool(self._codes, self._data)
+        if among:
+            self._pool = Among(self._codes, self._data, self._codes.rows(among))
         self._ranked: list[np.ndarray] = []
         self._of: tuple[Any, ...] = ()
         self._reasons: dict[int, dict[str, Any]] = {}
@@ -69,7 +85,7 @@ class Learned(CandidateSampler):
     def why(self, number: int) -> str:
         """Why a running trial was proposed, in JSON; empty if it was not."""
         reason = self._reasons.get(number)
-        return "" if reason is None else json.dumps({"by": "learned", **reason})
+        return "" if reason is None else json.dumps({"by": "learned", **self._snapshot, **reason})
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         super().before_trial(study, trial)
@@ -84,7 +100,8 @@ class Learned(CandidateSampler):
         begun = len(seen.targets) + len(self._reader.running)
         start = self._earlier.start if self._earlier.names else START
         if begun < start or len(seen.targets) < _FEWEST:
-            return self._begin(begun)
+            row = self._codes.rows([self._begin(begun)])[0]
+            return self._codes.candidate(self._pool.settled(row, self._reader.tried))
         rows = self._best(seen)
         if rows:
             return self._codes.candidate(rows[0])

@@ -12,6 +12,7 @@ from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.observed import Observed, of_records
 from controllers.learned.process import Process
+from controllers.learned.snapshot import Opinion
 from search_spaces import Record
 
 _MOST, _FEWEST = 128, 8  # records of a study that are used, and without which it says nothing
@@ -31,15 +32,22 @@ class Earlier:
         features: Of its candidates.
         records: Of all studies.
         distances: By study, how far its family is; see :class:`search_spaces.fingerprint.Fingerprint`.
+        opinion: Of a snapshot, by its name: it is heard as one more study, and as that trusted as far as it
+            is right; none: there is no snapshot.
 
     Attributes:
-        names: Of the studies that say something.
+        names: Of the studies that say something, and of the snapshot.
         far: ``(S,)``: by how much each is trusted less, in logarithms.
         start: Trials of this search that they choose alone.
     """
 
     def __init__(
-        self, codes: Codes, features: Features, records: Sequence[Record], distances: Mapping[str, float]
+        self,
+        codes: Codes,
+        features: Features,
+        records: Sequence[Record],
+        distances: Mapping[str, float],
+        opinion: Mapping[str, Opinion] | None = None,
     ) -> None:
         self._codes, self._features = codes, features
         by_study: dict[str, list[Record]] = {}
@@ -47,9 +55,12 @@ class Earlier:
             by_study.setdefault(record.study, []).append(record)
         seen = {name: of_records(found, codes) for name, found in by_study.items()}
         seen = {name: found for name, found in seen.items() if len(found.targets) >= _FEWEST}
-        self.names = list(seen)
-        self.far = _TRUST * np.array([distances.get(name, _DISTANCE if distances else 0.0) for name in seen])
-        self._processes = [self._process(found) for found in seen.values()]
+        opinion = opinion or {}
+        self.names = [*seen, *opinion]
+        apart = [distances.get(name, _DISTANCE if distances else 0.0) for name in seen]
+        # it knows no family: among studies it counts as one of which nothing is known
+        self.far = _TRUST * np.array(apart + [_DISTANCE if distances else 0.0] * len(opinion))
+        self._processes: list[Process | Opinion] = [*map(self._process, seen.values()), *opinion.values()]
         self._tops = [found.rows[np.argsort(-found.targets)[:_TOPS]] for found in seen.values()]
         self.start, self._uniform = (6, 2) if len(seen) < _FEW else (10, 0)
 
@@ -77,7 +88,8 @@ class Earlier:
     def best(self) -> np.ndarray:
         """``(100, J)``: what the studies rank highest together, found by climbing; the highest first."""
         rng = np.random.default_rng(0)
-        rows = [self._codes.repaired(np.concatenate(self._tops), rng), self._codes.uniform(rng, _DRAWN)]
+        drawn = self._codes.uniform(rng, _DRAWN)
+        rows = [self._codes.repaired(np.concatenate([*self._tops, drawn[:0]]), rng), drawn]
         found = self._highest(np.concatenate(rows))
         for _ in range(_CLIMBS):
             near = self._codes.neighbours(np.repeat(found, _STEPPED, 0), rng, 1)

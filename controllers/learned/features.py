@@ -23,7 +23,8 @@ class Features:
     """See the module.
 
     Attributes:
-        blocks: By choice that has more than one value, its columns of the vectors.
+        choices: That have more than one value.
+        blocks: By such a choice, its columns of the vectors.
         groups: ``(B,)``: by block, the number of its part (architecture, rule, outer).
         width: F, of a vector.
         alike: ``(F, A)``: adds up what stands for the same value of choices that have the same values.
@@ -31,6 +32,7 @@ class Features:
 
     def __init__(self, codes: Codes) -> None:
         self._columns = [(j, column) for j, column in enumerate(codes.columns) if column.can_move]
+        self.choices = [column.choice for _, column in self._columns]
         ends = np.cumsum([0, *(_width(column) for _, column in self._columns)])
         self.blocks = [slice(int(a), int(b)) for a, b in pairwise(ends)]
         self.width = int(ends[-1])

@@ -84,12 +84,25 @@ REACH = 3.0  # median of w summed over choices
 SOURCE = 0.3  # median of s summed over studies
 
 
+class Priors(NamedTuple):
+    """Medians of parameters, in logarithms.
+
+    Attributes:
+        lengths: ``(B,)``, of w.
+        scales: ``(9,)``, of :class:`Scales`.
+    """
+
+    lengths: np.ndarray
+    scales: np.ndarray
+
+
 class Kernel:
     """See the module.
 
     Args:
         features: Of the candidates.
         far: ``(S,)``: by how much the medians of s are lowered, in logarithms.
+        priors: Medians of the other parameters; None: the usual ones.
 
     Attributes:
         shares: ``(S,)``: of the mean that earlier studies say together.
@@ -98,7 +111,7 @@ class Kernel:
         parts: By part, its choices; none where parts are no more than choices, or all there is.
     """
 
-    def __init__(self, features: Features, far: np.ndarray) -> None:
+    def __init__(self, features: Features, far: np.ndarray, priors: Priors | None = None) -> None:
         self.features = features
         blocks, groups = len(features.blocks), np.unique(features.groups)
         self.parts = [np.flatnonzero(features.groups == group) for group in groups]
@@ -106,13 +119,11 @@ class Kernel:
             self.parts = []
         near = np.exp(-far)
         self.shares = near / max(float(near.sum()), 1e-300)
-        scales = [getattr(Scales(), name) for name in SCALES]
-        medians = [
-            np.full(blocks, REACH / max(1, blocks)),
-            np.array(scales),
-            SOURCE / max(1, len(far)) * near,
-        ]
-        self.medians = np.log(np.concatenate(medians))
+        if priors is None:
+            scales = np.log([getattr(Scales(), name) for name in SCALES])
+            priors = Priors(np.full(blocks, np.log(REACH / max(1, blocks))), scales)
+        sources = np.log(SOURCE / max(1, len(far)) * near)
+        self.medians = np.concatenate([*priors, sources])
         loose = np.array([TRUST if name == "trust" else DEVIATION for name in SCALES])
         deviations = [np.full(blocks, DEVIATION), loose, np.full(len(far), TRUST)]
         self.deviations = np.concatenate(deviations)

@@ -151,14 +151,25 @@ def _by_rung(trial: FrozenTrial) -> dict[int, float]:
 def _costs(trials: Sequence[FrozenTrial]) -> np.ndarray:
     """``(N,)`` logarithms of seconds, less the mean of those that came as far; NaN where none are told."""
     seconds = [float(trial.user_attrs.get("seconds", math.nan)) for trial in trials]
+    return _relative(seconds, [max(trial.intermediate_values, default=0) for trial in trials])
+
+
+def _relative(seconds: Sequence[float], steps: Sequence[int]) -> np.ndarray:
     logs = np.array([math.log(s) if s > 0 else math.nan for s in seconds])
-    reached = np.array([max(trial.intermediate_values, default=0) for trial in trials])
-    for step in set(reached.tolist()):
+    reached = np.array(steps)
+    for step in set(steps):
         here = (reached == step) & np.isfinite(logs)
         if here.any():
             logs[here] -= logs[here].mean()
     logs[reached == 0] = math.nan  # what failed says nothing
     return logs
+
+
+def costs_of_records(records: Sequence[Record]) -> np.ndarray:
+    """The same of those records of a study that :func:`of_records` takes."""
+    scored = [r for r in records if r.score is not None and r.parent is None]
+    steps = [max((step for step, _ in r.valid_curve), default=r.rung) for r in scored]
+    return _relative([r.costs.seconds for r in scored], steps)
 
 
 def of_records(records: Sequence[Record], codes: Codes) -> Observed:

@@ -32,6 +32,10 @@ class Pool:
         self._points: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
         self.compared = 0
 
+    def settled(self, row: np.ndarray, tried: Collection[bytes]) -> np.ndarray:
+        """A row to begin with, as it is proposed."""
+        return row
+
     def best(
         self,
         score: Score,
@@ -88,6 +92,41 @@ class Pool:
     def _keep(self, keys: list[bytes]) -> None:
         self._rows = {key: self._rows[key] for key in keys}
         self._points = {key: self._points[key] for key in keys}
+
+
+class Among(Pool):
+    """Candidates that are given, and no others: to replay a search whose results are recorded.
+
+    Args:
+        rows: ``(N, J)``, each once.
+    """
+
+    def __init__(self, codes: Codes, data: Callable[[np.ndarray], Data], rows: np.ndarray) -> None:
+        super().__init__(codes, data)
+        self._given = rows
+
+    def settled(self, row: np.ndarray, tried: Collection[bytes]) -> np.ndarray:
+        """The nearest one that was not tried."""
+        left = self._left(tried)
+        x = self._data(np.concatenate([row[None], left])).x
+        return np.asarray(left[int(((x[1:] - x[0]) ** 2).sum(1).argmin())])
+
+    def best(
+        self,
+        score: Score,
+        parents: np.ndarray,
+        more: Iterable[np.ndarray],
+        tried: Collection[bytes],
+        rng: np.random.Generator,
+    ) -> list[np.ndarray]:
+        left = self._left(tried)
+        self.compared = len(left)
+        if not len(left):
+            return []
+        return list(left[np.argsort(-score(self._data(left)), kind="stable")[:_RANKED]])
+
+    def _left(self, tried: Collection[bytes]) -> np.ndarray:
+        return self._given[[row.tobytes() not in tried for row in self._given]]
 
 
 def _highest(scores: dict[bytes, float], count: int) -> list[bytes]:

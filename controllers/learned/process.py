@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 
 from controllers.learned.density import JITTER, Density
 from controllers.learned.features import Features
-from controllers.learned.kernel import Data, Kernel, joined
+from controllers.learned.kernel import Data, Kernel, Priors, joined
 
 _BOUND = 6.0  # of a logarithm, either side of its prior's median
 
@@ -19,13 +19,16 @@ class Process:
     Args:
         features: Of the candidates.
         far: ``(S,)``: by how much earlier studies are trusted less, in logarithms; none: there are none.
+        priors: Medians of the parameters; None: the usual ones.
 
     Attributes:
         parameters: Logarithms.
     """
 
-    def __init__(self, features: Features, far: np.ndarray | None = None) -> None:
-        self.kernel = Kernel(features, np.zeros(0) if far is None else far)
+    def __init__(
+        self, features: Features, far: np.ndarray | None = None, priors: Priors | None = None
+    ) -> None:
+        self.kernel = Kernel(features, np.zeros(0) if far is None else far, priors)
         self.parameters = self.kernel.medians.copy()
         self._y = self._alpha = np.zeros(0)
 

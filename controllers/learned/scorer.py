@@ -12,6 +12,7 @@ from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.observed import Observed
 from controllers.learned.process import Process
+from controllers.learned.snapshot import Snapshot
 
 _PARENTS = 10  # best candidates, whose neighbours are looked at
 _MOST = 300  # results that the process is fitted to: the best half, and the latest
@@ -26,14 +27,16 @@ class Scorer:
     Args:
         features: Of candidates.
         earlier: Studies.
+        snapshot: Of what was learned from recorded studies; None: nothing is known.
 
     Attributes:
         parents: Numbers of the results that are expected to be best.
     """
 
-    def __init__(self, features: Features, earlier: Earlier) -> None:
+    def __init__(self, features: Features, earlier: Earlier, snapshot: Snapshot | None = None) -> None:
         self._earlier = earlier
-        self._process = Process(features, earlier.far)
+        self._process = Process(features, earlier.far, snapshot.priors(features) if snapshot else None)
+        self._dear = snapshot.opinion(features, of_cost=True) if snapshot else None
         self._cost = Process(features)
         self._costs = False
         self._fitted = 0
@@ -62,7 +65,8 @@ class Scorer:
         known = used[np.isfinite(costs[used])]
         self._costs = len(known) > len(used) / 2
         if self._costs:
-            self._cost.fit(data.at(known).alone(), costs[known], _STEPS * new)
+            at = data.at(known).alone()
+            self._cost.fit(at, costs[known] - self._usual(at), _STEPS * new)
 
     def believe(self, data: Data) -> None:
         """Takes what is running to come out as expected."""
@@ -96,5 +100,9 @@ class Scorer:
 
     def _costing(self, data: Data) -> np.ndarray:
         """``(N,)`` expected costs, in those of the median trial."""
-        found: np.ndarray = np.exp(self._cost.mean(data.alone()))
+        found: np.ndarray = np.exp(self._usual(data) + self._cost.mean(data.alone()))
         return np.asarray(np.maximum(found, _CHEAPEST))
+
+    def _usual(self, data: Data) -> np.ndarray:
+        """``(N,)``: what was learned of costs before this search, logarithms."""
+        return np.zeros(len(data.x)) if self._dear is None else self._dear.mean(data)

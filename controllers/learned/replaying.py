@@ -1,0 +1,174 @@
+"""Whether a snapshot helps: searches are replayed on recorded candidates, with it and without it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+from scipy import stats
+
+from controllers.learned.codes import Codes
+from controllers.learned.controller import Learned
+from controllers.learned.fitting import Told, fit
+from controllers.learned.observed import of_records
+from controllers.learned.snapshot import Snapshot
+from search_spaces import Candidate, Record, Space
+from search_spaces.errors import DataError, SpaceError
+
+FEWEST_STUDIES = 5  # that can be replayed, below which nothing is said
+FEWEST_TRIALS = 16  # of a study, for it to be replayed
+_EVALUATIONS = 24  # of a replayed search; half of what is recorded at most
+_SEEDS = 2
+
+Make = Callable[[Sequence[Told]], Snapshot]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The candidates of a study, each once.
+
+    Attributes:
+        study: Its name.
+        records: Of candidates of the space that were scored, and go on from no other.
+        ranks: ``(N,)`` in (0, 1): where each stands among them, 1 is best.
+        up: Whether a higher score is better.
+    """
+
+    study: str
+    records: Sequence[Record]
+    ranks: np.ndarray
+    up: bool
+
+    @property
+    def evaluations(self) -> int:
+        """Of a replayed search."""
+        return min(_EVALUATIONS, len(self.records) // 2)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a snapshot changed, over replayed studies.
+
+    A search's figure is the rank of the best candidate so far among all that its study recorded, 0 worst to 1
+    best, averaged over evaluations; a study's, the mean over seeds of what the snapshot adds to that.
+
+    Attributes:
+        by_study: The gain in each.
+        without: Mean figure without the snapshot.
+        mean: Gain over studies.
+        low: Lower end of its 95 % interval over studies, by Student's t.
+        high: Upper end.
+    """
+
+    by_study: Mapping[str, float]
+    without: float
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is better, and the interval clear of no difference."""
+        return self.low > 0
+
+
+def recorded(space: Space, study: str, records: Sequence[Record]) -> Recorded | None:
+    """What can be replayed of a study; None: too little."""
+    once: dict[str, Record] = {}
+    for record in records:
+        if record.score is not None and record.parent is None and _is_point(space, record.candidate):
+            once.setdefault(record.candidate.id, record)
+    found = list(once.values())
+    if len(found) < FEWEST_TRIALS:
+        return None
+    ranks = stats.norm.cdf(of_records(found, Codes(space)).targets)
+    return Recorded(study, found, ranks, found[0].score.metric == "accuracy")  # type: ignore[union-attr]
+
+
+def gain(
+    space: Space,
+    tables: Sequence[Recorded],
+    told: Sequence[Told],
+    make: Make | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Gain:
+    """Replays each study with a snapshot of the others, and without one.
+
+    Args:
+        space: That all searches propose from.
+        tables: What is replayed.
+        told: What studies tell; the one that is replayed is left out.
+        make: Makes a snapshot of what the others tell; None: :func:`controllers.learned.fitting.fit`.
+        tell: Told of replayed studies, and of all.
+
+    Raises:
+        DataError: If there are fewer than 5 studies to replay.
+
+    References:
+        Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
+        https://arxiv.org/abs/1802.02219, replays one data set left out in this way.
+    """
+    if len(tables) < FEWEST_STUDIES:
+        raise DataError(
+            f"{FEWEST_STUDIES} studies with {FEWEST_TRIALS} scored trials in one space are needed to judge a "
+            f"snapshot by, there is {len(tables)}: search more"
+        )
+    without, gains = [], {}
+    for done, table in enumerate(tables):
+        tell(done, len(tables))
+        snapshot = (make or (lambda others: fit(space, others)))([t for t in told if t.name != table.study])
+        cold = np.mean([replayed(space, table, seed) for seed in range(_SEEDS)])
+        warm = np.mean([replayed(space, table, seed, snapshot) for seed in range(_SEEDS)])
+        without.append(float(cold))
+        gains[table.study] = float(warm - cold)
+    tell(len(tables), len(tables))
+    return _gain(gains, float(np.mean(without)))
+
+
+def replayed(space: Space, table: Recorded, seed: int, snapshot: Snapshot | None = None) -> float:
+    """Mean over evaluations of the best rank so far, in a search that chooses among recorded candidates."""
+    by_id = {record.candidate.id: index for index, record in enumerate(table.records)}
+    sampler = Learned(space, seed, (), {}, snapshot, [record.candidate for record in table.records])
+    study = optuna.create_study(direction="maximize" if table.up else "minimize", sampler=sampler)
+    found = []
+    for _ in range(table.evaluations):
+        trial = study.ask()
+        index = by_id[space.suggest(trial).id]
+        found.append(float(table.ranks[index]))
+        _answer(study, trial, table.records[index])
+    return float(np.maximum.accumulate(found).mean())
+
+
+def _answer(study: optuna.Study, trial: optuna.Trial, record: Record) -> None:
+    """Tells what was recorded, rung by rung; not its seconds: it is evaluations that are compared."""
+    assert record.score is not None
+    for step, value in record.valid_curve:
+        trial.report(value, step)
+    finite = math.isfinite(record.score.value)
+    study.tell(trial, record.score.value if finite else None, None if finite else TrialState.FAIL)
+
+
+def _gain(gains: Mapping[str, float], without: float) -> Gain:
+    values = np.array(list(gains.values()))
+    mean, error = float(values.mean()), float(stats.sem(values))
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    return Gain(gains, without, mean, mean - half, mean + half)
+
+
+def _is_point(space: Space, candidate: Candidate) -> bool:
+    try:
+        space.validate(candidate)
+    except SpaceError:
+        return False
+    return True
+
+
+def as_card(gain: Gain) -> dict[str, Any]:
+    """Plain data."""
+    interval = {"mean": gain.mean, "low": gain.low, "high": gain.high}
+    return {**interval, "without": gain.without, "studies": dict(gain.by_study)}

@@ -1,0 +1,132 @@
+"""What the learned controller takes from recorded studies to searches that do not have their records."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from controllers.learned.codes import Codes
+from controllers.learned.features import Features
+from controllers.learned.kernel import REACH, SCALES, Data, Priors
+from search_spaces import Categorical, Choice, Space
+from search_spaces.errors import DataError, MetanasError
+
+_FORMAT, _VERSION = "metanas-snapshot", "1"
+_ARRAYS = ("lengths", "scales", "prior", "cost")
+
+
+class Opinion(NamedTuple):
+    """What is expected of a candidate by what it is made of, as a sum over its choices.
+
+    Attributes:
+        weights: ``(F,)``, of centred features.
+    """
+
+    features: Features
+    weights: np.ndarray
+
+    def mean(self, at: Data) -> np.ndarray:
+        """``(N,)``."""
+        found: np.ndarray = self.features.centred(at.x) @ self.weights
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """See the module. It knows choices by name, and says nothing of those that it has not met as they are.
+
+    Attributes:
+        space: Its choices, without what opens them.
+        lengths: ``(B,)`` logarithms: medians of w, by choice that has more than one value.
+        scales: ``(9,)`` the same of the kernel's other parameters.
+        prior: ``(F,)``: how good a candidate is, of its centred features; in standard deviations of results.
+        cost: ``(F,)``: the same of the logarithm of its seconds.
+        fitted: What it was made from, in plain values; ``studies`` are their names.
+    """
+
+    space: Space
+    lengths: np.ndarray
+    scales: np.ndarray
+    prior: np.ndarray
+    cost: np.ndarray
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        features = self._home
+        sizes = {"lengths": len(features.blocks), "scales": len(SCALES)}
+        for name in _ARRAYS:
+            array, size = getattr(self, name), sizes.get(name, features.width)
+            if array.shape != (size,) or not np.isfinite(array).all():
+                raise DataError(f"not a snapshot: {name} should be {size} finite numbers, got {array.shape}")
+
+    @cached_property
+    def _home(self) -> Features:
+        return Features(Codes(self.space))
+
+    @cached_property
+    def sha(self) -> str:
+        """SHA-256 of :meth:`to_bytes`, in hexadecimal digits."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def priors(self, features: Features) -> Priors:
+        """Medians of the kernel's parameters in another space; those of choices it does not know stay."""
+        lengths = np.full(len(features.blocks), np.log(REACH / max(1, len(features.blocks))))
+        for block, own in self._known(features).items():
+            lengths[block] = self.lengths[own]
+        return Priors(lengths, self.scales)
+
+    def opinion(self, features: Features, *, of_cost: bool = False) -> Opinion:
+        """How good candidates of a space are, or how dear."""
+        weights, own = np.zeros(features.width), self.cost if of_cost else self.prior
+        for block, there in self._known(features).items():
+            weights[features.blocks[block]] = own[self._home.blocks[there]]
+        return Opinion(features, weights)
+
+    def _known(self, features: Features) -> dict[int, int]:
+        """The blocks of a space that are ours too, with the number of ours."""
+        ours = {choice.name: (block, choice) for block, choice in enumerate(self._home.choices)}
+        pairs = {block: ours.get(choice.name) for block, choice in enumerate(features.choices)}
+        found = {block: pair for block, pair in pairs.items() if pair is not None}
+        return {b: n for b, (n, known) in found.items() if closed(features.choices[b]) == known}
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file; the same snapshot gives the same bytes."""
+        arrays = {name: np.ascontiguousarray(getattr(self, name), dtype=np.float64) for name in _ARRAYS}
+        card = {"space": json.loads(self.space.to_json()), "fitted": dict(self.fitted)}
+        # one entry: the order of several is not kept from one process to the next
+        whole = {"format": _FORMAT, "version": _VERSION, **card}
+        return save(arrays, {"metanas": json.dumps(whole, sort_keys=True)})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Snapshot:
+        """Reads what :meth:`to_bytes` gave; runs no code from it.
+
+        Raises:
+            DataError: If it is something else, or of a newer metanas.
+        """
+        try:
+            size = int.from_bytes(data[:8], "little")
+            card = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["metanas"])
+            if (card["format"], card["version"]) != (_FORMAT, _VERSION):
+                raise DataError(f"snapshot of another version: {card['version']!r}, not {_VERSION!r}")
+            arrays = load(data)
+            lengths, scales, prior, cost = (arrays[name].astype(np.float64) for name in _ARRAYS)
+            space = Space.from_json(json.dumps(card["space"]))
+            return cls(space, lengths, scales, prior, cost, dict(card["fitted"]))
+        except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
+            raise DataError(f"not a snapshot: {error!r}") from None
+        except MetanasError as error:
+            raise DataError(str(error)) from None
+
+
+def closed(choice: Choice) -> Choice:
+    """A choice without what it opens."""
+    return replace(choice, branches={}) if isinstance(choice, Categorical) else choice
