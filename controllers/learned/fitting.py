@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -50,13 +51,21 @@ class Told(NamedTuple):
     costs: Sums
 
 
+def telling(space: Space, records: Sequence[Record]) -> list[Record]:
+    """Records of any study as a space sees them: those that have half of their choices in common with it."""
+    shared = [replace(record, candidate=space.shared(record.candidate)) for record in records]
+    pairs = zip(shared, records, strict=True)
+    return [new for new, old in pairs if 2 * len(new.candidate) >= max(1, len(old.candidate))]
+
+
 def told(space: Space, studies: Mapping[str, Sequence[Record]]) -> list[Told]:
     """What each study tells of a space; those with fewer than 8 scored trials tell nothing."""
     codes = Codes(space)
     features = Features(codes)
-    seen = {name: of_records(records, codes) for name, records in studies.items()}
     found = []
-    for name, one in seen.items():
+    for name, records in studies.items():
+        here = telling(space, records)
+        one = of_records(here, codes)
         if len(one.targets) < FEWEST:
             continue
         x = features.of(one.rows)
@@ -67,7 +76,7 @@ def told(space: Space, studies: Mapping[str, Sequence[Record]]) -> list[Told]:
         process.fit(data, one.targets[used], _STEPS)
         blocks = len(features.blocks)
         lengths, scales = process.parameters[:blocks], process.parameters[blocks:]
-        costs = costs_of_records(studies[name])
+        costs = costs_of_records(here)
         known, centred = np.isfinite(costs), features.centred(x)
         sums = _sums(centred, one.targets), _sums(centred[known], costs[known])
         found.append(Told(name, len(x), lengths, scales, *sums))

@@ -25,7 +25,7 @@ FEWEST_TRIALS = 16  # of a study, for it to be replayed
 _EVALUATIONS = 24  # of a replayed search; half of what is recorded at most
 _SEEDS = 2
 
-Make = Callable[[Sequence[Told]], Snapshot]
+Make = Callable[[Space, Sequence[Told]], Snapshot]
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,25 @@ def recorded(space: Space, study: str, records: Sequence[Record]) -> Recorded | 
     return Recorded(study, found, ranks, found[0].score.metric == "accuracy")  # type: ignore[union-attr]
 
 
+def check_enough(tables: int) -> None:
+    """Checks that so many studies can judge a snapshot.
+
+    Raises:
+        DataError: If not.
+    """
+    if tables < FEWEST_STUDIES:
+        raise DataError(
+            f"it takes {FEWEST_STUDIES} studies in one space, each with {FEWEST_TRIALS} scored trials, to "
+            f"judge a snapshot by; there is {tables}: search more"
+        )
+
+
 def gain(
     space: Space,
     tables: Sequence[Recorded],
     told: Sequence[Told],
-    make: Make | None = None,
+    make: Make = fit,
+    together: Mapping[str, str] | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Gain:
     """Replays each study with a snapshot of the others, and without one.
@@ -103,7 +117,8 @@ def gain(
         space: That all searches propose from.
         tables: What is replayed.
         told: What studies tell; the one that is replayed is left out.
-        make: Makes a snapshot of what the others tell; None: :func:`controllers.learned.fitting.fit`.
+        make: Makes a snapshot of a space from what the others tell.
+        together: By study, the name of what it is a part of: all parts of it are left out with one.
         tell: Told of replayed studies, and of all.
 
     Raises:
@@ -113,15 +128,13 @@ def gain(
         Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
         https://arxiv.org/abs/1802.02219, replays one data set left out in this way.
     """
-    if len(tables) < FEWEST_STUDIES:
-        raise DataError(
-            f"{FEWEST_STUDIES} studies with {FEWEST_TRIALS} scored trials in one space are needed to judge a "
-            f"snapshot by, there is {len(tables)}: search more"
-        )
+    check_enough(len(tables))
+    whole = together or {}
     without, gains = [], {}
     for done, table in enumerate(tables):
         tell(done, len(tables))
-        snapshot = (make or (lambda others: fit(space, others)))([t for t in told if t.name != table.study])
+        part_of = whole.get(table.study, table.study)
+        snapshot = make(space, [one for one in told if whole.get(one.name, one.name) != part_of])
         cold = np.mean([replayed(space, table, seed) for seed in range(_SEEDS)])
         warm = np.mean([replayed(space, table, seed, snapshot) for seed in range(_SEEDS)])
         without.append(float(cold))

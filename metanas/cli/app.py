@@ -31,7 +31,7 @@ _COMMANDS = {
     "family": ("metanas.cli.family", "Task families."),
     "architecture": ("metanas.cli.parts", "Architectures."),
     "rule": ("metanas.cli.rule", "Learning rules."),
-    "controller": ("metanas.cli.parts", "Controllers."),
+    "controller": ("metanas.cli.controller", "Controllers, and what they learned."),
     "space": ("metanas.cli.space", "Search spaces."),
 }
 

@@ -11,9 +11,9 @@ import optuna
 import torch
 
 from metanas.cli import starting
+from metanas.cli.memory import proposer
 from metanas.cli.settings import joint_settings, refuse_others, study_name
 from metanas.cli.wiring import (
-    CONTROLLERS,
     Plan,
     Request,
     begin,
@@ -31,7 +31,7 @@ from metanas.joint import Joint, JointSearch, standings_of
 from metanas.search import Listener, Moment
 from metanas.seeds import derive
 from metanas.tasks.family import Family
-from search_spaces import Signature, plugins
+from search_spaces import Signature
 from search_spaces.errors import MetanasError
 from search_spaces.shared import Shared, share
 from storage import Store, reconcile
@@ -136,8 +136,9 @@ def _joint(
     reconcile(store, study)
     starting.enqueue(study, common.start, shared.space, _of_classes(parts), seed)
     tried = len(store.records(name))
-    controller = plugins.load(*CONTROLLERS, common.controller)
-    study.sampler = controller.build(shared.space, derive(seed, "controller", tried))
+    seeded = derive(seed, "controller", tried)
+    study.sampler, learned = proposer(common.controller, shared.space, store, name, seeded)
+    made_by = versions() | learned
 
     def told_all(moment: Moment) -> None:
         listen(_of_all(found, moment))
@@ -151,7 +152,7 @@ def _joint(
         rungs,
         seed,
         told_all,
-        versions(),
+        made_by,
         by_time,
     )
     return found

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from metanas.cli.memory import CONTROLLERS
 from metanas.cli.options import HELP, json_option, print_json
 from metanas.cli.summary import wide_console
-from metanas.cli.wiring import CONTROLLERS, FAMILIES, load_family, quiet_optuna
+from metanas.cli.wiring import FAMILIES, load_family, quiet_optuna
 from metanas.tasks.family import Family, Source
 from metanas.testing.families import FAMILY_CHECKS, Check
 from search_spaces import catalogue, plugins
@@ -41,17 +42,22 @@ def _group(kind: str) -> click.Group:
     @group.command("list", context_settings=HELP, help=f"Names of the {plural}, and what each is.")
     @json_option
     def listing(as_json: bool) -> None:
-        quiet_optuna()
-        found = _found(kind)
-        if as_json:
-            print_json([{"name": name, "summary": summary} for name, summary in found.items()])
-            return
-        table = Table(kind, "what it is", pad_edge=False)
-        for name, summary in found.items():
-            table.add_row(name, summary)
-        wide_console().print(table)
+        print_parts(kind, as_json)
 
     return group
+
+
+def print_parts(kind: str, as_json: bool) -> None:
+    """Prints what there is of a kind of part."""
+    quiet_optuna()
+    found = _found(kind)
+    if as_json:
+        print_json([{"name": name, "summary": summary} for name, summary in found.items()])
+        return
+    table = Table(kind, "what it is", pad_edge=False)
+    for name, summary in found.items():
+        table.add_row(name, summary)
+    wide_console().print(table)
 
 
 COMMANDS = {kind: _group(kind) for kind in (*_KINDS, "space")}

@@ -46,14 +46,14 @@ def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
     if reason is None:
         return ["The controller that proposed it gives no reasons; metanas search --controller learned does."]
     if reason["how"] in _STARTS:
-        return [f"Proposed by the controller {reason['by']}: {_STARTS[reason['how']]}."]
+        return [f"Proposed by the controller {_by(reason)}: {_STARTS[reason['how']]}."]
     return _expected(reason) + _sources(reason)
 
 
 def _expected(reason: dict[str, Any]) -> list[str]:
     mean, low, high, best = (100 * reason["better_than"][key] for key in ("mean", "low", "high", "best"))
     lines = [
-        f"Proposed by the controller {reason['by']}: the best of {reason['compared']} candidates by expected "
+        f"Proposed by the controller {_by(reason)}: the best of {reason['compared']} candidates by expected "
         f"improvement{' a second' if reason['cost'] else ''}, from {reason['results']} results of its study.",
         f"Expected: better than {mean:.0f} % of those results (95 % interval: {low:.0f} to {high:.0f} %); "
         f"the best until then: {best:.0f} %.",
@@ -73,3 +73,8 @@ def _sources(reason: dict[str, Any]) -> list[str]:
         "Earlier studies, and by how much each changed what was expected (standard deviations of results):"
     ]
     return lines + [f"  {study['study']}: {study['part']:+.2f}" for study in reason["earlier"]]
+
+
+def _by(reason: dict[str, Any]) -> str:
+    snapshot = reason.get("snapshot")
+    return f"{reason['by']} with snapshot {snapshot[:12]}" if snapshot else str(reason["by"])

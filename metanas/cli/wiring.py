@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import warnings
@@ -14,10 +13,10 @@ from typing import Any, Literal
 
 import optuna
 import torch
-from optuna.samplers import BaseSampler
 
 from controllers.pruning import ladder, successive_halving
 from metanas.cli import starting
+from metanas.cli.memory import CONTROLLERS, proposer
 from metanas.cli.settings import refuse_others, settings
 from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device, trains_in_half
 from metanas.evaluator import Evaluator, Setting
@@ -33,7 +32,6 @@ from storage import Store, reconcile
 from storage.text import check_name
 
 FAMILIES = ("metanas.tasks.families", "metanas.families")
-CONTROLLERS = ("controllers", "metanas.controllers")
 _PACKAGES = ("metanas", "torch", "optuna", "numpy", "sqlalchemy")
 _RUNG = {"tables": 100, "images": 60}
 _RUNGS = 3
@@ -216,29 +214,15 @@ def begin(
     starting.enqueue(study, request.start, plan.space, signature, seed)
     tried = len(store.records(name))
     near = remembered(store, name, family, signature)
-    study.sampler = _controller(request, plan.space, store, name, near, derive(seed, "controller", tried))
-    return Search(
-        name, plan.space, study, store, evaluator, plan.rungs, seed, listen, versions(), plan.by_time
-    )
+    seeded = derive(seed, "controller", tried)
+    study.sampler, told = proposer(request.controller, plan.space, store, name, seeded, near)
+    made_by = versions() | told
+    return Search(name, plan.space, study, store, evaluator, plan.rungs, seed, listen, made_by, plan.by_time)
 
 
 def known_settings(store: Store, name: str) -> dict[str, Any]:
     """The settings of a study, if the store has it."""
     return {summary.name: summary.settings for summary in store.studies()}.get(name, {})
-
-
-def _controller(
-    request: Request, space: Space, store: Store, name: str, near: Fingerprint, seed: int
-) -> BaseSampler:
-    """What proposes; told what the store knows of other studies, if it can learn from that."""
-    build = plugins.load(*CONTROLLERS, request.controller).build
-    memory: dict[str, Any] = {}
-    if "records" in inspect.signature(build).parameters:
-        others = store.fingerprints().items()
-        memory["records"] = store.records(space, near, besides=unfit(store, name))
-        memory["distances"] = {study: near.distance(other) for study, other in others}
-    made: BaseSampler = build(space, seed, **memory)
-    return made
 
 
 def remembered(store: Store, name: str, family: Family, signature: Signature) -> Fingerprint:
@@ -247,21 +231,6 @@ def remembered(store: Store, name: str, family: Family, signature: Signature) ->
     found = store.fingerprint(key) or fingerprints.fingerprint(family, signature)
     store.save_fingerprint(name, key, found)
     return found
-
-
-def unfit(store: Store, name: str) -> set[str]:
-    """Studies that must not tell this one anything: itself, and those that divided the same data otherwise.
-
-    What these were scored on may be what this one is tested on.
-    """
-    families = {summary.name: summary.settings.get("family", {}) for summary in store.studies()}
-    content, division = (families[name].get(key) for key in ("content", "division"))
-    other = {
-        study
-        for study, facts in families.items()
-        if content is not None and facts.get("content") == content and facts.get("division") != division
-    }
-    return other | {name}
 
 
 def _evaluator(

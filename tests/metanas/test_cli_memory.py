@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metanas.cli.wiring import unfit
+from metanas.cli.memory import unfit
 from metanas.testing import tables
 from storage import Store
 from tests.metanas.conftest import QUICK

@@ -1,0 +1,149 @@
+"""Whether what the learned controller makes of a store helps on its studies, and a bad snapshot is refused.
+
+    .venv/bin/python benchmarks/snapshots.py
+    .venv/bin/python benchmarks/snapshots.py --in-common 0 --seed 1
+    .venv/bin/python benchmarks/snapshots.py --searches --trials 24
+
+Without ``--searches`` nothing is trained: 20 studies of 40 trials are SIMULATED and written to a store
+through its interface. The logarithm of an error is a random linear function of the candidate's features in
+the default space for tables, which is what a snapshot can express, ``--in-common`` of its variance the same
+in all studies, and 0.3 of noise. With ``--searches`` the studies are real searches with tiny budgets (rungs
+of 3, 9 and 27 meta-steps) on sinusoid and harmonics, half of each, with other seeds.
+
+Four snapshots are judged by the same replay, each study left out: the one that is fitted, its parts alone
+(``opinion``: what is expected by parts; ``kernel``: how much each choice matters), and the ``planted`` one,
+which expects the contrary. Gain: see ``metanas controller train``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+# this file is called as a package of ours is, which has to be found first
+sys.path[:] = [*(folder for folder in sys.path if Path(folder or ".").resolve() != HERE), str(HERE)]
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is loaded
+
+import click  # noqa: E402
+import numpy as np  # noqa: E402
+
+from controllers.learned import fitting, replaying  # noqa: E402
+from controllers.learned.codes import Codes  # noqa: E402
+from controllers.learned.features import Features  # noqa: E402
+from controllers.learned.kernel import SCALES, Priors, Scales  # noqa: E402
+from controllers.learned.snapshot import Snapshot  # noqa: E402
+from metanas.cli.app import metanas  # noqa: E402
+from metanas.cli.controller import adopt, part_of, recordings, sentence  # noqa: E402
+from metanas.cli.wiring import quiet_optuna  # noqa: E402
+from metanas.testing import simulated  # noqa: E402
+from search_spaces import Candidate, Signature, catalogue  # noqa: E402
+from storage import Store  # noqa: E402
+
+
+def simulate(store: Store, studies: int, trials: int, in_common: float, seed: int) -> None:
+    """Writes simulated studies."""
+    space = catalogue.space("default", Signature("regression", (1,), 1, 5))
+    codes = Codes(space)
+    features, rng = Features(codes), np.random.default_rng(seed)
+    shared = rng.normal(size=features.width)
+    for number in range(studies):
+        own = rng.normal(size=features.width)
+        weights = np.sqrt(in_common) * shared + np.sqrt(1 - in_common) * own
+
+        def error(candidate: Candidate, weights: np.ndarray = weights) -> float:
+            return float(features.centred(features.of(codes.rows([candidate])))[0] @ weights)
+
+        name = f"simulated {number}"
+        simulated.remember(store, name, space, simulated.records(name, space, error, rng, trials))
+
+
+def search(url: str, studies: int, trials: int, seed: int) -> None:
+    """Searches, each with a tiny budget."""
+    for number in range(studies):
+        family = ("sinusoid", "harmonics")[number % 2]
+        words = ["search", family, "--study", f"{family} {number}", "--seed", seed + number]
+        words += ["--trials", trials, "--rung", 3, "--execution", "vmap", "--store", url]
+        with redirect_stdout(sys.stderr):
+            metanas.main([str(word) for word in words], standalone_mode=False)
+
+
+def variants() -> dict[str, replaying.Make]:
+    """By name, what makes a snapshot."""
+
+    def changed(change: Callable[[Snapshot], Snapshot]) -> replaying.Make:
+        return lambda space, told: change(fitting.fit(space, told))
+
+    return {
+        "fitted": fitting.fit,
+        "opinion": changed(lambda s: replace(s, **_usual(s)._asdict())),
+        "kernel": changed(lambda s: replace(s, prior=np.zeros_like(s.prior))),
+        "planted": changed(lambda s: replace(s, prior=-s.prior)),
+    }
+
+
+def _usual(snapshot: Snapshot) -> Priors:
+    blocks = len(snapshot.lengths)
+    return Priors(np.full(blocks, np.log(3 / blocks)), np.log([getattr(Scales(), name) for name in SCALES]))
+
+
+@click.command()
+@click.option("--studies", default=20, show_default=True)
+@click.option("--trials", default=40, show_default=True, help="A study.")
+@click.option("--in-common", default=0.5, show_default=True, help="Part of the variance, where simulated.")
+@click.option("--searches", is_flag=True, help="Search in earnest, with tiny budgets.")
+@click.option("--store", "path", type=click.Path(path_type=Path), help="Of these studies; judged as it is.")
+@click.option("--only", default="fitted,planted", show_default=True, help="fitted, opinion, kernel, planted")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def main(
+    studies: int,
+    trials: int,
+    in_common: float,
+    searches: bool,
+    path: Path | None,
+    only: str,
+    seed: int,
+    as_json: bool,
+) -> None:
+    quiet_optuna()
+    with tempfile.TemporaryDirectory() as folder:
+        url = str(path.resolve() if path else Path(folder) / "studies.db")
+        os.chdir(folder)  # where searches leave their files
+        if path is None and searches:
+            search(url, studies, trials, seed)
+        with Store.open(url, create=path is None) as store:
+            if path is None and not searches:
+                simulate(store, studies, trials, in_common, seed)
+            rows = judged(store, only.split(","), as_json)
+    if as_json:
+        click.echo(json.dumps({"rows": rows}))
+
+
+def judged(store: Store, names: list[str], quiet: bool) -> list[dict[str, Any]]:
+    """Adopts or refuses each of the snapshots."""
+    found = recordings(store)
+    told = fitting.told(found.space, found.records)
+    rows = []
+    for name in names:
+        begun, make = time.perf_counter(), variants()[name]
+        gain = replaying.gain(found.space, found.tables, told, make, part_of(list(found.records)))
+        snapshot = make(found.space, told)
+        kept = adopt(store, snapshot, gain)
+        rows.append({"snapshot": name, "adopted": kept.adopted, "gain": replaying.as_card(gain)})
+        if not quiet:
+            seconds = time.perf_counter() - begun
+            click.echo(f"{name}: {sentence(gain, snapshot, found)} ({seconds:.0f} s)")
+    return rows
+
+
+if __name__ == "__main__":
+    main()

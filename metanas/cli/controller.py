@@ -1,0 +1,181 @@
+"""``metanas controller list|train|use``: what proposes, and what it learned from recorded studies."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from controllers.learned import Snapshot, fitting, replaying
+from controllers.learned.replaying import Gain, Recorded
+from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.parts import COMMANDS as PARTS
+from metanas.cli.parts import print_parts
+from metanas.cli.settings import families_of
+from metanas.cli.summary import wide_console
+from metanas.cli.wiring import quiet_optuna
+from search_spaces import Record, Space
+from storage import Kept, Store
+
+COMMANDS = {"controller": PARTS["controller"]}
+_FOLD = re.compile(r" fold \d+$")
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """What a store has for a controller to learn from.
+
+    Attributes:
+        space: That most studies were searched in; the newest of equally frequent ones.
+        records: Of every study of one family, by its name.
+        tables: What can be replayed: studies in that space with enough trials.
+    """
+
+    space: Space
+    records: Mapping[str, Sequence[Record]]
+    tables: Sequence[Recorded]
+
+
+@COMMANDS["controller"].command("list", context_settings=HELP)
+@click.option("--snapshots", is_flag=True, help="What the controller learned makes of the store, instead.")
+@store_option
+@json_option
+def listing(snapshots: bool, store: str, as_json: bool) -> None:
+    """Names of the controllers, and what each is; or the snapshots that a store has."""
+    if not snapshots:
+        print_parts("controller", as_json)
+        return
+    with Store.open(store, create=False) as memory:
+        kept = memory.snapshots()
+    if as_json:
+        print_json([_plain(one) for one in kept])
+    elif kept:
+        _print(kept)
+    else:
+        click.echo("The store has no snapshots: metanas controller train makes one.")
+
+
+@COMMANDS["controller"].command("train", context_settings=HELP)
+@store_option
+@json_option
+def train(store: str, as_json: bool) -> None:
+    """Have the controller `learned` learn from all studies of the store, and use that only if it helps.
+
+    A snapshot is fitted to the recorded trials: what is expected of a candidate by its parts, how much each
+    choice matters, what costs how much. Then each study is searched again among its recorded candidates, with
+    a snapshot of the other studies and without one; nothing is trained. The snapshot is adopted, and used by
+    later searches of this store with --controller learned, only if the best so far stands higher, with the
+    95 % interval over studies clear of no difference.
+    """
+    quiet_optuna()
+    with Store.open(store, create=False) as memory:
+        found = recordings(memory)
+        told = fitting.told(found.space, found.records)
+        gain = _judged(found, told)
+        snapshot = fitting.fit(found.space, told)
+        kept = adopt(memory, snapshot, gain)
+    if as_json:
+        print_json(_plain(kept))
+        return
+    click.echo(sentence(gain, snapshot, found))
+    click.echo(f"Snapshot {kept.sha[:12]} {'is in use' if kept.used else 'was refused: nothing changed'}.")
+
+
+@COMMANDS["controller"].command("use", context_settings=HELP)
+@click.argument("snapshot")
+@store_option
+def use(snapshot: str, store: str) -> None:
+    """Have later searches of the store use SNAPSHOT, by the beginning of its hash, or "none".
+
+    Only --controller learned has a use for one, and only one that was adopted can be used. What a search made
+    of it is said by metanas why; every trial keeps the hash among its versions.
+    """
+    with Store.open(store, create=False) as memory:
+        found = memory.use_snapshot(None if snapshot == "none" else snapshot)
+    click.echo(f"Searches use {f'snapshot {found.sha[:12]}' if found else 'no snapshot'} from now on.")
+
+
+def recordings(store: Store) -> Recordings:
+    """What the store has to learn from.
+
+    Raises:
+        DataError: If there is next to nothing.
+    """
+    settings = {summary.name: summary.settings for summary in store.studies()}
+    single = {name: known for name, known in settings.items() if "space" in known and not families_of(known)}
+    records = {name: store.records(name) for name in single}
+    by_space: dict[str, list[Recorded]] = {}
+    for name in reversed(single):  # the newest first
+        text = single[name]["space"]
+        table = replaying.recorded(Space.from_json(text), name, records[name])
+        by_space.setdefault(text, []).extend([] if table is None else [table])
+    replaying.check_enough(max(map(len, by_space.values()), default=0))
+    most = max(by_space, key=lambda text: len(by_space[text]))
+    return Recordings(Space.from_json(most), records, by_space[most])
+
+
+def adopt(store: Store, snapshot: Snapshot, gain: Gain) -> Kept:
+    """Keeps a snapshot with what was measured; searches use it if that is clear."""
+    card = {"fitted": dict(snapshot.fitted), "replay": replaying.as_card(gain)}
+    sha = store.save_snapshot(snapshot.to_bytes(), card, adopted=gain.is_clear)
+    if gain.is_clear:
+        store.use_snapshot(sha)
+    return next(kept for kept in store.snapshots() if kept.sha == sha)
+
+
+def sentence(gain: Gain, snapshot: Snapshot, found: Recordings) -> str:
+    """What came of it, in words."""
+    replays, studies = len(gain.by_study), len(snapshot.fitted["studies"])
+    interval = f"{gain.mean:+.3f} (95 % interval over studies: {gain.low:+.3f} to {gain.high:+.3f})"
+    verdict = "Adopted" if gain.is_clear else "Refused"
+    why = "" if gain.is_clear else ": the interval is not clear of no difference"
+    return (
+        f"{verdict}{why}. Fitted to {snapshot.fitted['records']} trials of {studies} studies in space "
+        f"{found.space.name}. Over {replays} replayed studies, each searched with what the others tell, the "
+        f"rank of the best so far (1 is best, without the snapshot {gain.without:.3f}) changed by {interval}."
+    )
+
+
+def part_of(studies: Sequence[str]) -> dict[str, str]:
+    """By study, the search that it is a part of: of a fold, or of one family of several, not itself."""
+    return {name: _FOLD.sub("", _FOLD.sub("", name).partition("/")[0]) for name in studies}
+
+
+def _judged(found: Recordings, told: Sequence[fitting.Told]) -> Gain:
+    console = Console(stderr=True, markup=False)
+    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("studies replayed", total=len(found.tables))
+
+        def tell(done: int, total: int) -> None:
+            progress.update(task, completed=done)
+
+        together = part_of(list(found.records))
+        return replaying.gain(found.space, found.tables, told, together=together, tell=tell)
+
+
+def _plain(kept: Kept) -> dict[str, Any]:
+    return {
+        "snapshot": kept.sha,
+        "created": kept.created.isoformat(),
+        "adopted": kept.adopted,
+        "used": kept.used,
+        **kept.card,
+    }
+
+
+def _print(kept: Sequence[Kept]) -> None:
+    table = Table("snapshot", "made", "trials", "studies", "gain on replayed studies", "", pad_edge=False)
+    for one in kept:
+        fitted, replay = one.card["fitted"], one.card["replay"]
+        gain = f"{replay['mean']:+.3f} ({replay['low']:+.3f} to {replay['high']:+.3f})"
+        word = "in use" if one.used else "adopted" if one.adopted else "refused"
+        counts = str(fitted["records"]), str(len(fitted["studies"]))
+        table.add_row(one.sha[:12], f"{one.created:%Y-%m-%d %H:%M}", *counts, gain, word)
+    wide_console().print(table)

@@ -1,0 +1,77 @@
+"""What a controller is told of what the store remembers: other studies' records, and the snapshot in use."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from optuna.samplers import BaseSampler
+
+from controllers.learned import Snapshot
+from search_spaces import Space, plugins
+from search_spaces.fingerprint import Fingerprint
+from storage import Store
+
+CONTROLLERS = ("controllers", "metanas.controllers")
+SNAPSHOT = "snapshot"  # among the versions of a trial: the hash of the one that its controller had
+
+
+def proposer(
+    name: str,
+    space: Space,
+    store: Store,
+    study: str,
+    seed: int,
+    near: Fingerprint | None = None,
+) -> tuple[BaseSampler, dict[str, str]]:
+    """What proposes; told what the store knows of other studies, if it can learn from that.
+
+    Args:
+        name: Of the controller.
+        space: What is proposed from.
+        store: That remembers.
+        study: That is searched.
+        seed: Of the controller.
+        near: What its family is like; None: it is of several, and no records are told.
+
+    Returns:
+        The controller, and what trials record of it beside the versions of packages.
+    """
+    build = plugins.load(*CONTROLLERS, name).build
+    takes = inspect.signature(build).parameters
+    told: dict[str, Any] = {}
+    if near is not None and "records" in takes:
+        others = store.fingerprints().items()
+        told["records"] = store.records(space, near, besides=unfit(store, study))
+        told["distances"] = {other: near.distance(found) for other, found in others}
+    snapshot = _snapshot(store, study) if SNAPSHOT in takes else None
+    if snapshot is not None:
+        told[SNAPSHOT] = snapshot
+    made: BaseSampler = build(space, seed, **told)
+    return made, {} if snapshot is None else {SNAPSHOT: snapshot.sha}
+
+
+def unfit(store: Store, name: str) -> set[str]:
+    """Studies that must not tell this one anything: itself, and those that divided the same data otherwise.
+
+    What these were scored on may be what this one is tested on.
+    """
+    families = {summary.name: summary.settings.get("family", {}) for summary in store.studies()}
+    known = families.get(name, {})
+    content, division = (known.get(key) for key in ("content", "division"))
+    other = {
+        study
+        for study, facts in families.items()
+        if content is not None and facts.get("content") == content and facts.get("division") != division
+    }
+    return other | {name}
+
+
+def _snapshot(store: Store, study: str) -> Snapshot | None:
+    """The one in use, unless it learned from a study that must not tell this one anything."""
+    found = store.used_snapshot()
+    if found is None:
+        return None
+    snapshot = Snapshot.from_bytes(found[1])
+    learned_from = set(snapshot.fitted.get("studies", ()))
+    return None if learned_from & (unfit(store, study) - {study}) else snapshot

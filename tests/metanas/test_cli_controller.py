@@ -1,0 +1,121 @@
+"""``metanas controller train|list|use`` on stores of simulated studies, and a search that uses a snapshot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metanas.testing import simulated
+from search_spaces import Candidate, Record, Signature, catalogue
+from storage import Store
+
+Run = Callable[..., Any]
+SPACE = catalogue.space("closed-form", Signature("regression", (1,), 1, 5))
+
+
+def error(candidate: Candidate) -> float:
+    """Wide networks and high learning rates are better."""
+    width = math.log2(int(candidate["architecture.mlp.width_1"]))
+    return -width - 3 * math.log10(float(candidate["outer.learning_rate"]))
+
+
+def fill(path: Path, shuffled: bool = False) -> None:
+    """Six studies; ``shuffled``: other candidates' scores, so that there is nothing to learn."""
+    with Store.open(str(path)) as store:
+        for seed in range(6):
+            rng, name = np.random.default_rng(seed), f"study {seed}"
+            found = simulated.records(name, SPACE, error, rng, 20)
+            if shuffled:
+                order = rng.permutation(len(found))
+                found = [_scored(r, found[int(other)]) for r, other in zip(found, order, strict=True)]
+            simulated.remember(store, name, SPACE, found)
+
+
+def _scored(record: Record, other: Record) -> Record:
+    told = {"score": other.score, "valid_curve": other.valid_curve, "state": other.state, "rung": other.rung}
+    return replace(record, **told)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, metanas_in: Run) -> Path:
+    folder = tmp_path_factory.mktemp("controller")
+    fill(folder / "metanas.db")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, metanas_in: Run) -> dict[str, Any]:
+    ran = metanas_in(folder, "controller", "train", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    found: dict[str, Any] = ran.json
+    return found
+
+
+def test_a_snapshot_that_helps_is_adopted_and_used(
+    folder: Path, trained: dict[str, Any], metanas_in: Run
+) -> None:
+    assert trained["adopted"]
+    assert trained["used"]
+    assert 0 < trained["replay"]["low"] < trained["replay"]["mean"]
+    assert list(trained["replay"]["studies"]) == [f"study {n}" for n in reversed(range(6))]
+    assert trained["fitted"]["records"] == 120
+    (row,) = metanas_in(folder, "controller", "list", "--snapshots", "--json").json
+    assert row == trained
+    shown = metanas_in(folder, "controller", "list", "--snapshots").out
+    assert trained["snapshot"][:12] in shown
+    assert "in use" in shown
+
+
+def test_a_search_records_which_snapshot_proposed_its_trials(
+    folder: Path, trained: dict[str, Any], metanas_in: Run
+) -> None:
+    quick = ("--trials", 3, "--rung", 3, "--space", "closed-form", "--execution", "vmap")
+    assert metanas_in(folder, "search", "sinusoid", *quick, "--controller", "learned").code == 0
+    assert metanas_in(folder, "controller", "use", "none").out.startswith("Searches use no snapshot")
+    other = ("--controller", "learned", "--study", "without")
+    assert metanas_in(folder, "search", "sinusoid", *quick, *other).code == 0
+    assert metanas_in(folder, "controller", "use", trained["snapshot"][:6]).code == 0
+    with Store.open(str(folder / "metanas.db"), create=False) as store:
+        told = [r.versions.get("snapshot") for r in store.records("sinusoid") if r.parent is None]
+        assert told == [trained["snapshot"]] * 3
+        assert "snapshot" not in store.records("without")[0].versions
+    reason = metanas_in(folder, "why", "sinusoid", 0, "--json").json["reason"]
+    assert reason["snapshot"] == trained["snapshot"]
+    assert f"with snapshot {trained['snapshot'][:12]}" in metanas_in(folder, "why", "sinusoid", 0).out
+
+
+def test_one_that_does_not_help_is_refused_and_cannot_be_used(tmp_path: Path, metanas_in: Run) -> None:
+    fill(tmp_path / "metanas.db", shuffled=True)
+    ran = metanas_in(tmp_path, "controller", "train")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("Refused: the interval is not clear of no difference.")
+    assert "was refused: nothing changed" in ran.out
+    (row,) = metanas_in(tmp_path, "controller", "list", "--snapshots", "--json").json
+    assert (row["adopted"], row["used"]) == (False, False)
+    ran = metanas_in(tmp_path, "controller", "use", row["snapshot"])
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "was refused" in ran.err
+
+
+def test_a_store_with_little_in_it_is_one_line(tmp_path: Path, metanas_in: Run) -> None:
+    with Store.open(str(tmp_path / "metanas.db")) as store:
+        found = simulated.records("only", SPACE, error, np.random.default_rng(0), 20)
+        simulated.remember(store, "only", SPACE, found)
+    ran = metanas_in(tmp_path, "controller", "train")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "it takes 5 studies in one space" in ran.err
+    assert "no snapshots" in metanas_in(tmp_path, "controller", "list", "--snapshots").out
+    assert "no snapshot begins with 'ab'" in metanas_in(tmp_path, "controller", "use", "ab").err
+
+
+def test_parts_of_a_search_are_one() -> None:
+    from metanas.cli.controller import part_of
+
+    names = ["a", "a fold 2", "b/x", "b fold 3/y", "fold 4"]
+    assert part_of(names) == {"a": "a", "a fold 2": "a", "b/x": "b", "b fold 3/y": "b", "fold 4": "fold 4"}
