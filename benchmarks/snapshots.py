@@ -8,7 +8,7 @@ Without ``--searches`` nothing is trained: 20 studies of 40 trials are SIMULATED
 through its interface. The logarithm of an error is a random linear function of the candidate's features in
 the default space for tables, which is what a snapshot can express, ``--in-common`` of its variance the same
 in all studies, and 0.3 of noise. With ``--searches`` the studies are real searches with tiny budgets (rungs
-of 3, 9 and 27 meta-steps) on sinusoid and harmonics, half of each, with other seeds.
+of 3, 9 and 27 meta-steps, `tpe`) on sinusoid and harmonics with 5 and 10 shots, each with a seed of its own.
 
 Four snapshots are judged by the same replay, each study left out: the one that is fitted, its parts alone
 (``opinion``: what is expected by parts; ``kernel``: how much each choice matters), and the ``planted`` one,
@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,9 +40,10 @@ from controllers.learned.codes import Codes  # noqa: E402
 from controllers.learned.features import Features  # noqa: E402
 from controllers.learned.kernel import SCALES, Priors, Scales  # noqa: E402
 from controllers.learned.snapshot import Snapshot  # noqa: E402
-from metanas.cli.app import metanas  # noqa: E402
+from metanas.budget import Budget  # noqa: E402
 from metanas.cli.controller import adopt, part_of, recordings, sentence  # noqa: E402
-from metanas.cli.wiring import quiet_optuna  # noqa: E402
+from metanas.cli.wiring import Request, open_search, quiet_optuna  # noqa: E402
+from metanas.tasks.family import Source  # noqa: E402
 from metanas.testing import simulated  # noqa: E402
 from search_spaces import Candidate, Signature, catalogue  # noqa: E402
 from storage import Store  # noqa: E402
@@ -67,13 +67,30 @@ def simulate(store: Store, studies: int, trials: int, in_common: float, seed: in
 
 
 def search(url: str, studies: int, trials: int, seed: int) -> None:
-    """Searches, each with a tiny budget."""
+    """Searches, each with a tiny budget; no winner is scored."""
     for number in range(studies):
-        family = ("sinusoid", "harmonics")[number % 2]
-        words = ["search", family, "--study", f"{family} {number}", "--seed", seed + number]
-        words += ["--trials", trials, "--rung", 3, "--execution", "vmap", "--store", url]
-        with redirect_stdout(sys.stderr):
-            metanas.main([str(word) for word in words], standalone_mode=False)
+        family, shots = ("sinusoid", "harmonics")[number % 2], (5, 10)[number // 2 % 2]
+        request = Request(
+            family=family,
+            source=Source(),
+            study=f"{family} {number}",
+            store=url,
+            seed=seed + number,
+            controller="tpe",
+            space="default",
+            architecture=(),
+            ways=None,
+            shots=shots,
+            queries=None,
+            device="cpu",
+            execution="vmap",
+            precision="auto",
+            rung=3,
+        )
+        found, memory, _ = open_search(request, lambda moment: None, lambda note: None)
+        with memory:
+            found.run(Budget(trials=trials))
+        click.echo(f"{request.study}: {len(found.records)} trials", err=True)
 
 
 def variants() -> dict[str, replaying.Make]:
@@ -100,7 +117,9 @@ def _usual(snapshot: Snapshot) -> Priors:
 @click.option("--trials", default=40, show_default=True, help="A study.")
 @click.option("--in-common", default=0.5, show_default=True, help="Part of the variance, where simulated.")
 @click.option("--searches", is_flag=True, help="Search in earnest, with tiny budgets.")
-@click.option("--store", "path", type=click.Path(path_type=Path), help="Of these studies; judged as it is.")
+@click.option(
+    "--store", "path", type=click.Path(path_type=Path), help="Keeps the studies; goes on with them."
+)
 @click.option("--only", default="fitted,planted", show_default=True, help="fitted, opinion, kernel, planted")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
@@ -116,12 +135,11 @@ def main(
 ) -> None:
     quiet_optuna()
     with tempfile.TemporaryDirectory() as folder:
-        url = str(path.resolve() if path else Path(folder) / "studies.db")
-        os.chdir(folder)  # where searches leave their files
-        if path is None and searches:
+        url = str(path or Path(folder) / "studies.db")
+        if searches:
             search(url, studies, trials, seed)
-        with Store.open(url, create=path is None) as store:
-            if path is None and not searches:
+        with Store.open(url) as store:
+            if not searches and not store.studies():
                 simulate(store, studies, trials, in_common, seed)
             rows = judged(store, only.split(","), as_json)
     if as_json:

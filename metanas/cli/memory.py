@@ -9,6 +9,7 @@ from optuna.samplers import BaseSampler
 
 from controllers.learned import Snapshot
 from search_spaces import Space, plugins
+from search_spaces.errors import DataError, StoreError
 from search_spaces.fingerprint import Fingerprint
 from storage import Store
 
@@ -68,10 +69,20 @@ def unfit(store: Store, name: str) -> set[str]:
 
 
 def _snapshot(store: Store, study: str) -> Snapshot | None:
-    """The one in use, unless it learned from a study that must not tell this one anything."""
+    """The one in use, unless it learned from a study that must not tell this one anything.
+
+    Raises:
+        StoreError: If it cannot be read, as after an upgrade.
+    """
     found = store.used_snapshot()
     if found is None:
         return None
-    snapshot = Snapshot.from_bytes(found[1])
+    try:
+        snapshot = Snapshot.from_bytes(found[1])
+    except DataError as error:
+        raise StoreError(
+            f"the snapshot in use cannot be used: {error}; metanas controller train makes a new one, "
+            "metanas controller use none goes without"
+        ) from None
     learned_from = set(snapshot.fitted.get("studies", ()))
     return None if learned_from & (unfit(store, study) - {study}) else snapshot

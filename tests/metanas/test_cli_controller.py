@@ -103,6 +103,14 @@ def test_one_that_does_not_help_is_refused_and_cannot_be_used(tmp_path: Path, me
     assert "was refused" in ran.err
 
 
+def test_one_that_cannot_be_read_is_said_before_a_search(tmp_path: Path, metanas_in: Run) -> None:
+    with Store.open(str(tmp_path / "metanas.db")) as store:
+        store.use_snapshot(store.save_snapshot(b"of a later version", {}, adopted=True))
+    ran = metanas_in(tmp_path, "search", "sinusoid", "--trials", 2, "--controller", "learned")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "metanas controller use none goes without" in ran.err
+
+
 def test_a_store_with_little_in_it_is_one_line(tmp_path: Path, metanas_in: Run) -> None:
     with Store.open(str(tmp_path / "metanas.db")) as store:
         found = simulated.records("only", SPACE, error, np.random.default_rng(0), 20)

@@ -123,7 +123,8 @@ def test_it_shortens_a_search_that_knows_no_records(snapshot: Snapshot) -> None:
 
 
 def test_one_that_misleads_does_little_harm(snapshot: Snapshot) -> None:
-    assert best(40, snapshot=flipped(snapshot)) < 2 * best(40) + 0.02
+    seeds = range(3)
+    assert best(40, seeds, snapshot=flipped(snapshot)) < 2 * best(40, seeds) + 0.02
 
 
 def test_of_choices_that_it_does_not_know_it_says_nothing(snapshot: Snapshot) -> None:
