@@ -135,7 +135,8 @@ def sentence(gain: Gain, snapshot: Snapshot, found: Recordings) -> str:
     replays, studies = len(gain.by_study), len(snapshot.fitted["studies"])
     interval = f"{gain.mean:+.3f} (95 % interval over studies: {gain.low:+.3f} to {gain.high:+.3f})"
     verdict = "Adopted" if gain.is_clear else "Refused"
-    why = "" if gain.is_clear else ": the interval is not clear of no difference"
+    bad = "it makes searches worse" if gain.high < 0 else "the interval is not clear of no difference"
+    why = "" if gain.is_clear else f": {bad}"
     return (
         f"{verdict}{why}. Fitted to {snapshot.fitted['records']} trials of {studies} studies in space "
         f"{found.space.name}. Over {replays} replayed studies, each searched with what the others tell, the "
