@@ -18,13 +18,13 @@ from search_spaces import Candidate, Categorical, Choice, Space, Value
 from search_spaces.errors import SpaceError
 
 TRIALS = 12  # of a start, all parts spread
-MORE = 8  # of it, of the best parts so far, where there are several
+MORE = 6  # of it, with other settings than the best so far, and as many with other choices of its parts
 
 Parts = tuple[Value, ...]
 
 
 def spread(
-    space: Space, tried: Sequence[Candidate], rng: np.random.Generator, like: Candidate | None = None
+    space: Space, tried: Sequence[Candidate], rng: np.random.Generator, kept: Candidate | None = None
 ) -> Candidate:
     """A candidate of the parts that were combined least, with the values that they were given least.
 
@@ -36,16 +36,20 @@ def spread(
         space: What is proposed from.
         tried: Candidates so far.
         rng: Breaks ties.
-        like: Of whose parts it is, other values of their choices, and all else the same; None: of any parts.
+        kept: Values that it has in any case, those of all parts among them; None: none.
     """
     roots = _roots(space)
-    combinations = _combinations(space) if like is None else [_parts(space, like)]
-    settings = {} if like is None else {c.name: like[c.name] for c in space.choices if c not in roots}
+    combinations = _combinations(space) if kept is None else [_parts(space, kept)]
+    settings = dict(kept or {})
 
     def attempt() -> Candidate:
         chosen: Parts = _least(combinations, Counter(_parts(space, c) for c in tried), rng)
         alike = [candidate for candidate in tried if _parts(space, candidate) == chosen]
         fixed = settings | dict(zip((root.name for root in roots), chosen, strict=True))
+        if kept:  # those that differ in what is fixed alone count once
+            alike = list(
+                {frozenset((k, v) for k, v in c.items() if k not in fixed): c for c in alike}.values()
+            )
 
         def decide(choice: Choice) -> Value:
             if choice.name in fixed:
@@ -71,19 +75,31 @@ def furthest(space: Space, study: optuna.Study) -> Candidate | None:
     return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
+def settings_of(space: Space, candidate: Candidate) -> Candidate:
+    """Its parts, and the values of the choices that belong to none: how it is trained."""
+    return Candidate({choice.name: candidate[choice.name] for choice in space.choices})
+
+
+def parts_of(space: Space, candidate: Candidate) -> Candidate:
+    """Its parts with the values of all their choices: what it is."""
+    roots = _roots(space)
+    others = {choice.name for choice in space.choices if choice not in roots}
+    return Candidate({name: value for name, value in candidate.items() if name not in others})
+
+
 class Start(CandidateSampler):
     """Spreads the first trials of a study, then leaves the word to another sampler.
 
     A sampler that learns from few trials stays close to the first good one, which is good by the settings
-    that it is trained with as much as by its parts: so a few more trials keep these, and spread the choices
-    within its parts.
+    that it is trained with as much as by its parts. So a few more trials keep the parts of the best so far
+    with other settings, and then its settings with other choices of its parts.
 
     Args:
         space: What is proposed from.
         seed: Of its generators.
         then: Proposes after the start.
         trials: Of the start, over all parts.
-        more: Of it, like the best of them, where the space has several parts.
+        more: Of it, of each of the two kinds that follow, where the space has several parts.
     """
 
     def __init__(
@@ -91,13 +107,16 @@ class Start(CandidateSampler):
     ) -> None:
         super().__init__(space, seed)
         self.then = then
-        self.spread = trials
-        self.trials = trials + (more if len(_combinations(space)) > 1 else 0)
+        self.more = more if len(_combinations(space)) > 1 else 0
+        self.spread, self.trials = trials, trials + 2 * self.more
 
     def propose(self, study: optuna.Study) -> Candidate:
         tried = candidates_of(study, self.space)
-        like = furthest(self.space, study) if len(tried) >= self.spread else None
-        return spread(self.space, tried, self.rng, like)
+        best = furthest(self.space, study) if len(tried) >= self.spread else None
+        if best is None:
+            return spread(self.space, tried, self.rng)
+        kept = parts_of if len(tried) < self.spread + self.more else settings_of
+        return spread(self.space, tried, self.rng, kept(self.space, best))
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if trial.number < self.trials:

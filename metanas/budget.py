@@ -12,7 +12,7 @@ from search_spaces.errors import BudgetError
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # when, as parts of the budget, each phase should be over; the rest is for scoring, pictures and files
-SEARCH, FINISH, BASELINES = 0.42, 0.80, 0.93
+SEARCH, FINISH, BASELINES = 0.40, 0.80, 0.93
 
 
 def parse(text: str) -> float:

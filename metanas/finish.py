@@ -23,8 +23,8 @@ _STEPS = 1  # times the last rung, where the budget is in trials
 _SHORT = 10.0  # seconds, below which there is no final
 _FINAL = 0.5  # part of the time that the final takes; its winner has the rest
 _LONG = 60.0  # seconds, from which on there is a second round, between ways to train the winner
-_MORE = 2  # of those that reached the last rung, beside the best there
-_FIRST_ROUND, _SECOND_ROUND = 0.2, 0.25  # parts of the time left that each of two rounds takes
+_MORE = 3  # of those that reached the last rung, beside the best there
+_FIRST_ROUND, _SECOND_ROUND = 0.27, 0.25  # parts of the time left that each of two rounds takes
 _SECOND = 2  # of the finalists that are in the second round
 _WAYS_TO_TRAIN = 2  # the best of them, beside its own
 _LAST = 2  # side by side, where there are threads for them
@@ -96,12 +96,13 @@ def go_on(search: Search, record: Record, budget: Budget, part: float) -> None:
 def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
     """The best trial, and others of which it is not known yet that they are worse.
 
-    These are the few next ones at the last rung, if within the interval of the best there; where there are
-    none, at each of the others the best, if it got no further: by lack of time, not by comparison.
+    These are the few next ones at the last rung that any reached, if within the interval of the best there;
+    where there are none, at each of the others the best, if it got no further: by lack of time, not by
+    comparison.
     """
     if budget.left(FINISH) < _SHORT or math.isinf(budget.left(FINISH)):
         return [best]
-    last = len(search.rungs) - 1
+    last = max((len(r.valid_curve) for r in search.records if r.parent is None), default=1) - 1
     few = _like_the_first(_ranked(search, last), last)
     if len(few) < _SECOND:
         few += (record for rung in range(last - 1, -1, -1) for record in _short(search, rung))

@@ -267,15 +267,25 @@ class Searching(Generic[E]):
         return min(size, int(left * begun / seconds)) if seconds > 0 else size
 
     def _climb(self, lives: list[LiveTrial], budget: Budget) -> None:
-        for rung in self.rungs:
+        for rung in self._climbed(budget):
             lives = self._to_rung(lives, rung, budget)
         for live in lives:
-            self.end(live, "complete", f"rung {len(self.rungs)} of {len(self.rungs)}")
+            self.end(live, "complete", self._at(self._climbed(budget)[-1], budget))
+
+    def _climbed(self, budget: Budget) -> tuple[int, ...]:
+        """The rungs; by the clock, where finals follow, all but the last: there the few best get as far."""
+        finals = self._timed(budget) and self.evaluator.parts == 1 and len(self.rungs) > 1
+        return self.rungs[:-1] if finals else self.rungs
+
+    def _timed(self, budget: Budget) -> bool:
+        return self._by_time and budget.seconds is not None
+
+    def _at(self, rung: int, budget: Budget) -> str:
+        return f"rung {self.rungs.index(rung) + 1} of {len(self._climbed(budget))}"
 
     def _to_rung(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
         """Trains to the rung; those that the pruner lets go on."""
-        at = f"rung {self.rungs.index(rung) + 1} of {len(self.rungs)}"
-        timed = self._by_time and budget.seconds is not None
+        at, timed = self._at(rung, budget), self._timed(budget)
         lives = self._with_time_for(lives, rung, budget) if timed else lives
         self.tell(f"{at}, {_trials(lives)}")
         for here in _by_step(lives):
@@ -288,7 +298,7 @@ class Searching(Generic[E]):
                     self.advance(here[index], outcome)
                     self.tell(f"{at}, {_trials(lives)}")
         reached = [live for live in lives if live in self.running]
-        if rung == self.rungs[-1]:
+        if rung == self._climbed(budget)[-1]:
             return reached
         # best first: Optuna's successive halving compares a trial with those that came before it
         sign = -1 if self.evaluator.higher_is_better else 1

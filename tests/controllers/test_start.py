@@ -43,27 +43,35 @@ def test_tpe_starts_spread_and_goes_on_as_tpe() -> None:
     def objective(trial: optuna.Trial) -> float:
         return float(SPACE.suggest(trial)["norm"] != "group")
 
-    study.optimize(objective, n_trials=TRIALS + 30)
+    study.optimize(objective, n_trials=TRIALS + 2 * MORE + 30)
     norms = [trial.params["norm"] for trial in study.trials]
     assert {norms[:TRIALS].count(norm) for norm in NORM.values} == {TRIALS // 3}
-    assert norms[TRIALS + MORE :].count("group") > 15, "what is good is proposed more than by chance"
+    assert norms[TRIALS + 2 * MORE :].count("group") > 15, "what is good is proposed more than by chance"
 
 
-def test_more_like_the_best_keep_its_settings_and_spread_its_parts() -> None:
-    space = Space("toy", (*SPACE.choices, Real("learning_rate", 1e-3, 1e-2)))
+def test_the_best_is_varied_in_its_settings_and_then_in_its_parts() -> None:
+    schedule = Categorical("schedule", ("constant", "cosine"))
+    space = Space("toy", (*SPACE.choices, Real("learning_rate", 1e-3, 1e-2), schedule))
     study = optuna.create_study(sampler=tpe.build(space, 0), direction="maximize")
 
     def objective(trial: optuna.Trial) -> float:
         candidate = space.suggest(trial)
         return float(candidate["rule"] == "gradient") + float(candidate["learning_rate"])
 
-    study.optimize(objective, n_trials=TRIALS + MORE)
-    before, more = study.trials[:TRIALS], study.trials[TRIALS:]
-    best = max(before, key=lambda trial: trial.value or 0.0)
-    assert {trial.params["rule"] for trial in more} == {"gradient"}
-    assert {trial.params["learning_rate"] for trial in more} == {best.params["learning_rate"]}
-    norms = [trial.params["norm"] for trial in more]
-    assert min(norms.count(norm) for norm in NORM.values) >= MORE // 3
+    study.optimize(objective, n_trials=TRIALS + 2 * MORE)
+
+    def best(trials: list[optuna.trial.FrozenTrial]) -> dict[str, object]:
+        return max(trials, key=lambda trial: trial.value or 0.0).params
+
+    settings, parts = study.trials[TRIALS : TRIALS + MORE], study.trials[TRIALS + MORE :]
+    first, then = best(study.trials[:TRIALS]), best(study.trials[: TRIALS + MORE])
+    assert {trial.params["norm"] for trial in settings} == {first["norm"]}
+    assert {trial.params["rate"] for trial in settings} == {first["rate"]}
+    assert len({trial.params["learning_rate"] for trial in settings}) == MORE
+    assert {trial.params["schedule"] for trial in settings} == set(schedule.values)
+    for name in ("rule", "learning_rate", "schedule"):
+        assert {trial.params[name] for trial in parts} == {then[name]}
+    assert {trial.params["norm"] for trial in parts} == set(NORM.values)
 
 
 def test_where_all_parts_are_the_same_the_start_is_no_longer() -> None:

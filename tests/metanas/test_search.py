@@ -486,10 +486,10 @@ def test_no_trial_may_take_the_whole_budget() -> None:
     assert set(evaluator.allowed) == {np.inf}
 
 
-def _timed(script: Script) -> Any:
-    """A search of 1,000 s by time, of which training takes exactly what it may."""
+def _timed(script: Script, times: float = 1.0) -> Any:
+    """A search of 1,000 s by time, of which training takes exactly what it may, or so many times that."""
     clock = Clock()
-    search: Any = make(script, by_time=True, tick=lambda: clock.go(search.evaluator.allowed[-1])())
+    search: Any = make(script, by_time=True, tick=lambda: clock.go(times * search.evaluator.allowed[-1])())
     search.run(Budget(1000.0, clock=clock))
     search.clock = clock
     return search
@@ -498,26 +498,26 @@ def _timed(script: Script) -> Any:
 def test_by_time_every_trial_gets_the_same_seconds_to_a_rung() -> None:
     search = _timed(lambda number, at: 6.0 - number + 1 / at)
     seconds = dict.fromkeys(round(allowed, 6) for allowed in search.evaluator.allowed)
-    first, second, third = seconds  # however many trials there were
-    assert (second, third) == pytest.approx((2 * first, 6 * first))
+    first, second = seconds  # however many trials there were; the last rung is left to the finals
+    assert second == pytest.approx(2 * first)
     assert search.evaluator.patient
-    assert search.clock.now <= 1000.0 * SEARCH + third, "one round more, so that the last can be compared"
+    assert search.clock.now <= 1000.0 * SEARCH + second, "one round more, so that the last can be compared"
 
 
 def test_by_time_trials_are_compared_with_those_at_the_same_rung_whatever_their_steps() -> None:
     search = _timed(lambda number, at: 100.0 - number + 1 / at)  # each is better than all before it
     ended = [record.reason for record in search.records]
     assert len(search.records) > 6
-    assert "rung 1 of 3" in ended
-    assert "rung 3 of 3" in ended
+    assert "rung 1 of 2" in ended
+    assert "rung 2 of 2" in ended
     steps = [set(trial.intermediate_values) for trial in search.study.get_trials(deepcopy=False)]
-    assert set().union(*steps) == set(RUNGS)
+    assert set().union(*steps) == set(RUNGS[:2])
     # the records say what was trained
-    assert {step for record in search.records for step, _ in record.valid_curve} == {1000, 2000, 3000}
+    assert {step for record in search.records for step, _ in record.valid_curve} == {1000, 2000}
 
 
 def test_by_time_a_rung_that_there_is_no_time_for_is_not_begun() -> None:
-    search = _timed(lambda number, at: 100.0 - number)
+    search = _timed(lambda number, at: 100.0 - number, times=3.0)
     late = [record for record in search.records if "no time left" in record.reason]
     assert late
     assert all(record.state == "pruned" and record.score and record.weights for record in late)
@@ -533,7 +533,7 @@ def test_by_time_no_thread_is_idle_at_a_later_rung(monkeypatch: pytest.MonkeyPat
     assert later
     assert {size % 2 for size in later} == {0}
     reached = [len(record.valid_curve) for record in search.records]
-    assert 2 <= reached.count(3) < len(reached)
+    assert 2 <= reached.count(2) < len(reached)
 
 
 def test_by_time_without_seconds_is_by_steps() -> None:
