@@ -103,7 +103,7 @@ class Start(CandidateSampler):
     """
 
     def __init__(
-        self, space: Space, seed: int, then: BaseSampler, trials: int = TRIALS, more: int = MORE
+        self, space: Space, seed: int, then: BaseSampler, trials: int = TRIALS, more: int = 0
     ) -> None:
         super().__init__(space, seed)
         self.then = then

@@ -24,6 +24,7 @@ def proposer(
     study: str,
     seed: int,
     near: Fingerprint | None = None,
+    dear: bool = False,
 ) -> tuple[BaseSampler, dict[str, str]]:
     """What proposes; told what the store knows of other studies, if it can learn from that.
 
@@ -34,6 +35,7 @@ def proposer(
         study: That is searched.
         seed: Of the controller.
         near: What its family is like; None: it is of several, and no records are told.
+        dear: Whether trials take so long that a search makes but dozens of them.
 
     Returns:
         The controller, and what trials record of it beside the versions of packages.
@@ -48,6 +50,8 @@ def proposer(
     snapshot = _snapshot(store, study) if SNAPSHOT in takes else None
     if snapshot is not None:
         told[SNAPSHOT] = snapshot
+    if "dear" in takes:
+        told["dear"] = dear
     made: BaseSampler = build(space, seed, **told)
     return made, {} if snapshot is None else {SNAPSHOT: snapshot.sha}
 

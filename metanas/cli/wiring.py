@@ -215,7 +215,9 @@ def begin(
     tried = len(store.records(name))
     near = remembered(store, name, family, signature)
     seeded = derive(seed, "controller", tried)
-    study.sampler, told = proposer(request.controller, plan.space, store, name, seeded, near)
+    study.sampler, told = proposer(
+        request.controller, plan.space, store, name, seeded, near, dear=plan.by_time
+    )
     made_by = versions() | told
     return Search(name, plan.space, study, store, evaluator, plan.rungs, seed, listen, made_by, plan.by_time)
 
