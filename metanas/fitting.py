@@ -14,7 +14,7 @@ import joblib
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-_WORTH = 10.0  # seconds of work, from which on workers pay: each takes seconds to start
+_WORTH = 5.0  # seconds of work, from which on workers pay: each takes seconds to start
 _PARTS = 4  # that each worker gets: tasks differ in size
 
 Task = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
