@@ -5,10 +5,11 @@
     .venv/bin/python benchmarks/symbolic.py --family sinusoid --seeds 1 --trials 6 --rung 20
 
 Network 1-40-40-1, five examples, all parameters adapted in as many steps, second order: only the step is
-searched, with its constants, start and meta-training. Its rival is the same search, of the same budget,
-controller and seed, over gradient steps: their size, one or one a layer, fixed or learned, start and
-meta-training. Both meet the same fresh test tasks, which chose nothing, paired task by task; over seeds, a
-task's errors are averaged first.
+searched, with its constants, start and meta-training. Its rivals are the same search, of the same budget and
+controller, over gradient steps: over their size, start and meta-training (``sgd``), and with a learned size
+for each layer (``layers``). A rival is searched once, with the first seed, and meets the formulas of all
+seeds. All meet the same fresh test tasks, which chose nothing, paired task by task; over seeds, a task's
+errors are averaged first.
 
 Then the printed formula, read back, with its learned constants and step size, all of them frozen, is dropped
 on the other family, where only its start is learned; so are the gradient steps with their sizes.
@@ -22,7 +23,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import PIPE, run
 from typing import Any
@@ -50,6 +51,7 @@ from search_spaces.rules.interface import Rule
 from search_spaces.rules.transforms import chain
 from search_spaces.task import Episodes
 
+LEARNED = {"sgd": "", "layers": " at first, then learned, one a layer"}
 CPU = torch.device("cpu")
 FAMILIES = {"sinusoid": sinusoid, "harmonics": harmonics}
 SIGNATURE = Signature("regression", (1,), 1, 5)
@@ -62,6 +64,13 @@ width_2 = 40
 activation = "relu"
 norm = "none"
 """
+GRADIENT = """from = "gradient"
+[rule.gradient]
+steps = {{steps}}
+order = 2
+step_size = "{size}"
+scope = "all"
+"""
 SPACES = {
     "symbolic": """from = "symbolic"
 [rule.symbolic]
@@ -70,13 +79,8 @@ loss = "last"
 order = "second"
 scope = "all"
 """,
-    "gradient": """from = "gradient"
-[rule.gradient]
-steps = {steps}
-order = 2
-step_size = ["fixed", "layer"]
-scope = "all"
-""",
+    "sgd": GRADIENT.format(size="fixed"),
+    "layers": GRADIENT.format(size="layer"),
 }
 
 
@@ -158,58 +162,103 @@ def dropped(learner: Learner, family: str, steps: int, seed: int, episodes: Epis
     return errors(rule, done.checkpoints[0].average, done.checkpoints[0].buffers, episodes)
 
 
-def summary(ours: np.ndarray, theirs: np.ndarray) -> dict[str, float]:
-    """Errors ``(T,)`` of both and the gain, each with half of its 95 % interval over tasks."""
-    named = {"ours": ours, "gradient": theirs, "gain": theirs - ours}
-    return {
-        key: number
-        for name, values in named.items()
-        for key, number in ((name, float(values.mean())), (f"{name}_ci95", half_width(values)))
-    }
+@dataclass(frozen=True)
+class Found:
+    """What a search found, on fresh tasks.
+
+    Attributes:
+        learner: Of the search.
+        trials: By state.
+        here: Errors ``(T,)`` on tasks of the family that it searched.
+        away: Those on the other family, where only the start was learned.
+    """
+
+    learner: Learner
+    trials: Mapping[str, int]
+    here: np.ndarray
+    away: np.ndarray
 
 
-def row_of(
-    family: str,
-    seed: int,
-    budget: str,
-    words: tuple[str, ...],
-    steps: int,
-    count: int,
-    transfer: int,
-) -> dict[str, Any]:
-    """Both searches of a seed, on the same fresh tasks here and on the other family."""
-    limit = [] if "--trials" in words else ["--budget", budget]
-    words = (*words, *limit, "--seed", str(seed))
-    (other,) = FAMILIES.keys() - {family}
-    here, there = tasks(family, count), tasks(other, count)
-    learners, results = zip(*(searched(kind, family, steps, words) for kind in SPACES), strict=True)
-    found = [errors(catalogue.build(a.candidate, SIGNATURE), *a.weights, here) for a in learners]
-    away = [dropped(a, other, transfer, seed, there) for a in learners]
-    ours, rival = (a.candidate for a in learners)
-    whole = Program.of(catalogue.build(ours, SIGNATURE)).meta.unflatten(learners[0].weights[0])
+@dataclass(frozen=True)
+class Setting:
+    """What all searches of a family have in common; see the options."""
+
+    family: str
+    budget: str
+    words: tuple[str, ...]
+    steps: int
+    count: int
+    transfer: int
+
+    @property
+    def other(self) -> str:
+        """The family that rules are dropped on."""
+        (name,) = FAMILIES.keys() - {self.family}
+        return name
+
+    @property
+    def limit(self) -> tuple[str, ...]:
+        """The words that end a search."""
+        return () if "--trials" in self.words else ("--budget", self.budget)
+
+    def found(self, kind: str, seed: int) -> Found:
+        """Searches one of the spaces, and scores what comes of it."""
+        words = (*self.words, *self.limit, "--seed", str(seed))
+        learner, result = searched(kind, self.family, self.steps, words)
+        here, there = tasks(self.family, self.count), tasks(self.other, self.count)
+        own = errors(catalogue.build(learner.candidate, SIGNATURE), *learner.weights, here)
+        away = dropped(learner, self.other, self.transfer, seed, there)
+        return Found(learner, result["trials"], own, away)
+
+
+def summary(ours: np.ndarray, rivals: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Errors ``(T,)`` of ours and of each rival, and our gain, with half a 95 % interval."""
+    told: dict[str, Any] = {"value": float(ours.mean()), "ci95": half_width(ours), "rivals": {}}
+    for name, theirs in rivals.items():
+        told["rivals"][name] = {
+            "value": float(theirs.mean()),
+            "ci95": half_width(theirs),
+            "gain": float((theirs - ours).mean()),
+            "gain_ci95": half_width(theirs - ours),
+        }
+    return told
+
+
+def row_of(setting: Setting, seed: int, rivals: Mapping[str, Found]) -> dict[str, Any]:
+    """The search of a seed beside the rivals, on the same fresh tasks here and on the other family."""
+    ours = setting.found("symbolic", seed)
+    candidate, episodes = ours.learner.candidate, tasks(setting.family, setting.count)
+    whole = Program.of(catalogue.build(candidate, SIGNATURE)).meta.unflatten(ours.learner.weights[0])
+    here = summary(ours.here, {name: rival.here for name, rival in rivals.items()})
+    away = summary(ours.away, {name: rival.away for name, rival in rivals.items()})
     return {
-        "family": family,
+        "family": setting.family,
         "seed": seed,
-        "budget": " ".join(limit[1:] or words),
-        "words": words,
-        "steps": steps,
-        "formula": printed(ours).text,
-        "id": canonical.identity(Instructions.of(ours.part("rule.symbolic"))),
+        "budget": " ".join(setting.limit[1:] or setting.words),
+        "words": setting.words,
+        "steps": setting.steps,
+        "formula": printed(candidate).text,
+        "id": canonical.identity(Instructions.of(candidate.part("rule.symbolic"))),
         "learned": symbolic.learned(whole),
-        "rival": rival.part("rule.gradient"),
-        "trials": [result["trials"] for result in results],
-        "tasks": count,
-        "misprint": misprint(learners[0], found[0], here),
-        **summary(*found),
-        "transfer": {"family": other, "meta_steps": transfer, **summary(*away)},
-        "errors": [[float(f"{value:.6g}") for value in values] for values in found],
+        "trials": sum(ours.trials.values()),
+        "tasks": setting.count,
+        "misprint": misprint(ours.learner, ours.here, episodes),
+        **here,
+        "settings": {name: rival.learner.candidate.part("rule.gradient") for name, rival in rivals.items()},
+        "rival_trials": {name: sum(rival.trials.values()) for name, rival in rivals.items()},
+        "transfer": {"family": setting.other, "meta_steps": setting.transfer, **away},
+        "errors": {"ours": _short(ours.here)} | {name: _short(rival.here) for name, rival in rivals.items()},
     }
 
 
-def together(rows: list[dict[str, Any]]) -> dict[str, float]:
+def _short(values: np.ndarray) -> list[float]:
+    return [float(f"{value:.6g}") for value in values]
+
+
+def together(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """All seeds of a family: a task's errors are averaged over them."""
-    ours, theirs = (np.mean([row["errors"][i] for row in rows], axis=0) for i in range(2))
-    return summary(ours, theirs)
+    means = {name: np.mean([row["errors"][name] for row in rows], axis=0) for name in rows[0]["errors"]}
+    return summary(means.pop("ours"), means)
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -220,51 +269,44 @@ def table(rows: list[dict[str, Any]]) -> str:
     )
 
 
-_COLUMNS = (
-    *("seed", "budget", "trials, ours and theirs", "formula", "gradient steps", "gain"),
-    *("dropped on the other family", "gradient steps there", "gain there"),
-)
-
-
 def _lines(family: str, rows: list[dict[str, Any]]) -> Iterator[str]:
     first = rows[0]
+    names = list(first["rivals"])
+    columns = ["seed", "budget", "trials", "formula", *(f"{name}, gain on it" for name in names)]
+    columns += ["dropped on the other family", *(f"{name} there, gain on it" for name in names)]
     yield f"## {family}: mean squared error on {first['tasks']:,} fresh tasks, 95 % interval over tasks"
     yield ""
-    yield "| " + " | ".join(_COLUMNS) + " |"
-    yield "|" + "---|" * len(_COLUMNS)
+    yield "| " + " | ".join(columns) + " |"
+    yield "|" + "---|" * len(columns)
     for row in rows:
-        counts = [sum(trials.values()) for trials in row["trials"]]
-        cells = [
-            row["seed"],
-            row["budget"],
-            f"{counts[0]}, {counts[1]}",
-            *_cells(row),
-            *_cells(row["transfer"]),
-        ]
+        cells = [row["seed"], row["budget"], row["trials"], *_cells(row), *_cells(row["transfer"])]
         yield "| " + " | ".join(map(str, cells)) + " |"
-    alike = [row for row in rows if row["tasks"] == first["tasks"]]
-    yield "| " + " | ".join(["all", "", "", *_cells(together(alike)), "", "", ""]) + " |"
+    alike = [
+        row
+        for row in rows
+        if row["tasks"] == first["tasks"] and row["errors"].keys() == first["errors"].keys()
+    ]
+    yield "| " + " | ".join(["all", "", "", *_cells(together(alike)), *[""] * (1 + len(names))]) + " |"
     yield ""
     for row in rows:
         named = {"α" if name == "rate" else name: value for name, value in row["learned"].items()}
         figures = ", ".join(f"{name} = {value:.4g}" for name, value in named.items())
         yield f"- seed {row['seed']}, {row['steps']} steps, rule {row['id']}:"
         yield f"  `θ ← θ − α*({row['formula']})`, {figures}; printed and read back its errors differ by"
-        yield f"  {row['misprint']:.1g} at most, relatively; theirs: {_told(row['rival'])}"
+        yield f"  {row['misprint']:.1g} at most, relatively"
+    for name in names:
+        trials, rate = first["rival_trials"][name], first["settings"][name]["rate"]
+        yield f"- {name}: {trials} trials, seed {first['seed']}; size {rate:.3g}{LEARNED[name]}"
     yield "- m and v: the means of g and of g² so far, their figures the parts that stay; ε = 0.001"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{row['ours']:.4g} ± {row['ours_ci95']:.2g}",
-        f"{row['gradient']:.4g} ± {row['gradient_ci95']:.2g}",
-        f"{row['gain']:+.3g} ± {row['gain_ci95']:.2g}",
-    ]
-
-
-def _told(rival: Mapping[str, Any]) -> str:
-    sizes = {"fixed": "one fixed size", "layer": "a learned size a layer"}[str(rival["step_size"])]
-    return f"{sizes}, {rival['rate']:.3g} at first"
+    found = [f"{row['value']:.4g} ± {row['ci95']:.2g}"]
+    for rival in row["rivals"].values():
+        found.append(
+            f"{rival['value']:.4g} ± {rival['ci95']:.2g}: {rival['gain']:+.3g} ± {rival['gain_ci95']:.2g}"
+        )
+    return found
 
 
 def save(name: str, new: list[dict[str, Any]]) -> None:
@@ -279,7 +321,8 @@ def save(name: str, new: list[dict[str, Any]]) -> None:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--family", "families", multiple=True, type=click.Choice(list(FAMILIES)), help="[default: all]")
-@click.option("--budget", default="20m", show_default=True, help="Of each of the two searches of a seed.")
+@click.option("--budget", default="20m", show_default=True, help="Of each search.")
+@click.option("--rivals", default="sgd", show_default=True, help="sgd, layers, or both with a comma between.")
 @click.option("--seeds", default=3, show_default=True, help="How many.")
 @click.option("--first-seed", default=0, show_default=True)
 @click.option("--controller", default="evolution", show_default=True)
@@ -292,6 +335,7 @@ def save(name: str, new: list[dict[str, Any]]) -> None:
 def main(
     families: tuple[str, ...],
     budget: str,
+    rivals: str,
     seeds: int,
     first_seed: int,
     controller: str,
@@ -307,8 +351,10 @@ def main(
     rows: list[dict[str, Any]] = []
     words = ("--controller", controller, *extra)
     for family in families or FAMILIES:
+        setting = Setting(family, budget, words, steps, count, transfer_steps)
+        against = {name: setting.found(name, first_seed) for name in rivals.split(",")}
         for seed in range(first_seed, first_seed + seeds):
-            rows.append(row_of(family, seed, budget, words, steps, count, transfer_steps))
+            rows.append(row_of(setting, seed, against))
             click.echo(table(rows[-1:]), err=True)
             if out:
                 save(out, rows[-1:])
