@@ -14,6 +14,7 @@ those of the same rule, family and step size.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -40,11 +41,12 @@ from search_spaces.rules.recipes import RECIPES
 from search_spaces.task import Episodes
 
 CPU = torch.device("cpu")
+RUNAWAY = 1e3  # a mean error above this says that some task diverged, and not by how much
 LEGS, CURVE_TASKS = 12, 200  # points of a learning curve, and the test tasks that it is of
 # step sizes that are tried: of a start that is there, and of starts that are learned for each of them
-GRID = (0.003, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5)
+GRID = (0.003, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.12, 0.15, 0.17, 0.2, 0.25, 0.3, 0.5)
 LEARNED = {"quadratic": (0.05, 0.1, 0.15, 0.2), "sinusoid": (0.01, 0.03, 0.1), "harmonics": (0.01, 0.03, 0.1)}
-VALID_TASKS = 300
+VALID_TASKS = 3000  # many: where steps are nearly too long, one task in a thousand decides the mean
 
 
 def build(name: str, here: Case, **changes: Any) -> Rule:
@@ -243,7 +245,7 @@ def _line(row: dict[str, Any], steps: list[str]) -> str:
     told = PUBLISHED_IMAGES.get(row["rule"], "–") if row["family"] == "omniglot" else told
     how = f"{row['trained_steps'] or '–'}, {row['iterations']:,}, {row['seconds']:,}"
     cells = [row["rule"], row["rate"] or "its own", how, row["seeds"], row["tasks"]]
-    cells += [f"{row['scores'][k]['value']:.4g} ± {row['scores'][k]['ci95']:.2g}" for k in steps]
+    cells += [_figure(row["scores"][k]) for k in steps]
     return "| " + " | ".join(map(str, [*cells, told])) + " |"
 
 
@@ -257,11 +259,33 @@ def _rival_lines(rows: list[dict[str, Any]], steps: list[str]) -> list[str]:
         ]
         for name, found in row["rivals"].items():
             cells = [
-                f"{f['value']:.4g} (size {f['rate']:g}): {f['gain']:+.3g} ± {f['gain_ci95']:.2g}"
-                for f in (found[k] for k in steps)
+                f"{_figure(f)} (size {f['rate']:g}){_gain(f) if _finite(row['scores'][k]) else ''}"
+                for k, f in ((k, found[k]) for k in steps)
             ]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
+
+
+def _finite(found: dict[str, Any]) -> bool:
+    """Whether no task's score ran away."""
+    return bool(found["value"] is not None and abs(found["value"]) < RUNAWAY)
+
+
+def _figure(found: dict[str, Any]) -> str:
+    return f"{found['value']:.4g} ± {found['ci95']:.2g}" if _finite(found) else "diverges"
+
+
+def _gain(found: dict[str, Any]) -> str:
+    return f": {found['gain']:+.3g} ± {found['gain_ci95']:.2g}"
+
+
+def _told(value: Any) -> Any:
+    """The value as JSON has it: null for what is no number."""
+    if isinstance(value, dict):
+        return {key: _told(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_told(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save(name: str, new: list[dict[str, Any]]) -> None:
@@ -305,7 +329,7 @@ def main(
     for name in rules.split(","):
         click.echo(f"{name} on {family}", err=True)
         seconds = parse(budget) if budget else float("inf")
-        new = list(rows_of(name, family, seeds, sizes, iterations, seconds, count))
+        new = _told(list(rows_of(name, family, seeds, sizes, iterations, seconds, count)))
         rows += new
         click.echo(table(new), err=True)
         if out:
