@@ -41,6 +41,7 @@ from search_spaces.rules.recipes import RECIPES
 from search_spaces.task import Episodes
 
 CPU = torch.device("cpu")
+NAMES = {"mse": "mean squared error", "accuracy": "accuracy in %"}
 RUNAWAY = 1e3  # a mean error above this says that some task diverged, and not by how much
 LEGS, CURVE_TASKS = 12, 200  # points of a learning curve, and the test tasks that it is of
 # step sizes that are tried: of a start that is there, and of starts that are learned for each of them
@@ -231,11 +232,11 @@ def table(rows: list[dict[str, Any]]) -> str:
         head += [f"after {k}" for k in steps] + ["paper"]
         note = f"Split: {SPLIT}. " if family == "omniglot" else ""
         peeks = sorted({row["rule"] for row in here if row["transductive"]})
-        lines = [f"## {family}: {here[0]['metric']}, 95 % interval over test tasks", ""]
+        lines = [f"## {family}: {NAMES[here[0]['metric']]}, 95 % interval over test tasks", ""]
         lines += [f"{note}Transductive, as measured: {', '.join(peeks) or 'none'}.", ""]
         lines += [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
         lines += [_line(row, steps) for row in here]
-        parts.append("\n".join(lines + _rival_lines(here, steps)))
+        parts.append("\n".join([*lines, *_curves(here), *_rival_lines(here, steps)]))
     return "\n\n".join(parts)
 
 
@@ -245,8 +246,20 @@ def _line(row: dict[str, Any], steps: list[str]) -> str:
     told = PUBLISHED_IMAGES.get(row["rule"], "–") if row["family"] == "omniglot" else told
     how = f"{row['trained_steps'] or '–'}, {row['iterations']:,}, {row['seconds']:,}"
     cells = [row["rule"], row["rate"] or "its own", how, row["seeds"], row["tasks"]]
-    cells += [_figure(row["scores"][k]) for k in steps]
+    factor = 100 if row["metric"] == "accuracy" else 1  # as papers print it
+    cells += [_figure(row["scores"][k], factor) for k in steps]
     return "| " + " | ".join(map(str, [*cells, told])) + " |"
+
+
+def _curves(rows: list[dict[str, Any]]) -> list[str]:
+    """How the score of a few test tasks came about, of what took long: one line a rule."""
+    if rows[0]["metric"] != "accuracy":
+        return []
+    lines = ["", f"On the first {CURVE_TASKS} of these tasks, after so many meta-steps and seconds:", ""]
+    for row in rows:
+        told = (f"{100 * p['score']:.1f} ({p['step']:,}, {p['seconds']:.0f} s)" for p in row["curve"])
+        lines.append(f"- {row['rule']}: {', '.join(told)}")
+    return lines
 
 
 def _rival_lines(rows: list[dict[str, Any]], steps: list[str]) -> list[str]:
@@ -271,8 +284,10 @@ def _finite(found: dict[str, Any]) -> bool:
     return bool(found["value"] is not None and abs(found["value"]) < RUNAWAY)
 
 
-def _figure(found: dict[str, Any]) -> str:
-    return f"{found['value']:.4g} ± {found['ci95']:.2g}" if _finite(found) else "diverges"
+def _figure(found: dict[str, Any], factor: int = 1) -> str:
+    if not _finite(found):
+        return "diverges"
+    return f"{factor * found['value']:.4g} ± {factor * found['ci95']:.2g}"
 
 
 def _gain(found: dict[str, Any]) -> str:
