@@ -87,6 +87,37 @@ def parts_of(space: Space, candidate: Candidate) -> Candidate:
     return Candidate({name: value for name, value in candidate.items() if name not in others})
 
 
+def around(space: Space, more: int) -> int:
+    """How many of a start, of each of the two kinds, are around its best: none where there is one part."""
+    return more if len(_combinations(space)) > 1 else 0
+
+
+def begin(
+    space: Space,
+    study: optuna.Study,
+    tried: Sequence[Candidate],
+    rng: np.random.Generator,
+    first: int,
+    more: int,
+) -> tuple[Candidate, str]:
+    """The next candidate of a start, and how it was chosen: spread, then around the best so far.
+
+    Args:
+        space: What is proposed from.
+        study: That begins.
+        tried: Its candidates so far.
+        rng: Breaks ties.
+        first: Candidates that are spread over all parts.
+        more: Those after them that keep the parts of the best; the others keep its settings.
+    """
+    best = furthest(space, study) if len(tried) >= first else None
+    if best is None:
+        return spread(space, tried, rng), "spread"
+    if len(tried) < first + more:
+        return spread(space, tried, rng, parts_of(space, best)), "parts"
+    return spread(space, tried, rng, settings_of(space, best)), "settings"
+
+
 class Start(CandidateSampler):
     """Spreads the first trials of a study, then leaves the word to another sampler.
 
@@ -107,16 +138,11 @@ class Start(CandidateSampler):
     ) -> None:
         super().__init__(space, seed)
         self.then = then
-        self.more = more if len(_combinations(space)) > 1 else 0
+        self.more = around(space, more)
         self.spread, self.trials = trials, trials + 2 * self.more
 
     def propose(self, study: optuna.Study) -> Candidate:
-        tried = candidates_of(study, self.space)
-        best = furthest(self.space, study) if len(tried) >= self.spread else None
-        if best is None:
-            return spread(self.space, tried, self.rng)
-        kept = parts_of if len(tried) < self.spread + self.more else settings_of
-        return spread(self.space, tried, self.rng, kept(self.space, best))
+        return begin(self.space, study, candidates_of(study, self.space), self.rng, self.spread, self.more)[0]
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         if trial.number < self.trials:

@@ -20,7 +20,7 @@ from controllers.learned.observed import Observed, Reader
 from controllers.learned.pool import Among, Pool
 from controllers.learned.scorer import Scorer
 from controllers.learned.snapshot import Snapshot
-from controllers.start import spread
+from controllers.start import MORE, TRIALS, around, begin
 from search_spaces import Candidate, Record, Space
 
 START = 8  # trials of a start without earlier studies
@@ -33,6 +33,7 @@ def build(
     records: Sequence[Record] = (),
     distances: Mapping[str, float] | None = None,
     snapshot: Snapshot | None = None,
+    dear: bool = False,
 ) -> BaseSampler:
     """A Gaussian process that learns from this search and, where there are some, from earlier ones.
 
@@ -45,13 +46,15 @@ def build(
         records: Of other studies, as far as they tell of the space.
         distances: By study, how far its family is from the one at hand, from 0.
         snapshot: Of what was learned from recorded studies, whose records need not be there.
+        dear: Whether a search makes but dozens of trials: then a start without earlier studies goes on around
+            the best of it.
 
     References:
         Snoek, Larochelle, Adams, *Practical Bayesian optimization*, 2012, https://arxiv.org/abs/1206.2944;
         Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
         https://arxiv.org/abs/1802.02219. Differs: earlier studies' predictions are terms of the kernel.
     """
-    return Learned(space, seed, records, distances or {}, snapshot)
+    return Learned(space, seed, records, distances or {}, snapshot, dear=dear)
 
 
 class Learned(CandidateSampler):
@@ -65,6 +68,7 @@ class Learned(CandidateSampler):
         distances: Mapping[str, float],
         snapshot: Snapshot | None = None,
         among: Sequence[Candidate] = (),
+        dear: bool = False,
     ) -> None:
         super().__init__(space, seed)
         self._codes = Codes(space)
@@ -77,6 +81,7 @@ class Learned(CandidateSampler):
         self._pool = Pool(self._codes, self._data)
         if among:
             self._pool = Among(self._codes, self._data, self._codes.rows(among))
+        self._spread, self._around = (TRIALS, around(space, MORE)) if dear else (START, 0)
         self._ranked: list[np.ndarray] = []
         self._of: tuple[Any, ...] = ()
         self._reasons: dict[int, dict[str, Any]] = {}
@@ -98,9 +103,9 @@ class Learned(CandidateSampler):
     def propose(self, study: optuna.Study) -> Candidate:
         seen = self._reader.read(study, self._proposed)
         begun = len(seen.targets) + len(self._reader.running)
-        start = self._earlier.start if self._earlier.names else START
+        start = self._earlier.start if self._earlier.names else self._spread + 2 * self._around
         if begun < start or len(seen.targets) < _FEWEST:
-            row = self._codes.rows([self._begin(begun)])[0]
+            row = self._codes.rows([self._begin(study, begun)])[0]
             return self._codes.candidate(self._pool.settled(row, self._reader.tried))
         rows = self._best(seen)
         if rows:
@@ -108,12 +113,13 @@ class Learned(CandidateSampler):
         self._reason = {"how": "all tried"}
         return self.space.sample(self.rng)
 
-    def _begin(self, begun: int) -> Candidate:
+    def _begin(self, study: optuna.Study, begun: int) -> Candidate:
         tried = self._reader.tried
         if not self._earlier.names:
-            self._reason = {"how": "spread"}
-            rows = [np.frombuffer(key) for key in sorted(tried)]
-            return spread(self.space, [self._codes.candidate(row) for row in rows], self.rng)
+            rows = [self._codes.candidate(np.frombuffer(key)) for key in sorted(tried)]
+            found, how = begin(self.space, study, rows, self.rng, self._spread, self._around)
+            self._reason = {"how": how}
+            return found
         row, how = self._earlier.first(begun, tried, self.rng)
         self._reason = {"how": how}
         return self._codes.candidate(row)

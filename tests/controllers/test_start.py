@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
 import optuna
 import pytest
+from optuna.samplers import BaseSampler
 
-from controllers import tpe
+from controllers import learned, tpe
 from controllers.start import MORE, TRIALS, Start, spread
 from search_spaces import Candidate, Categorical, Forbidden, Real, Space
 
@@ -49,10 +51,11 @@ def test_tpe_starts_spread_and_goes_on_as_tpe() -> None:
     assert norms[TRIALS:].count("group") > 15, "what is good is proposed more than by chance"
 
 
-def test_the_best_is_varied_in_its_settings_and_then_in_its_parts() -> None:
+@pytest.mark.parametrize("build", [tpe.build, learned.build])
+def test_the_best_is_varied_in_its_settings_and_then_in_its_parts(build: Callable[..., BaseSampler]) -> None:
     schedule = Categorical("schedule", ("constant", "cosine"))
     space = Space("toy", (*SPACE.choices, Real("learning_rate", 1e-3, 1e-2), schedule))
-    study = optuna.create_study(sampler=tpe.build(space, 0, dear=True), direction="maximize")
+    study = optuna.create_study(sampler=build(space, 0, dear=True), direction="maximize")
 
     def objective(trial: optuna.Trial) -> float:
         candidate = space.suggest(trial)
