@@ -12,10 +12,13 @@ from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.observed import Observed, of_records
 from controllers.learned.process import Process
+from controllers.learned.several import Several
 from controllers.learned.snapshot import Opinion
 from search_spaces import Record
 
 _MOST, _FEWEST = 128, 8  # records of a study that are used, and without which it says nothing
+_TOGETHER = 2048  # records of all studies: a proposal takes as long whether they are of 16 studies or of 50
+_LEAST = 24  # that are used of each, however many there are
 _STEPS = 25  # of fitting each
 _DISTANCE = 0.5  # of a family that nothing is known of
 _TRUST = 2.0  # by which a distance of 1 lowers the logarithm of a study's weight
@@ -60,14 +63,18 @@ class Earlier:
         apart = [distances.get(name, _DISTANCE if distances else 0.0) for name in seen]
         # it knows no family: among studies it counts as one of which nothing is known
         self.far = _TRUST * np.array(apart + [_DISTANCE if distances else 0.0] * len(opinion))
-        self._processes: list[Process | Opinion] = [*map(self._process, seen.values()), *opinion.values()]
+        most = min(_MOST, max(_LEAST, _TOGETHER // max(1, len(seen))))
+        processes = [self._process(found, most) for found in seen.values()]
+        self._several = Several(features, processes) if processes else None
+        self._opinions = list(opinion.values())
         self._tops = [found.rows[np.argsort(-found.targets)[:_TOPS]] for found in seen.values()]
         self.start, self._uniform = (6, 2) if len(seen) < _FEW else (10, 0)
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
         """``(N, S)``: what each study expects of candidates with those features."""
         at = Data(x, np.zeros((len(x), 0)), np.zeros(len(x)))
-        return np.stack([process.mean(at) for process in self._processes], 1) if self.names else at.z
+        told = at.z if self._several is None else self._several.means(x)
+        return np.concatenate([told, *(opinion.mean(at)[:, None] for opinion in self._opinions)], 1)
 
     def first(self, index: int, tried: set[bytes], rng: np.random.Generator) -> tuple[np.ndarray, str]:
         """The candidate to begin a search with after so many others, and how it was chosen.
@@ -102,14 +109,12 @@ class Earlier:
         together = self.predictions(self._features.of(rows)) @ shares(self.far)
         return rows[np.argsort(-together, kind="stable")[:_KEPT]]
 
-    def _process(self, seen: Observed) -> Process:
+    def _process(self, seen: Observed, most: int) -> Process:
         """Fitted to the best, and as many of the rest, evenly from the next to the worst."""
-        order = np.argsort(-seen.targets, kind="stable")
-        rest = order[_MOST // 2 :]
-        even = (
-            np.linspace(0, len(rest) - 1, _MOST // 2).astype(int) if len(rest) > _MOST // 2 else slice(None)
-        )
-        used = np.concatenate([order[: _MOST // 2], rest[even]])
+        order, half = np.argsort(-seen.targets, kind="stable"), most // 2
+        rest = order[half:]
+        even = np.linspace(0, len(rest) - 1, half).astype(int) if len(rest) > half else slice(None)
+        used = np.concatenate([order[:half], rest[even]])
         data = Data(self._features.of(seen.rows[used]), np.zeros((len(used), 0)), seen.missing[used])
         process = Process(self._features)
         process.fit(data, seen.targets[used], _STEPS)

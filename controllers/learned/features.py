@@ -26,6 +26,7 @@ class Features:
         choices: That have more than one value.
         blocks: By such a choice, its columns of the vectors.
         groups: ``(B,)``: by block, the number of its part (architecture, rule, outer).
+        widths: ``(B,)``: by block, how many columns it has.
         width: F, of a vector.
         alike: ``(F, A)``: adds up what stands for the same value of choices that have the same values.
     """
@@ -35,6 +36,7 @@ class Features:
         self.choices = [column.choice for _, column in self._columns]
         ends = np.cumsum([0, *(_width(column) for _, column in self._columns)])
         self.blocks = [slice(int(a), int(b)) for a, b in pairwise(ends)]
+        self.widths = np.diff(ends)
         self.width = int(ends[-1])
         parts = [column.choice.name.partition(".")[0] for _, column in self._columns]
         self.groups = np.array([list(dict.fromkeys(parts)).index(part) for part in parts], dtype=int)
@@ -85,7 +87,13 @@ class Features:
 
     def spread(self, by_block: np.ndarray) -> np.ndarray:
         """``(F,)``: a number a block, for each of its columns."""
-        return np.repeat(by_block, [block.stop - block.start for block in self.blocks])
+        return np.repeat(by_block, self.widths)
+
+    def squares(self, x: np.ndarray) -> np.ndarray:
+        """``(N, B)``: squared lengths of vectors, by block."""
+        if not self.blocks:
+            return np.zeros((len(x), 0))
+        return np.asarray(np.add.reduceat(x * x, [block.start for block in self.blocks], axis=1))
 
 
 def _kind(column: Column) -> object:

@@ -14,6 +14,7 @@ what matters may be how often a value is taken, and not where.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +110,7 @@ class Kernel:
         medians: Logarithms of all parameters' medians: of w, of :class:`Scales`, of s.
         deviations: Of these logarithms.
         parts: By part, its choices; none where parts are no more than choices, or all there is.
+        columns: Of vectors, by part; where there are none, all of them.
     """
 
     def __init__(self, features: Features, far: np.ndarray, priors: Priors | None = None) -> None:
@@ -117,6 +119,7 @@ class Kernel:
         self.parts = [np.flatnonzero(features.groups == group) for group in groups]
         if not 1 < len(groups) < blocks:
             self.parts = []
+        self.columns = [features.columns(part) for part in self.parts] or [np.arange(features.width)]
         near = np.exp(-far)
         self.shares = near / max(float(near.sum()), 1e-300)
         if priors is None:
@@ -138,18 +141,20 @@ class Kernel:
         """``(N, M)``."""
         w, by, s = self.unpacked(parameters)
         scale = np.sqrt(self.features.spread(w))
-        u, v = a.x * scale, b.x * scale
-        found = squared(u, v)
-        np.exp(np.negative(found, out=found), out=found)
-        found *= by.whole + by.training * np.outer(a.missing, b.missing)
-        for part in self.parts:
-            columns = self.features.columns(part)
-            found += by.part * np.exp(-squared(u[:, columns], v[:, columns]))
+        near = self._near(a.x * scale, b.x * scale)
+        found = reduce(np.multiply, near) * (by.whole + by.training * np.outer(a.missing, b.missing))
+        if self.parts:
+            found += by.part * sum(near)
         found += by.linear * (self.features.centred(a.x) @ self.features.centred(b.x).T)
         if self.features.alike.any():
             one, other = self.features.bags(a.x), self.features.bags(b.x)
             found += by.bag * np.exp(-by.narrow * squared(one, other)) + by.shared * (one @ other.T)
         return found + (a.z * s) @ b.z.T if len(s) else found
+
+    def _near(self, u: np.ndarray, v: np.ndarray) -> list[np.ndarray]:
+        """By part ``(N, M)``, 1 at no distance; their product is what all choices together give."""
+        apart = [squared(u[:, columns], v[:, columns]) for columns in self.columns]
+        return [np.asarray(np.exp(np.negative(one, out=one), out=one)) for one in apart]
 
     def variance(self, at: Data, parameters: np.ndarray) -> np.ndarray:
         """``(N,)``: of each with itself."""

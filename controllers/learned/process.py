@@ -61,6 +61,16 @@ class Process:
         self.hold(joined(self._data, data), np.concatenate([self._y, self.mean(data)]))
 
     @property
+    def points(self) -> Data:
+        """What results it knows of."""
+        return self._data
+
+    @property
+    def results(self) -> np.ndarray:
+        """``(N,)``: by which kernels with these points are summed up to a posterior mean."""
+        return self._alpha
+
+    @property
     def noise(self) -> float:
         """Variance of a result."""
         return self.kernel.unpacked(self.parameters)[1].noise

@@ -10,6 +10,7 @@ from controllers.learned.density import Density
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.process import Process
+from controllers.learned.several import Several
 from metanas.testing.controllers import toy_space
 from search_spaces import Categorical, Integer, Real, Signature, Space, catalogue
 
@@ -62,6 +63,19 @@ def test_a_study_that_was_right_is_believed_and_others_are_not(rng: np.random.Ge
     assert np.corrcoef(process.mean(new), new.z[:, 2])[0, 1] > 0.95
     parts = np.abs(process.parts(new)).mean(0)
     assert parts[2] > 5 * max(parts[[0, 1, 3]])
+
+
+@pytest.mark.parametrize("space", [toy_space(), LINE, JOINT, Space("dull", (Integer("n", 1, 1),))])
+def test_several_processes_expect_together_what_each_expects(space: Space, rng: np.random.Generator) -> None:
+    features, _ = points(space, 1)
+    processes = [Process(features) for _ in range(3)]
+    for seed, process in enumerate(processes):
+        _, data = points(space, 20 + seed, seed=seed)
+        process.fit(data, rng.normal(size=20 + seed), 5)
+    _, new = points(space, 300, seed=9)
+    full = new._replace(missing=np.zeros(300))
+    each = np.stack([process.mean(full) for process in processes], 1)
+    np.testing.assert_allclose(Several(features, processes).means(new.x), each, atol=1e-4)
 
 
 def test_parts_of_studies_and_of_results_add_up_to_the_mean(rng: np.random.Generator) -> None:
