@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from search_spaces import Candidate, Categorical, Choice, Integer, Space, Value
 
+Among = Callable[[np.ndarray], np.ndarray]
 _STEP = 1 / 6  # of its range, by which a number moves: as search_spaces.choices does
 
 
@@ -116,6 +117,8 @@ class Codes:
         self.space = space
         self.columns = _ordered(space)
         self._at = {column.choice.name: i for i, column in enumerate(self.columns)}
+        self._openers = [[(p, _among(self.columns[p], by)) for p, by in c.openers] for c in self.columns]
+        self._forbidden = [[self._met(*pair) for pair in rule.when.items()] for rule in space.forbidden]
         self._moves = np.array([column.can_move for column in self.columns], dtype=bool)
 
     def rows(self, candidates: Sequence[Candidate]) -> np.ndarray:
@@ -161,14 +164,15 @@ class Codes:
     def legal(self, rows: np.ndarray) -> np.ndarray:
         """``(N,)``: whether a row is not forbidden."""
         found = np.ones(len(rows), dtype=bool)
-        for rule in self.space.forbidden:
-            matches = np.ones(len(rows), dtype=bool)
-            for name, values in rule.when.items():
-                column = self._at[name]
-                codes = [self.columns[column].code(value) for value in values]
-                matches &= np.isin(rows[:, column], [code for code in codes if not math.isnan(code)])
-            found &= ~matches
+        for when in self._forbidden:
+            found &= ~np.all([among(rows[:, j]) for j, among in when], axis=0)
         return found
+
+    def _met(self, name: str, values: Sequence[Value]) -> tuple[int, Among]:
+        """A column, and which of its codes are those of some values."""
+        column = self.columns[self._at[name]]
+        codes = [column.code(value) for value in values]
+        return self._at[name], _among(column, [code for code in codes if not math.isnan(code)])
 
     def _drawn(self, rng: np.random.Generator, count: int) -> np.ndarray:
         return np.stack([column.draw(rng, count) for column in self.columns], 1)
@@ -177,9 +181,18 @@ class Codes:
         """NaN where a choice is not active."""
         for j, column in enumerate(self.columns):
             if column.openers:
-                opened = [np.isin(codes[:, parent], values) for parent, values in column.openers]
+                opened = [among(codes[:, parent]) for parent, among in self._openers[j]]
                 codes[~np.any(opened, axis=0), j] = math.nan
         return codes
+
+
+def _among(column: Column, codes: Sequence[float]) -> Among:
+    """Which of codes ``(N,)`` are some of them; quick, since it is asked of every row that is drawn."""
+    if not isinstance(column.choice, Categorical):
+        return lambda found: np.isin(found, codes)
+    known = np.zeros(len(column.choice.values) + 1, dtype=bool)  # the last: of those that are inactive
+    known[[int(code) for code in codes]] = True
+    return lambda found: known[np.where(np.isnan(found), -1, found).astype(int)]
 
 
 def _ordered(space: Space) -> list[Column]:

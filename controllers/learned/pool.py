@@ -12,7 +12,7 @@ from controllers.learned.kernel import Data
 _NEIGHBOURS = 6  # of each parent, with one choice moved; as many with two
 _CROSSED, _UNIFORM = 30, 60
 _CLIMBS, _CLIMBERS, _STEPS = 2, 5, 10  # rounds of climbing from the best, neighbours of each
-_KEPT = 400  # best ones that stay
+_KEPT = 250  # best ones that stay
 _RANKED = 20  # that are at hand where the first choice is refused
 
 Score = Callable[[Data], np.ndarray]
