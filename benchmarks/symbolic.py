@@ -5,7 +5,7 @@
     .venv/bin/python benchmarks/symbolic.py --family sinusoid --seeds 1 --trials 6 --rung 20
 
 Network 1-40-40-1, five examples, all parameters adapted in as many steps, second order: only the step is
-searched, with its constants, start and meta-training. Its rivals are the same search, of the same budget and
+searched, with its constants, start and meta-training, from the steps of known optimizers on. Its rivals are the same search, of the same budget and
 controller, over gradient steps: over their size, start and meta-training (``sgd``), and with a learned size
 for each layer (``layers``). A rival is searched once, with the first seed, and meets the formulas of all
 seeds. All meet the same fresh test tasks, which chose nothing, paired task by task; over seeds, a task's
@@ -48,6 +48,7 @@ from search_spaces.rules.descent import Descent
 from search_spaces.rules.expressions import CONSTANTS, read
 from search_spaces.rules.expressions import Program as Instructions
 from search_spaces.rules.interface import Rule
+from search_spaces.rules.steps import STEPS
 from search_spaces.rules.transforms import chain
 from search_spaces.task import Episodes
 
@@ -89,7 +90,8 @@ def searched(kind: str, family: str, steps: int, words: tuple[str, ...]) -> tupl
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "space.toml").write_text(SPACES[kind].format(steps=steps) + NETWORK)
-        command = [str(METANAS), "search", family, "--space", "space.toml", "--json", *words]
+        start = ("--start", ",".join(STEPS)) if kind == "symbolic" else ()
+        command = [str(METANAS), "search", family, "--space", "space.toml", "--json", *start, *words]
         done = run(command, cwd=folder, stdout=PIPE, text=True, check=True)
         learner = metanas.load(str(folder / f"{family}.metanas"))
     return learner, json.loads(done.stdout.splitlines()[-1])

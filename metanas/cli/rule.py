@@ -19,6 +19,7 @@ from search_spaces.rules import canonical, points
 from search_spaces.rules.expressions import read
 from search_spaces.rules.formulas import formula
 from search_spaces.rules.recipes import RECIPES, Recipe
+from search_spaces.rules.steps import STEPS, Step
 
 _NAME = re.compile(r"[\w.:-]*")
 
@@ -28,12 +29,16 @@ _NAME = re.compile(r"[\w.:-]*")
 def listing(as_json: bool) -> None:
     """Published methods that a search can begin with: metanas search … --start NAME."""
     if as_json:
-        print_json([{"name": name, "title": r.title, "summary": r.words} for name, r in RECIPES.items()])
+        every: dict[str, Recipe | Step] = {**RECIPES, **STEPS}
+        print_json([{"name": name, "title": r.title, "summary": r.words} for name, r in every.items()])
         return
     table = Table("recipe", "what is particular to it", pad_edge=False)
     for name, found in RECIPES.items():
         table.add_row(name, found.words)
-    wide_console().print(table)
+    steps = Table(f"step, of --space {points.WRITTEN}", "what it is", pad_edge=False)
+    for name, step in STEPS.items():
+        steps.add_row(name, f"{step.formula}: {step.words}")
+    wide_console().print(table, "", steps)
 
 
 @COMMANDS["rule"].command("show", context_settings=HELP)
@@ -45,7 +50,7 @@ def show(name: str, tasks: str | None, as_json: bool) -> None:
 
     NAME may also be a formula, such as "m/sqrt(v + ε**2)": its shortest form, and its id.
     """
-    told = _recipe(name, tasks) if name in RECIPES else _of(name, tasks)
+    told = _recipe(name, tasks) if name in RECIPES else _step(name) if name in STEPS else _of(name, tasks)
     if as_json:
         print_json(told)
         return
@@ -70,6 +75,12 @@ def _recipe(name: str, tasks: str | None) -> dict[str, Any]:
         "differs": [recipe.differs] if recipe.differs else [],
         "spaces": where,
     }
+
+
+def _step(name: str) -> dict[str, Any]:
+    step = STEPS[name]
+    told = {"name": name, "title": step.title, "words": step.words, "citation": [step.citation]}
+    return {**_written(step.formula), **told, "choices": step.choices}
 
 
 def _of(name: str, tasks: str | None) -> dict[str, Any]:

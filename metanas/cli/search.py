@@ -67,7 +67,9 @@ _DEFAULT_BUDGET = "10m"
     help="One of metanas architecture list, or nni:module:Class, an NNI model space of yours; several may be "
     "named. [default: all of the space]",
 )
-@click.option("--start", help="Recipes to begin with, with commas between; see metanas rule recipes.")
+@click.option(
+    "--start", help="Recipes or steps to begin with, with commas between; see metanas rule recipes."
+)
 @click.option("--ways", type=int, help="Classes a task (classification). [default: 5]")
 @click.option(
     "--shots", type=int, help="Labelled examples, a class or a task. [default: 1 a class, 5 a task]"

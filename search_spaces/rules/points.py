@@ -10,10 +10,12 @@ from search_spaces.candidate import Candidate, Value
 from search_spaces.choices import Categorical, Choice
 from search_spaces.errors import SpaceError
 from search_spaces.rules.recipes import USUAL, recipe
+from search_spaces.rules.steps import STEPS
 from search_spaces.signature import Signature
 from search_spaces.space import Space
 
-WIDE = "gradient-methods"  # the space that has them all
+WIDE = "gradient-methods"  # the space that has all recipes of gradient rules
+WRITTEN = "symbolic"  # the space that has the steps, which are formulas
 
 _NARROW = ("steps", "step_size", "rate", "scope", "head")  # choices that the rule ``gradient`` has as well
 _ORDERS = {"first": 1, "second": 2}
@@ -36,7 +38,7 @@ def candidate(name: str, space: Space, signature: Signature, rng: np.random.Gene
     """A candidate that learns by that method, on its paper's network where the space has it.
 
     Args:
-        name: Of a recipe.
+        name: Of a recipe, or of a known step.
         space: That it is a point of.
         signature: Of the tasks.
         rng: Draws what the recipe leaves open.
@@ -58,20 +60,31 @@ def point(name: str, space: Space, signature: Signature) -> dict[str, Value]:
     """The choices by which a space says that method, by dotted name.
 
     Where the space has the rule ``chain``, in its words; else in those of ``gradient``, if they suffice.
+    Known steps are points of the rule ``symbolic``.
 
     Raises:
         UnknownNameError: If there is no such recipe.
         SpaceError: If the space does not have it; names one that does.
     """
-    wanted, rules = recipe(name).choices(signature), space.flat["rule"]
+    rules = space.flat["rule"]
     known = rules.values if isinstance(rules, Categorical) else ()
-    found = {"chain": wanted, "gradient": narrowed(wanted)}
-    for rule, settings in found.items():
+    for rule, settings in _settings(name, signature).items():
         if rule in known and settings is not None:
             named = {"rule": rule, **{f"rule.{rule}.{key}": value for key, value in settings.items()}}
             if all(_has(space, key, value) for key, value in named.items()):
                 return named
-    raise SpaceError(f"recipe {name} is no point of space {space.name}: take --space {WIDE}, or leave it out")
+    where = WRITTEN if name in STEPS else WIDE
+    raise SpaceError(
+        f"recipe {name} is no point of space {space.name}: take --space {where}, or leave it out"
+    )
+
+
+def _settings(name: str, signature: Signature) -> dict[str, dict[str, Value] | None]:
+    """By rule, the choices that say the method; None if the rule's cannot."""
+    if name in STEPS:
+        return {"symbolic": STEPS[name].choices}
+    wanted = recipe(name).choices(signature)
+    return {"chain": wanted, "gradient": narrowed(wanted)}
 
 
 def _surroundings(space: Space, signature: Signature) -> dict[str, Value]:

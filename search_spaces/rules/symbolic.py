@@ -18,7 +18,7 @@ from search_spaces.rules.canonical import same
 from search_spaces.rules.descent import HEADS, ORDERS, SCOPES, Descent
 from search_spaces.rules.expressions import CONSTANTS, EPSILON, Expression, Program, instructions, read
 from search_spaces.rules.interface import Rule, sub
-from search_spaces.rules.transforms import Named, Point, State, Transform, chain, zeros
+from search_spaces.rules.transforms import Named, Point, State, Transform, chain
 from search_spaces.task import Tensors
 
 __all__ = ["FORMULA", "build", "choices", "conflicts", "formula", "learned", "same", "step", "suits"]
@@ -122,22 +122,19 @@ def step(
         return ({}, own) if frozen else (own, {})
 
     def start(own: Tensors, params: Tensors, key: Tensor | None) -> State:
-        means = {name: zeros(own, params, key) for name in ("m", "v") if name in names}
+        means = {name: torch.zeros_like(_joined(params)) for name in ("m", "v") if name in names}
         return means | ({"ξ": key} if "ξ" in names else {})
 
     def update(own: Tensors, state: State, gradients: Tensors, point: Point) -> tuple[Named, State]:
-        size, shared = own["rate"].exp(), _shared(own, names, point)
-        state, known = _remembered(own, state, gradients, point.step + 1)
+        gradient = _joined(gradients)  # a formula is the same for every entry: one vector, few operations
+        state, known = _remembered(own, state, gradient, point.step + 1)
+        known |= {"g": gradient, **_shared(own, names, point)}
         if "ξ" in names:
-            known["ξ"] = _noise(state["ξ"], gradients, point.step)
-
-        def move(name: str, gradient: Tensor) -> Tensor:
-            each = {variable: values[name] for variable, values in known.items()}
-            here = shared | each | {"g": gradient, "θ": point.params[name]}
-            value: Tensor = expression(here, TENSORS)
-            return size * value
-
-        return {name: move(name, gradient) for name, gradient in gradients.items()}, state
+            known["ξ"] = _noise(state["ξ"], gradient, point.step)
+        if "θ" in names:
+            known["θ"] = _joined({name: point.params[name] for name in gradients})
+        value: Tensor = expression(known, TENSORS)
+        return _parted(own["rate"].exp() * value, gradients), state
 
     return Transform(update, init, start)
 
@@ -181,28 +178,36 @@ def _shared(own: Tensors, names: frozenset[str], point: Point) -> dict[str, Tens
     return told | {name: own[name].exp() for name in CONSTANTS if name in names}
 
 
+def _joined(values: Tensors) -> Tensor:
+    """Tensors of any shapes as one ``(P,)``."""
+    return torch.cat([value.reshape(-1) for value in values.values()])
+
+
+def _parted(values: Tensor, like: Tensors) -> Named:
+    """The same the other way round."""
+    parts = values.split([value.numel() for value in like.values()])
+    return {name: part.reshape(like[name].shape) for name, part in zip(like, parts, strict=True)}
+
+
 def _remembered(
-    own: Tensors, state: State, gradients: Tensors, done: int
-) -> tuple[dict[str, Any], dict[str, Named]]:
+    own: Tensors, state: State, gradient: Tensor, done: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The means after ``done`` gradients: as they are kept, and without the pull of their start at zero."""
-    kept, known = dict(state), {}
+    kept, known = dict(state), dict[str, Any]()
     for name, power in (("m", 1), ("v", 2)):
         if name in state:
             part = own[name].sigmoid()
-            kept[name] = {n: part * state[name][n] + (1 - part) * g**power for n, g in gradients.items()}
-            known[name] = {n: mean / (1 - part**done) for n, mean in kept[name].items()}
+            kept[name] = part * state[name] + (1 - part) * gradient**power
+            known[name] = kept[name] / (1 - part**done)
     return kept, known
 
 
-def _noise(key: Tensor | None, like: Tensors, step: int) -> Named:
-    """Standard normal numbers of a step, or zeros where nothing is drawn."""
+def _noise(key: Tensor | None, like: Tensor, step: int) -> Tensor:
+    """Standard normal numbers of a step ``(P,)``, or zeros where nothing is drawn."""
     if key is None:
-        return {name: torch.zeros_like(value) for name, value in like.items()}
-    sizes = [value.numel() for value in like.values()]
-    drawn = keys.uniform(key + _NEXT * step, sum(sizes), next(iter(like.values())))
-    normal = math.sqrt(2) * torch.erfinv(2 * drawn - 1)
-    parts = zip(like.items(), normal.split(sizes), strict=True)
-    return {name: part.reshape(value.shape) for (name, value), part in parts}
+        return torch.zeros_like(like)
+    drawn = keys.uniform(key + _NEXT * step, like.numel(), like)
+    return math.sqrt(2) * torch.erfinv(2 * drawn - 1)
 
 
 class _Tensors:

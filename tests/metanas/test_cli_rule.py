@@ -20,6 +20,7 @@ from search_spaces.rules import canonical, ridge
 from search_spaces.rules.expressions import Program, read
 from search_spaces.rules.formulas import formula
 from search_spaces.rules.recipes import RECIPES
+from search_spaces.rules.steps import STEPS
 from storage import Store
 
 Run = Callable[..., Any]
@@ -29,7 +30,7 @@ CURVES = Signature("regression", (1,), 1, 5)
 def test_recipes_are_listed(metanas: Run) -> None:
     ran = metanas("rule", "recipes", "--json")
     assert (ran.code, ran.err) == (0, "")
-    assert [recipe["name"] for recipe in ran.json] == list(RECIPES)
+    assert [recipe["name"] for recipe in ran.json] == [*RECIPES, *STEPS]
     shown = metanas("rule", "recipes").out
     assert all(recipe["name"] in shown and recipe["summary"] in shown for recipe in ran.json)
 
@@ -86,6 +87,15 @@ def test_a_search_begins_with_the_recipes(metanas: Run, quick: tuple[object, ...
     rules = [record.candidate.part("rule.chain") for record in (first, second)]
     assert rules == [RECIPES[name].choices(CURVES) for name in ("maml", "meta-sgd")]
     assert first.candidate["architecture.mlp.width_1"] == 40
+
+
+def test_a_search_for_a_formula_begins_with_known_steps(
+    metanas: Run, quick: tuple[object, ...], tmp_path: Path
+) -> None:
+    words = ["symbolic" if word == "closed-form" else word for word in quick]
+    ran = metanas(*words, "--start", "adam", "--seed", 5)
+    assert ran.code == 0, ran.err
+    assert metanas("rule", "show", "adam", "--json").json["formula"][0] in metanas("show", "sinusoid", 0).out
 
 
 def test_the_same_command_on_the_same_study_begins_with_them_once() -> None:
@@ -159,6 +169,7 @@ def test_a_search_over_several_families_begins_with_them(tmp_path: Path) -> None
     ("start", "words"),
     [
         ("t-net", "recipe t-net is no point of space default: take --space gradient-methods"),
+        ("adam", "recipe adam is no point of space default: take --space symbolic"),
         ("maml,tnet", "no recipe called 'tnet' (known: maml, "),
     ],
 )

@@ -17,7 +17,7 @@ from metanas.testing.rules import draw, start
 from search_spaces import Signature, Value, catalogue
 from search_spaces.architectures import mlp
 from search_spaces.errors import SpaceError, UnknownNameError
-from search_spaces.rules import chain, gradient, keys, points, recipes
+from search_spaces.rules import canonical, chain, expressions, gradient, keys, points, recipes, steps
 from search_spaces.rules.descent import Descent
 from search_spaces.task import Task
 
@@ -314,6 +314,28 @@ def test_a_recipe_is_a_point_of_the_wide_space(
     fixed = points.point(name, space, signature)
     candidate = space.walk(lambda choice: fixed.get(choice.name, choice.draw(rng)))
     assert {n: v for n, v in candidate.items() if n.startswith("rule")} == fixed
+
+
+WRITTEN = {
+    "sgd": "g",
+    "momentum": "m",
+    "nesterov": "g + m",
+    "rmsprop": "g/sqrt(abs(v) + ε**2)",
+    "adam": "m/sqrt(abs(v) + ε**2)",
+    "sign-sgd": "sign(g)",
+    "lion": "sign(g + m)",
+}
+
+
+@pytest.mark.parametrize("name", steps.STEPS)
+def test_a_known_step_is_a_point_of_the_space_of_formulas(name: str, rng: np.random.Generator) -> None:
+    space = catalogue.space(points.WRITTEN, CURVES)
+    candidate = points.candidate(name, space, CURVES, rng)
+    program = expressions.Program.of(candidate.part("rule.symbolic"))
+    assert canonical.identity(program) == canonical.identity(expressions.read(WRITTEN[name]))
+    assert candidate["rule.symbolic.rate"] == steps.STEPS[name].rate
+    with pytest.raises(SpaceError, match=f"{name} is no point of space default: take --space symbolic"):
+        points.point(name, catalogue.space("default", CURVES), CURVES)
 
 
 @pytest.mark.parametrize("name", ["maml", "first-order-maml", "anil", "boil"])
