@@ -106,10 +106,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines += ["|---|---|---|---|---|"]
     for row in rows:
         told = f"{row['records']:,} of {row['studies']}" if row["studies"] else "none"
-        lines.append(
-            f"| {row['results']} | {told} | {row['ms']:.1f} ({row['slowest_ms']:.1f}) | {row['reading_ms']:.0f} "
-            f"| {row['mb']:.0f} |"
-        )
+        times = f"{row['ms']:.1f} ({row['slowest_ms']:.1f}) | {row['reading_ms']:.0f}"
+        lines.append(f"| {row['results']} | {told} | {times} | {row['mb']:.0f} |")
     return "\n".join(lines)
 
 

@@ -5,11 +5,11 @@
     .venv/bin/python benchmarks/symbolic.py --family sinusoid --seeds 1 --trials 6 --rung 20
 
 Network 1-40-40-1, five examples, all parameters adapted in as many steps, second order: only the step is
-searched, with its constants, start and meta-training, from the steps of known optimizers on. Its rivals are the same search, of the same budget and
-controller, over gradient steps: over their size, start and meta-training (``sgd``), and with a learned size
-for each layer (``layers``). A rival is searched once, with the first seed, and meets the formulas of all
-seeds. All meet the same fresh test tasks, which chose nothing, paired task by task; over seeds, a task's
-errors are averaged first.
+searched, with its constants, start and meta-training, from the steps of known optimizers on. Its rivals are
+the same search, of the same budget and controller, over gradient steps: over their size, start and
+meta-training (``sgd``), and with a learned size for each layer (``layers``). A rival is searched once, with
+the first seed, and meets the formulas of all seeds. All meet the same fresh test tasks, which chose nothing,
+paired task by task; over seeds, a task's errors are averaged first.
 
 Then the printed formula, read back, with its learned constants and step size, all of them frozen, is dropped
 on the other family, where only its start is learned; so are the gradient steps with their sizes.
