@@ -47,7 +47,8 @@ LEGS, CURVE_TASKS = 12, 200  # points of a learning curve, and the test tasks th
 # step sizes that are tried: of a start that is there, and of starts that are learned for each of them
 GRID = (0.003, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.12, 0.15, 0.17, 0.2, 0.25, 0.3, 0.5)
 LEARNED = {"quadratic": (0.05, 0.1, 0.15, 0.2), "sinusoid": (0.01, 0.03, 0.1), "harmonics": (0.01, 0.03, 0.1)}
-VALID_TASKS = 3000  # many: where steps are nearly too long, one task in a thousand decides the mean
+# many: where steps are nearly too long, one task in a thousand decides the mean
+VALID_TASKS = {"quadratic": 20_000, "sinusoid": 3000, "harmonics": 3000}
 
 
 def build(name: str, here: Case, **changes: Any) -> Rule:
@@ -175,7 +176,7 @@ def rivals(
     They begin where the learned optimizer begins, at random, or at a start learned for as many
     steps as it was trained with, of that size (MAML).
     """
-    valid, program, sizes = tasks(here, VALID_TASKS, "valid"), Program.of(rule), LEARNED[family]
+    valid, program, sizes = tasks(here, VALID_TASKS[family], "valid"), Program.of(rule), LEARNED[family]
     plain = {rate: build("maml", here, rate=rate, steps=rule.steps) for rate in {*GRID, *sizes}}
     some = Program.of(plain[GRID[0]])
     own = [some.meta.flatten(program.meta.unflatten(c.average)) for c in done]
