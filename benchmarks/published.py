@@ -28,7 +28,7 @@ from search import RESULTS, machine
 from torch import Tensor
 
 from metanas.budget import parse
-from metanas.engine import Engine, Program
+from metanas.engine import Engine, Program, keep_freed_memory, trains_in_half
 from metanas.engine.program import at
 from metanas.scoring import half_width, is_transductive, task_scores
 from metanas.seeds import derive, generator
@@ -83,7 +83,8 @@ def trained(
     here: Case, rules: Sequence[Rule], seeds: Sequence[int], iterations: int, seconds: float, test: Episodes
 ) -> tuple[list[Checkpoint], list[dict[str, Any]]]:
     """All rules, of one shape, as one batch; and the first one's score along the way."""
-    engine = Engine(Program.of(rules[0]), CPU)
+    half = trains_in_half("auto", CPU, here.signature.input_shape)  # as a search trains, where it can
+    engine = Engine(Program.of(rules[0], half), CPU)
     now = [
         Checkpoint.start(Program.of(rule), derive(seed, "published"), CPU)
         for rule, seed in zip(rules, seeds, strict=True)
@@ -338,6 +339,7 @@ def main(
     as_json: bool,
 ) -> None:
     """Trains recipes as their papers did and holds the figures against theirs."""
+    keep_freed_memory()
     if family != "omniglot":
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
     sizes = [float(rate) for rate in rates.split(",")] if rates else []
