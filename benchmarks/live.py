@@ -183,48 +183,56 @@ def reached(curve: Curve, error: float) -> float:
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
-    """One line a family and kind, over the seeds that have all methods."""
-    by = {(row["family"], row["seed"], row["method"]): row for row in rows}
-    found = []
-    for family in dict.fromkeys(row["family"] for row in rows):
-        seeds = sorted({seed for name, seed, _ in by if name == family})
-        whole = [s for s in seeds if all((family, s, method) in by for method in METHODS)]
-        if whole:
-            runs = [{method: by[family, seed, method] for method in METHODS} for seed in whole]
-            found += [_line(family, kind, runs) for kind in KINDS]
-    return found
+    """One line a family and kind, over the seeds that have all methods; then one of all families."""
+    searched: dict[tuple[str, int], dict[str, Row]] = {}
+    for row in rows:
+        searched.setdefault((row["family"], row["seed"]), {})[row["method"]] = row
+    whole = {which: runs for which, runs in searched.items() if runs.keys() >= METHODS.keys()}
+    families = {family: [runs for (name, _), runs in whole.items() if name == family] for family, _ in whole}
+    found = [
+        {"family": family, "kind": kind, "seeds": len(runs), **_scores(kind, runs), **_ratios(kind, runs)}
+        for family, runs in families.items()
+        for kind in KINDS
+    ]
+    every = list(whole.values())
+    return found + [{"family": "all", "kind": kind, **_ratios(kind, every)} for kind in KINDS if every]
 
 
-def _line(family: str, kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
-    times = {
-        method: [reached(run[method]["curves"][kind], run["cold"][kind]) for run in runs]
-        for method in ("cold", "warm")
-    }
-    ratios = [warm / cold for warm, cold in zip(times["warm"], times["cold"], strict=True)]
+def _scores(kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
     return {
-        "family": family,
-        "kind": kind,
-        "seeds": len(runs),
         **{method: float(np.median([run[method][kind] for run in runs])) for method in METHODS},
-        "cold_to_tpe": float(np.median([run["cold"][kind] / run["tpe"][kind] for run in runs])),
-        **{f"seconds_{method}": float(np.median(values)) for method, values in times.items()},
-        "seconds_ratio": float(np.median(ratios)),
+        **{f"seconds_{method}": float(np.median(_times(method, kind, runs))) for method in ("cold", "warm")},
     }
+
+
+def _ratios(kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
+    cold, warm = (_times(method, kind, runs) for method in ("cold", "warm"))
+    return {
+        "cold_to_tpe": float(np.median([run["cold"][kind] / run["tpe"][kind] for run in runs])),
+        "seconds_ratio": float(np.median([w / c for w, c in zip(warm, cold, strict=True)])),
+    }
+
+
+def _times(method: str, kind: str, runs: Sequence[Mapping[str, Row]]) -> list[float]:
+    """Seconds to the last score of the cold search."""
+    return [reached(run[method]["curves"][kind], run["cold"][kind]) for run in runs]
 
 
 def text(rows: Sequence[Row]) -> str:
     """Markdown: the medians, then one row a search."""
+    shown = {**dict.fromkeys(METHODS, ".4g"), "cold_to_tpe": ".2f", "seconds_cold": ".0f"}
+    shown |= {"seconds_warm": ".0f", "seconds_ratio": ".2f"}
     head = ["family", "score", "seeds", *METHODS, "cold / tpe", "cold, s", "warm to cold's, s", "ratio"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in summary(rows):
-        cells = [r["family"], r["kind"], r["seeds"], *(f"{r[method]:.4g}" for method in METHODS)]
-        cells += [f"{r['cold_to_tpe']:.2f}", f"{r['seconds_cold']:.0f}", f"{r['seconds_warm']:.0f}"]
-        lines.append("| " + " | ".join(map(str, [*cells, f"{r['seconds_ratio']:.2f}"])) + " |")
+        cells = [r["family"], r["kind"], str(r.get("seeds", ""))]
+        cells += [format(r[name], form) if name in r else "" for name, form in shown.items()]
+        lines.append("| " + " | ".join(cells) + " |")
     head = ["family", "seed", "method", "trials", "proposed", "final", "test", "wall s"]
     lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in rows:
         cells = [r["family"], r["seed"], r["method"], r["trials"]]
-        cells += [f"{r[key]:.4g}" for key in ("proposed", "final", "test")]
+        cells += [f"{r[name]:.4g}" for name in ("proposed", "final", "test")]
         lines.append("| " + " | ".join(map(str, [*cells, f"{r['wall_seconds']:.0f}"])) + " |")
     return "\n".join(lines)
 
@@ -259,6 +267,11 @@ def key(search: Search) -> tuple[str, int, str]:
     return search.family, search.seed, search.method
 
 
+def _plain(line: Row) -> Row:
+    """For JSON, which has no infinity: null."""
+    return {name: None if value == math.inf else value for name, value in line.items()}
+
+
 class Kept:
     """Rows under benchmarks/results/, if they have a name there.
 
@@ -279,13 +292,8 @@ class Kept:
         """All that is known."""
         command = f"benchmarks/live.py {' '.join(sys.argv[1:])}"
         rows = [self.rows[which] for which in sorted(self.rows, key=self._place)]
-        return {
-            "command": command,
-            "machine": machine(),
-            **self._made,
-            "rows": rows,
-            "summary": summary(rows),
-        }
+        medians = [_plain(line) for line in summary(rows)]
+        return {"command": command, "machine": machine(), **self._made, "rows": rows, "summary": medians}
 
     def write(self) -> None:
         """Saves it."""

@@ -110,6 +110,8 @@ def records(path: str, task: int, seed: int, shuffled: bool, record: Make) -> tu
     found = []
     for number, row in enumerate(rows):
         values = table.valid[task, row]
+        if not np.isfinite(values).all():  # it diverged: a store tells no one of what has no score
+            continue
         candidate = Candidate({n: relabel.get(n, {}).get(v, v) for n, v in table.candidate(row).items()})
         curve = tuple((r, float(v)) for r, v in zip(table.rungs or [1], values, strict=True))
         score = Score("accuracy", float(values[-1]), 0.0, 1, "valid")
