@@ -26,7 +26,7 @@ a seed that was not finished does its cold searches again, since the warm ones n
 from __future__ import annotations
 
 import json
-import math
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -40,17 +40,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
+from live_figures import KINDS, METHODS, Curve, Row, plain, summary, text
 from search import METANAS, RESULTS, machine
 from tables import TABLES, words
 
 from storage import Store
 
-METHODS = {"tpe": "tpe", "cold": "learned", "warm": "learned"}  # the controller of each
 FAMILIES = "sinusoid,harmonics,exam,milk"
-KINDS = ("final", "proposed")
 _EVERY = 1.0  # seconds between two looks at a store
-_AS_GOOD = 1 + 1e-9  # times an error
 # of a study, the least error that was reported so far, by whether the trial was proposed
 _LEAST = """
 SELECT ours.parent IS NULL, MIN(reported.intermediate_value)
@@ -62,9 +59,6 @@ JOIN metanas_trial AS ours ON ours.study_id = study.id AND ours.number = trials.
 WHERE study.name = ? GROUP BY 1
 """
 
-Row = dict[str, Any]
-Curve = list[tuple[float, float]]  # seconds, and the best error from then on
-
 
 @dataclass(frozen=True)
 class Search:
@@ -75,6 +69,7 @@ class Search:
     method: str
     seed: int
     budget: str
+    words: tuple[str, ...] = ()  # more of the command line
 
     @property
     def home(self) -> Path:
@@ -93,6 +88,7 @@ class Search:
         command = [str(METANAS), "search", *family_words(self.family), "--study", self.family]
         command += ["--store", f"sqlite:///{self.store}", "--budget", self.budget, "--seed", str(self.seed)]
         command += ["--controller", METHODS[self.method], "--json"]
+        command += self.words
         curves, out, seconds = watched(command, self.home, lambda: least(self.store, self.family))
         result = json.loads(out.splitlines()[-1])
         return {
@@ -101,7 +97,7 @@ class Search:
             "seed": self.seed,
             "budget": self.budget,
             "final": result["best"]["valid"]["value"],
-            "proposed": curves["proposed"][-1][1],
+            "proposed": curves["proposed"][-1][1] if curves["proposed"] else None,
             "test": result["test"]["value"],
             "trials": sum(result["trials"].values()),
             "wall_seconds": seconds,
@@ -177,71 +173,13 @@ def note(curves: Mapping[str, Curve], seconds: float, seen: Mapping[str, float])
             curves[kind].append((round(seconds, 2), value))
 
 
-def reached(curve: Curve, error: float) -> float:
-    """Seconds to when that error was reached; infinite if it never was."""
-    return next((seconds for seconds, value in curve if value <= error * _AS_GOOD), math.inf)
-
-
-def summary(rows: Sequence[Row]) -> list[Row]:
-    """One line a family and kind, over the seeds that have all methods; then one of all families."""
-    searched: dict[tuple[str, int], dict[str, Row]] = {}
-    for row in rows:
-        searched.setdefault((row["family"], row["seed"]), {})[row["method"]] = row
-    whole = {which: runs for which, runs in searched.items() if runs.keys() >= METHODS.keys()}
-    families = {family: [runs for (name, _), runs in whole.items() if name == family] for family, _ in whole}
-    found = [
-        {"family": family, "kind": kind, "seeds": len(runs), **_scores(kind, runs), **_ratios(kind, runs)}
-        for family, runs in families.items()
-        for kind in KINDS
-    ]
-    every = list(whole.values())
-    return found + [{"family": "all", "kind": kind, **_ratios(kind, every)} for kind in KINDS if every]
-
-
-def _scores(kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
-    return {
-        **{method: float(np.median([run[method][kind] for run in runs])) for method in METHODS},
-        **{f"seconds_{method}": float(np.median(_times(method, kind, runs))) for method in ("cold", "warm")},
-    }
-
-
-def _ratios(kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
-    cold, warm = (_times(method, kind, runs) for method in ("cold", "warm"))
-    return {
-        "cold_to_tpe": float(np.median([run["cold"][kind] / run["tpe"][kind] for run in runs])),
-        "seconds_ratio": float(np.median([w / c for w, c in zip(warm, cold, strict=True)])),
-    }
-
-
-def _times(method: str, kind: str, runs: Sequence[Mapping[str, Row]]) -> list[float]:
-    """Seconds to the last score of the cold search."""
-    return [reached(run[method]["curves"][kind], run["cold"][kind]) for run in runs]
-
-
-def text(rows: Sequence[Row]) -> str:
-    """Markdown: the medians, then one row a search."""
-    shown = {**dict.fromkeys(METHODS, ".4g"), "cold_to_tpe": ".2f", "seconds_cold": ".0f"}
-    shown |= {"seconds_warm": ".0f", "seconds_ratio": ".2f"}
-    head = ["family", "score", "seeds", *METHODS, "cold / tpe", "cold, s", "warm to cold's, s", "ratio"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for r in summary(rows):
-        cells = [r["family"], r["kind"], str(r.get("seeds", ""))]
-        cells += [format(r[name], form) if name in r else "" for name, form in shown.items()]
-        lines.append("| " + " | ".join(cells) + " |")
-    head = ["family", "seed", "method", "trials", "proposed", "final", "test", "wall s"]
-    lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for r in rows:
-        cells = [r["family"], r["seed"], r["method"], r["trials"]]
-        cells += [f"{r[name]:.4g}" for name in ("proposed", "final", "test")]
-        lines.append("| " + " | ".join(map(str, [*cells, f"{r['wall_seconds']:.0f}"])) + " |")
-    return "\n".join(lines)
-
-
-def wanted(folder: Path, families: Sequence[str], seeds: Sequence[int], budget: str) -> list[list[Search]]:
+def wanted(
+    folder: Path, families: Sequence[str], seeds: Sequence[int], budget: str, words: tuple[str, ...]
+) -> list[list[Search]]:
     """By seed, all searches; the cold ones first, which the warm ones need."""
     methods = sorted(METHODS, key=lambda method: method != "cold")
     return [
-        [Search(folder, family, method, seed, budget) for method in methods for family in families]
+        [Search(folder, family, method, seed, budget, words) for method in methods for family in families]
         for seed in seeds
     ]
 
@@ -267,11 +205,6 @@ def key(search: Search) -> tuple[str, int, str]:
     return search.family, search.seed, search.method
 
 
-def _plain(line: Row) -> Row:
-    """For JSON, which has no infinity: null."""
-    return {name: None if value == math.inf else value for name, value in line.items()}
-
-
 class Kept:
     """Rows under benchmarks/results/, if they have a name there.
 
@@ -279,12 +212,16 @@ class Kept:
         ClickException: If those that are there are of other searches.
     """
 
-    def __init__(self, name: str | None, budget: str, families: Sequence[str]) -> None:
+    def __init__(
+        self, name: str | None, budget: str, families: Sequence[str], words: tuple[str, ...] = ()
+    ) -> None:
         self._paths = [] if name is None else [RESULTS / f"{name}.json", RESULTS / f"{name}.md"]
-        self._made = {"budget": budget, "families": list(families)}
+        self._made = {"budget": budget, "families": list(families), "words": list(words)}
         data = json.loads(self._paths[0].read_text()) if name and self._paths[0].exists() else {}
         if data and any(data[what] != value for what, value in self._made.items()):
-            has = f"--budget {data['budget']} --families {','.join(data['families'])}"
+            has = shlex.join(
+                ["--budget", data["budget"], "--families", ",".join(data["families"]), *data["words"]]
+            )
             raise click.ClickException(f"{self._paths[0]} has rows of {has}: give these, or another --out")
         self.rows = {(r["family"], r["seed"], r["method"]): r for r in data.get("rows", [])}
 
@@ -292,7 +229,7 @@ class Kept:
         """All that is known."""
         command = f"benchmarks/live.py {' '.join(sys.argv[1:])}"
         rows = [self.rows[which] for which in sorted(self.rows, key=self._place)]
-        medians = [_plain(line) for line in summary(rows)]
+        medians = [plain(line) for line in summary(rows)]
         return {"command": command, "machine": machine(), **self._made, "rows": rows, "summary": medians}
 
     def write(self) -> None:
@@ -307,7 +244,7 @@ class Kept:
         return self._made["families"].index(family), seed, list(METHODS).index(method)
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--families", default=FAMILIES, show_default=True, help="With commas between, two at least.")
 @click.option("--budget", default="90s", show_default=True, help="Of each search.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many.")
@@ -317,6 +254,7 @@ class Kept:
 )
 @click.option("--out", help="Name under benchmarks/results/.")
 @click.option("--json", "as_json", is_flag=True)
+@click.argument("extra", nargs=-1)
 def main(
     families: str,
     budget: str,
@@ -325,15 +263,16 @@ def main(
     folder: Path | None,
     out: str | None,
     as_json: bool,
+    extra: tuple[str, ...],
 ) -> None:
-    """Runs the searches."""
+    """Runs the searches; further words go to metanas search."""
     names = families.split(",")
     if len(names) < 2:
         raise click.ClickException("--families should be two at least: warm searches learn from the others")
-    kept = Kept(out, budget, names)
+    kept = Kept(out, budget, names, extra)
     with tempfile.TemporaryDirectory() as temporary:
         home = (folder or Path(temporary)).resolve()
-        for searches in wanted(home, names, range(first_seed, first_seed + seeds), budget):
+        for searches in wanted(home, names, range(first_seed, first_seed + seeds), budget, extra):
             search_all(searches, kept.rows, kept.write)
     data = kept.data()
     click.echo(json.dumps(data) if as_json else text(data["rows"]))

@@ -1,0 +1,81 @@
+"""What live searches of ``live.py`` come to: medians over seeds, and tables of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+METHODS = {"tpe": "tpe", "cold": "learned", "warm": "learned"}  # the controller of each
+KINDS = ("final", "proposed")
+_AS_GOOD = 1 + 1e-9  # times an error
+
+Row = dict[str, Any]  # a search
+Curve = list[tuple[float, float]]  # seconds, and the best error from then on
+
+
+def reached(curve: Curve, error: float) -> float:
+    """Seconds to when that error was reached; infinite if it never was."""
+    return next((seconds for seconds, value in curve if value <= error * _AS_GOOD), math.inf)
+
+
+def summary(rows: Sequence[Row]) -> list[Row]:
+    """One line a family and kind, over the seeds that have all methods; then one of all families."""
+    searched: dict[tuple[str, int], dict[str, Row]] = {}
+    for row in rows:
+        searched.setdefault((row["family"], row["seed"]), {})[row["method"]] = row
+    found: list[Row] = []
+    for family, kind in product([*dict.fromkeys(family for family, _ in searched), "all"], KINDS):
+        here = [runs for (name, _), runs in searched.items() if family in (name, "all")]
+        whole = [runs for runs in here if all(runs.get(method, {}).get(kind) for method in METHODS)]
+        if whole:
+            own = {} if family == "all" else {"seeds": len(whole), **_scores(kind, whole)}
+            found.append({"family": family, "kind": kind, **own, **_ratios(kind, whole)})
+    return found
+
+
+def plain(line: Row) -> Row:
+    """For JSON, which has no infinity: null."""
+    return {name: None if value == math.inf else value for name, value in line.items()}
+
+
+def _scores(kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
+    return {
+        **{method: float(np.median([run[method][kind] for run in runs])) for method in METHODS},
+        **{f"seconds_{method}": float(np.median(_times(method, kind, runs))) for method in ("cold", "warm")},
+    }
+
+
+def _ratios(kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
+    cold, warm = (_times(method, kind, runs) for method in ("cold", "warm"))
+    return {
+        "cold_to_tpe": float(np.median([run["cold"][kind] / run["tpe"][kind] for run in runs])),
+        "seconds_ratio": float(np.median([w / c for w, c in zip(warm, cold, strict=True)])),
+    }
+
+
+def _times(method: str, kind: str, runs: Sequence[Mapping[str, Row]]) -> list[float]:
+    """Seconds to the last score of the cold search."""
+    return [reached(run[method]["curves"][kind], run["cold"][kind]) for run in runs]
+
+
+def text(rows: Sequence[Row]) -> str:
+    """Markdown: the medians, then one row a search."""
+    shown = {**dict.fromkeys(METHODS, ".4g"), "cold_to_tpe": ".2f", "seconds_cold": ".0f"}
+    shown |= {"seconds_warm": ".0f", "seconds_ratio": ".2f"}
+    head = ["family", "score", "seeds", *METHODS, "cold / tpe", "cold, s", "warm to cold's, s", "ratio"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for r in summary(rows):
+        cells = [r["family"], r["kind"], str(r.get("seeds", ""))]
+        cells += [format(r[name], form) if name in r else "" for name, form in shown.items()]
+        lines.append("| " + " | ".join(cells) + " |")
+    head = ["family", "seed", "method", "trials", "proposed", "final", "test", "wall s"]
+    lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for r in rows:
+        cells = [r["family"], r["seed"], r["method"], r["trials"]]
+        cells += ["" if r[name] is None else f"{r[name]:.4g}" for name in ("proposed", "final", "test")]
+        lines.append("| " + " | ".join(map(str, [*cells, f"{r['wall_seconds']:.0f}"])) + " |")
+    return "\n".join(lines)
