@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metanas.evaluator import Setting
+from metanas.goals import Goals
 from metanas.tasks.family import Family
 from search_spaces import Signature, Space
 from search_spaces.errors import StoreError
@@ -28,9 +29,10 @@ def settings(
     rungs: tuple[int, ...],
     seed: int,
     code: Mapping[str, str],
+    goals: Goals,
 ) -> dict[str, Any]:
     """What every run of a study must share, else its trials could not be compared."""
-    return {
+    found: dict[str, Any] = {
         "family": family.facts(),
         "signature": signature.to_dict(),
         "ways": setting.ways,
@@ -40,20 +42,22 @@ def settings(
         "space": space.to_json(),
         "rungs": list(rungs),
         "preprocessing": family.preprocessing,
-    } | ({"code": dict(code)} if code else {})
+    }
+    return found | ({"code": dict(code)} if code else {}) | goals.settings()
 
 
 def joint_settings(
-    families: Sequence[str], space: Space, rungs: tuple[int, ...], seed: int
+    families: Sequence[str], space: Space, rungs: tuple[int, ...], seed: int, goals: Goals
 ) -> dict[str, Any]:
     """The same of a study over several families; what is a family's own stands in that family's study."""
-    return {
+    found: dict[str, Any] = {
         "family": {"name": " ".join(families)},
         "families": list(families),
         "seed": seed,
         "space": space.to_json(),
         "rungs": list(rungs),
     }
+    return found | goals.settings()
 
 
 def study_name(study: str, family: str) -> str:
@@ -103,6 +107,11 @@ def refuse_others(study: str, known: Mapping[str, Any], new: Mapping[str, Any]) 
 def _option(key: str, old: Any, new: Any) -> str:
     if key in ("ways", "shots", "queries", "seed"):
         return f"--{key} {old}, now {new}"
+    if key == "objectives":
+        return f"--objective {','.join(old or ['score'])}, now {','.join(new)}"
+    if key == "limits":
+        before, after = (Goals.of({"limits": limits or {}}).in_words for limits in (old, new))
+        return f"{before or 'no limits'}, now {after}"
     if key == "rungs":
         return f"--rung {old[0]}, now {new[0]}" if old and old[0] != new[0] else ""
     if key == "family":
