@@ -12,6 +12,7 @@ from metanas.tasks.family import Family
 from search_spaces import Signature, Space
 from search_spaces.errors import StoreError
 
+_GOALS = ("objectives", "limits")  # that a study of the usual ones does not have
 _CONSEQUENCES = {
     "rungs": "other rungs",
     "space": "other choices in its space",
@@ -93,8 +94,9 @@ def refuse_others(study: str, known: Mapping[str, Any], new: Mapping[str, Any]) 
         StoreError: If they differ; says in which options.
     """
     now = json.loads(json.dumps(new))
-    differ = [key for key, value in now.items() if known.get(key) != value]
-    asked = [words for key in differ if (words := _option(key, known.get(key), now[key]))]
+    gone = [key for key in _GOALS if key in known and key not in now]
+    differ = [key for key in [*now, *gone] if known.get(key) != now.get(key)]
+    asked = [words for key in differ if (words := _option(key, known.get(key), now.get(key)))]
     # what follows from options is said only where none of them explains it
     told = asked or [_CONSEQUENCES[key] for key in differ if key in _CONSEQUENCES]
     if differ:
@@ -108,7 +110,7 @@ def _option(key: str, old: Any, new: Any) -> str:
     if key in ("ways", "shots", "queries", "seed"):
         return f"--{key} {old}, now {new}"
     if key == "objectives":
-        return f"--objective {','.join(old or ['score'])}, now {','.join(new)}"
+        return f"--objective {','.join(old or ['score'])}, now {','.join(new or ['score'])}"
     if key == "limits":
         before, after = (Goals.of({"limits": limits or {}}).in_words for limits in (old, new))
         return f"{before or 'no limits'}, now {after}"

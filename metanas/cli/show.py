@@ -10,8 +10,8 @@ from metanas.cli.joint import print_families, stored_standings
 from metanas.cli.live import places_json, record_words, score_words, trial_json
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.settings import families_of
-from metanas.cli.summary import front_table, wide_console
-from metanas.goals import Goals, in_words
+from metanas.cli.summary import print_front, wide_console
+from metanas.goals import Goals
 from metanas.learner.weights import tensors
 from metanas.report.facts import front_rows
 from metanas.standings import Standing
@@ -64,7 +64,7 @@ def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
     if not as_json and goals.limited:
         click.echo(f"Limits: {goals.in_words}")
     if not as_json and front:
-        wide_console().print(front_table(front, in_words(goals.objectives)))
+        print_front(wide_console(), front, goals.objectives)
 
 
 def _standing(memory: Store, study: str, settings: dict[str, Any], trial: int) -> Standing | None:

@@ -46,10 +46,11 @@ def leaderboard(records: Sequence[Record], rows: int = _ROWS) -> Table:
     return table
 
 
-def front_table(rows: Sequence[Mapping[str, Any]], objectives: str) -> Table:
+def print_front(console: Console, rows: Sequence[Mapping[str, Any]], objectives: Sequence[str]) -> None:
     """What is on the front of several objectives, the best score first."""
-    title = f"Front: what no other trial beats in all of {objectives} (validation tasks)"
-    table = Table(title=title, title_justify="left", pad_edge=False)
+    told = f"Front: what no other trial beats in all of {objectives_in_words(objectives)} (validation tasks)"
+    console.print(told, style="italic", highlight=False)
+    table = Table(pad_edge=False)
     for column in ("trial", "score", "latency", "parameters"):
         table.add_column(column, justify="right")
     table.add_column("architecture")
@@ -59,7 +60,7 @@ def front_table(rows: Sequence[Mapping[str, Any]], objectives: str) -> Table:
         size = "–" if row["parameters"] is None else f"{row['parameters']:,}"
         score = f"{row['score']:.4g}"
         table.add_row(str(row["trial"]), score, ms, size, row["architecture"], row["rule"])
-    return table
+    console.print(table)
 
 
 def wide_console() -> Console:
@@ -74,7 +75,7 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
     console.print(leaderboard(search.records))
     console.print()
     if "front" in result:
-        console.print(front_table(result["front"], objectives_in_words(search.aims.goals.objectives)))
+        print_front(console, result["front"], search.aims.goals.objectives)
         console.print()
     words = in_words(winner.record.candidate)
     console.print(

@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from metanas.learner.card import inputs_in_words
 from metanas.goals import in_words as objectives
+from metanas.learner.card import inputs_in_words
 from metanas.report.charts import line_chart, off_scale, search_charts
 from metanas.report.facts import Study, candidate_of, facts
 from metanas.report.inputs import Summary
