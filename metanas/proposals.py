@@ -56,8 +56,9 @@ class Proposals:
             EvaluationError: If 1,000 proposals in a row were not.
         """
         goals, refused = self.aims.goals, 0
-        if goals.several and len(records) % 2 and sum(r.score is not None for r in records) >= _SCORED:
-            self._enqueue(goals.front(records), records)
+        scored = [record for record in records if record.score and record.weights]
+        if goals.several and len(records) % 2 and len(scored) >= _SCORED:
+            self._enqueue(goals.front(scored), records)
         for _ in range(_ILLEGAL):
             if goals.limited and refused == _PATIENCE:
                 within = [record for record in records if record.parent is None] or self._smallest()

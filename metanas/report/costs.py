@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -99,7 +100,7 @@ def _on_front(
     numbers = {record.number for record in summary.goals.front(trials.scored)}
     here = [i for i, record in enumerate(known) if record.number in numbers]
     y = trials.scale.clip(values_of([known[i] for i in here]))
-    mark = {"ls": "", "marker": "o", "mec": QUIET, "mew": 1.2, "markerfacecolor": "none"}
+    mark: dict[str, Any] = {"ls": "", "marker": "o", "mec": QUIET, "mew": 1.2, "markerfacecolor": "none"}
     panel.plot(x[here], y, ms=10, clip_on=False, zorder=6, label="front", **mark)
     return [Line2D([], [], ms=8, label="on the front", **mark)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from controllers import random as random_controller
 from controllers.pruning import successive_halving
 from metanas.aims import Aims
 from metanas.budget import FINISH, Budget
+from metanas.cli.why import _lines
 from metanas.finish import finish
 from metanas.goals import Goals, parse_latency, parse_objectives
 from metanas.proposals import NEIGHBOUR
@@ -203,7 +205,12 @@ def test_every_other_trial_is_a_neighbour_of_the_front_once_there_is_one() -> No
         one, other = records[number].candidate, records[parent].candidate
         assert one != other
         assert sum(one[n] != other[n] for n in one if n in other) == 1, "one choice was moved"
-    assert {trial for what, _, trial in memory.events if what == PROPOSED} == near.keys()
+    reasons = {trial: json.loads(why) for what, why, trial in memory.events if what == PROPOSED}
+    assert {number: reason["of"] for number, reason in reasons.items()} == near
+    number, parent = next(iter(near.items()))
+    assert (
+        f"a neighbour of trial {parent}; the search chose it" in _lines(records[number], reasons[number])[0]
+    )
 
 
 def test_objectives_and_times_as_people_write_them() -> None:
