@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -71,10 +72,11 @@ def draw_front(path: Path, records: Sequence[Record], summary: Summary) -> None:
 def front_figure(records: Sequence[Record], summary: Summary) -> Figure:
     """The picture of :func:`draw_front` as matplotlib's own object; its axes are labelled by objective."""
     names, (wide, high) = others(summary), _FRONT
+    summary = replace(summary, test=None, baselines={})  # whose marks would stretch the scale of scores
     drawn = Figure(figsize=(len(names) * wide / DPI, high / DPI), dpi=DPI, facecolor="white")
     for place, name in enumerate(names):
         left = place * wide
-        panel = axes(drawn, name, left + _LEFT, 120, wide - _LEFT - EDGE, high - 180)
+        panel = axes(drawn, name, left + _LEFT, 96, wide - _LEFT - EDGE, high - 152)
         title(drawn, left + EDGE, 20, f"{summary.study}: {in_words(('score', name))}")
         costs(panel, Trials.of(records, summary, wide - _LEFT), summary, name)
     return drawn
