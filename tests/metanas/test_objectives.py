@@ -16,15 +16,18 @@ from controllers import random as random_controller
 from controllers.pruning import successive_halving
 from metanas.aims import Aims
 from metanas.budget import FINISH, Budget
+from metanas.cli.aiming import joint_aims, refuse_objectives
 from metanas.cli.why import _lines
 from metanas.finish import finish
 from metanas.goals import Goals, parse_latency, parse_objectives
+from metanas.joint import Joint, JointSearch
 from metanas.proposals import NEIGHBOUR
 from metanas.search import PROPOSED, Search
 from metanas.sizing import Measure, Sizes
 from metanas.smallest import smallest
 from search_spaces import Candidate, Categorical, Costs, Record, catalogue
 from search_spaces.errors import BudgetError
+from search_spaces.shared import share
 from tests.metanas.test_search import (  # noqa: F401
     RUNGS,
     SEED,
@@ -144,6 +147,27 @@ def test_sizes_are_those_of_the_learner_and_one_for_what_is_equal(rng: Any) -> N
 def test_what_cannot_be_measured_is_not_within_a_limit() -> None:
     search = make(lambda number, rung: 1.0, Goals(max_latency=5.0), lambda c: Costs(parameters=3))
     assert search.aims.goals.over(Costs(parameters=3)) == "time unknown a task, over --max-latency 5ms"
+
+
+def test_over_several_families_each_learner_is_to_be_within_the_limits() -> None:
+    def other(candidate: Candidate) -> Costs:
+        return Costs(parameters=4 - int(candidate["architecture.mlp.depth"]))
+
+    goals = Goals(max_params=2)  # at most two layers for one, at least two for the other
+    families = {
+        name: make(lambda number, rung: 1.0 + number, goals, measure)
+        for name, measure in (("a", depth), ("b", other))
+    }
+    shared = share(dict.fromkeys(families, SPACE))
+    aims = joint_aims(goals, shared, [search.aims for search in families.values()])
+    study = optuna.create_study(sampler=random_controller.build(SPACE, 0), pruner=successive_halving(RUNGS))
+    joint = Joint(shared, families)
+    search = JointSearch("s", shared.space, study, Kept(), joint, RUNGS, SEED, aims=aims)
+    search.run(Budget(trials=4))
+    assert [record.candidate["architecture.mlp.depth"] for record in search.records] == [2] * 4
+    assert {record.costs.parameters for record in search.records} == {2}
+    with pytest.raises(BudgetError, match="several objectives are for one family"):
+        refuse_objectives(BOTH)
 
 
 # several objectives
