@@ -21,6 +21,7 @@ from metanas.engine.program import at, count
 from metanas.learner.weights import pack
 from metanas.scoring import by_cluster, is_transductive, summarise, task_scores
 from metanas.seeds import derive, generator
+from metanas.sizing import adapt_ms
 from metanas.tasks.family import Family, Split
 from metanas.training import Checkpoint, Schedule, Trained, as_dtype, train
 from search_spaces import Candidate, Costs, Record, Score, Signature, catalogue
@@ -30,7 +31,6 @@ from search_spaces.rules.interface import Rule
 from search_spaces.task import Episodes
 
 _ENGINES = 16  # shapes whose traced computations are kept
-_LATENCY_RUNS = 3
 _VALID_QUERIES = 3  # a class: more tasks tell more than more queries of the same ones
 
 Ended = Literal["scored", "timeout", "diverged", "out of memory", "error"]
@@ -265,9 +265,9 @@ class Evaluator:
         task = at(self.valid, 0)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             program.adapt_predict(checkpoint.average, checkpoint.buffers, task)
-        times = sorted(self._latency(program, checkpoint, task) for _ in range(_LATENCY_RUNS))
+        ms = adapt_ms(program, checkpoint.average, checkpoint.buffers, task)
         madds = counter.get_total_flops() // 2
-        return Costs(seconds, peak_memory(self.device), program.meta.size, madds, times[len(times) // 2])
+        return Costs(seconds, peak_memory(self.device), program.meta.size, madds, ms)
 
     def ended(self, record: Record, best: Checkpoint | None, memory: Keeps) -> Record:
         """A trial that has ended, with its best weights, which are put into the store, and its costs."""
@@ -284,13 +284,6 @@ class Evaluator:
 
     def _tasks_of(self, final: bool) -> Episodes:
         return self._final if final else self.valid
-
-    def _latency(self, program: Program, checkpoint: Checkpoint, task: Episodes) -> float:
-        start = clock(self.device)
-        one: Episodes = {**task, "query_x": task["query_x"][:1]}
-        with torch.no_grad():
-            program.adapt_predict(checkpoint.average, checkpoint.buffers, one)
-        return (clock(self.device) - start) * 1e3
 
     def _groups(self, jobs: Sequence[Job]) -> list[list[int]]:
         found: dict[tuple[str, int, int], list[int]] = {}

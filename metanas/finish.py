@@ -61,6 +61,9 @@ def finish(search: Search, budget: Budget) -> Winner:
     at first), and they can change under way. The best of all goes on, its learning rate falling to nothing;
     where two are trained side by side, with the one behind it for the first part of that.
 
+    Of several objectives, the ends of the front go on, too: as finalists, or to the end where the budget is
+    in trials. So there is a trained learner at each; the one that is handed back has the best score.
+
     Returns:
         The best trial of the study by validation, which may be none of these.
 
@@ -73,6 +76,10 @@ def finish(search: Search, budget: Budget) -> Winner:
     with search.saving():
         rounds = 2 if _LONG <= budget.left(FINISH) < math.inf else 1
         lives = [_going_on(search, parent) for parent in _finalists(search, best, budget)]
+        if math.isinf(budget.left(FINISH)):
+            for live in lives:
+                _to_the_end(search, [live], lambda: math.inf)
+            return winner_of(search)
         if rounds == 2:
             lives = _final(search, lives, budget, _FIRST_ROUND, _SECOND)
             lives += _other_ways(search, lives[0])
@@ -98,18 +105,25 @@ def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
 
     These are the few next ones at the last rung that any reached, if within the interval of the best there;
     where there are none, at each of the others the best, if it got no further: by lack of time, not by
-    comparison.
+    comparison. Of several objectives, the ends of the front are the last.
     """
-    if budget.left(FINISH) < _SHORT or math.isinf(budget.left(FINISH)):
-        return [best]
+    left = budget.left(FINISH)
+    few = [] if left < _SHORT or math.isinf(left) else _undecided(search)
+    if left >= _SHORT and search.aims.goals.several:
+        few += search.aims.goals.ends(search.records)
+    found = {best.record.candidate.id: best}
+    for record in few:
+        if record.candidate.id not in found:
+            found[record.candidate.id] = loaded(search, record)
+    return list(found.values())
+
+
+def _undecided(search: Search) -> list[Record]:
     last = max((len(r.valid_curve) for r in search.records if r.parent is None), default=1) - 1
     few = _like_the_first(_ranked(search, last), last)
     if len(few) < _SECOND:
         few += (record for rung in range(last - 1, -1, -1) for record in _short(search, rung))
-    found = {best.record.candidate.id: best}
-    for record in few:
-        found.setdefault(record.candidate.id, loaded(search, record))
-    return list(found.values())
+    return few
 
 
 def _short(search: Search, rung: int) -> list[Record]:

@@ -94,7 +94,7 @@ class Joint:
         if best is None:
             return record
         weights = json.dumps({name: one.weights for name, one in ended.items()}, sort_keys=True)
-        costs = _largest([one.costs for one in ended.values()], record.costs.seconds)
+        costs = largest([one.costs for one in ended.values()], record.costs.seconds)
         return replace(record, weights=memory.put(weights.encode(), "weights of families"), costs=costs)
 
     def _on(
@@ -177,7 +177,7 @@ def best_for_all(search: JointSearch) -> Standing:
     return found[0]
 
 
-def _largest(costs: Sequence[Costs], seconds: float) -> Costs:
+def largest(costs: Sequence[Costs], seconds: float = 0.0) -> Costs:
     """What the dearest learner costs; the seconds are those of all of them."""
 
     def most(values: list[float | None]) -> float | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from metanas.finish import Winner
 from metanas.judging import Judgement
 from metanas.learner import Manifest, save
 from metanas.learner.weights import unpack
-from metanas.report import Example, Summary, draw, task_caption, task_charts
+from metanas.report import Example, Summary, draw, draw_front, task_caption, task_charts
 from metanas.search import Search
 from metanas.standings import best_of
 from search_spaces import Record, Signature, catalogue
@@ -62,22 +63,43 @@ def save_picture(path: Path, search: Search, winner: Winner, judgement: Judgemen
     prediction = engine.predictions(winner.checkpoint.average, winner.checkpoint.buffers, few).cpu()
     episodes = {name: tensor.cpu() for name, tensor in few.items()}  # type: ignore[attr-defined]
     examples = [Example.of(episodes, prediction, i) for i in range(len(prediction))]
-    summary = Summary(
+    summary = _summary(search, record, judgement)
+    with _written(path):
+        draw(path, search.records, summary, examples)
+    charts = task_charts(evaluator.signature, examples)  # the page is made without the tasks
+    drawn = {"caption": task_caption(evaluator.signature, len(charts)), "charts": charts}
+    search.memory.log(search.name, TASKS, search.memory.put(json.dumps(drawn).encode(), TASKS))
+
+
+def save_front(path: Path, search: Search, winner: Winner, judgement: Judgement) -> None:
+    """Draws score against the other objectives, where there are some, and what is on their front.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
+    with _written(path):
+        draw_front(path, search.records, _summary(search, winner.record, judgement))
+
+
+def _summary(search: Search, record: Record, judgement: Judgement) -> Summary:
+    return Summary(
         search.name,
-        evaluator.family.name,
-        evaluator.signature,
+        search.evaluator.family.name,
+        search.evaluator.signature,
         record,
         judgement.test,
         judgement.baselines,
         judgement.verdict.sentence,
+        search.aims.goals,
     )
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
     try:
-        draw(path, search.records, summary, examples)
+        yield
     except OSError as error:
         raise DataError(f"cannot write {path}: {error.strerror}") from None
-    charts = task_charts(evaluator.signature, examples)  # the page is made without the tasks
-    drawn = {"caption": task_caption(evaluator.signature, len(charts)), "charts": charts}
-    search.memory.log(search.name, TASKS, search.memory.put(json.dumps(drawn).encode(), TASKS))
 
 
 def export_trial(

@@ -13,23 +13,23 @@ from typing import Any, Generic, TypeVar
 import optuna
 from optuna.trial import Trial, TrialState
 
+from metanas.aims import Aims
 from metanas.budget import FINISH, SEARCH, Budget
 from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
 from metanas.legs import Pace
 from metanas.memory import Memory
+from metanas.proposals import Proposals
 from metanas.seeds import derive
 from metanas.standings import Standing, best_of, supersedes
 from metanas.training import Checkpoint, Schedule, scheduled
 from metanas.undisturbed import undisturbed
 from metanas.words import in_words
 from search_spaces import Candidate, Record, Space, State
-from search_spaces.errors import EvaluationError, IllegalCandidateError, StoreError
+from search_spaces.errors import EvaluationError, StoreError
 
 _BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
 # the first of them are compared with each other alone: twice as many, or three where there is little time
 _FIRST_BATCH, _FEWEST, _SHORT = 12, 3, 15.0
-_ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
-_TAKEN = 20  # times that other processes take a trial that was asked for, after which they always will
 _HOPELESS = 60  # trials that all failed, after which the next will too
 PROPOSED = "proposed"  # in a study's log: why, in JSON, as the controller tells it
 SECONDS = "seconds"  # of a trial, for controllers: only where repeating exactly is not promised
@@ -97,6 +97,7 @@ class Searching(Generic[E]):
         versions: Of the packages at work, for the records.
         by_time: Whether, where the budget is in seconds, trials are compared after equal times instead of
             equal meta-steps: for families whose networks differ much in what a meta-step costs.
+        aims: Limits and objectives that candidates are held to; None: a good score alone.
     """
 
     def __init__(
@@ -111,10 +112,13 @@ class Searching(Generic[E]):
         listen: Listener = lambda moment: None,
         versions: Mapping[str, str] | None = None,
         by_time: bool = False,
+        aims: Aims | None = None,
     ) -> None:
         self.name, self.space, self.study, self.memory = name, space, study, memory
         self.evaluator, self.rungs, self.seed = evaluator, rungs, seed
         self._listen, self._versions, self._by_time = listen, dict(versions or {}), by_time
+        self.aims = aims or Aims()
+        self._proposals = Proposals(study, space, seed, self.aims)
         self.records: list[Record] = memory.records(name)
         self.running: list[LiveTrial] = []
         self._clocked = False
@@ -149,10 +153,13 @@ class Searching(Generic[E]):
     def begin(self, fixed: Candidate | None = None, parent: int | None = None) -> LiveTrial:
         """Starts a trial: the controller's proposal, or a fixed candidate that goes on from a parent."""
         with undisturbed():
-            trial, candidate = self._ask() if fixed is None else self._ask_for(fixed, parent)
+            if fixed is None:
+                known = [*self.records, *(live.record for live in self.running)]
+                trial, candidate = self._proposals.next(known)
+            else:
+                trial, candidate = self._proposals.again(fixed, parent)
             live = self._begun(trial, candidate, derive(self.seed, "trial", trial.number), parent)
-            why = getattr(self.study.sampler, "why", None) if fixed is None else None
-            if why is not None and (reason := why(trial.number)):
+            if fixed is None and (reason := self._proposals.why(trial)):
                 self.memory.log(self.name, PROPOSED, reason, trial.number)
             return live
 
@@ -199,7 +206,7 @@ class Searching(Generic[E]):
     def end(self, live: LiveTrial, state: State, reason: str) -> Record:
         """Writes our row, then tells Optuna: a crash between the two is mended at the next start."""
         ended = replace(live.record, state=state, reason=reason)
-        record = self.evaluator.ended(ended, live.best, self.memory)
+        record = self.aims.settled(self.evaluator.ended(ended, live.best, self.memory))
         value = record.score.value if state == "complete" and record.score else None
         with undisturbed():
             self.memory.finish(record)
@@ -226,35 +233,6 @@ class Searching(Generic[E]):
         for live in list(self.running):
             with suppress(StoreError):
                 self.end(live, "pruned" if live.record.score else "failed", why)
-
-    def _ask(self) -> tuple[Trial, Candidate]:
-        for _ in range(_ILLEGAL):
-            trial = self.study.ask()
-            if "parent" in trial.user_attrs:
-                # asked for by a process that goes on with its winner, or was killed before it did
-                self._refuse(trial, "another process goes on with this one")
-                continue
-            try:
-                return trial, self.space.suggest(trial)
-            except IllegalCandidateError as error:
-                self._refuse(trial, str(error))
-        raise EvaluationError(f"{_ILLEGAL} proposals in a row were illegal: the space leaves no room")
-
-    def _ask_for(self, candidate: Candidate, parent: int | None) -> tuple[Trial, Candidate]:
-        for _ in range(_TAKEN):
-            self.study.enqueue_trial(dict(candidate), user_attrs={"parent": parent})
-            trial = self.study.ask()
-            if trial.user_attrs.get("parent", ...) == parent:
-                found = self.space.suggest(trial)
-                if found == candidate:
-                    return trial, found
-            self._refuse(trial, f"asked to go on from trial {parent}, and got another candidate")
-        raise EvaluationError(f"other processes took every trial that was to go on from trial {parent}")
-
-    def _refuse(self, trial: Trial, why: str) -> None:
-        """Ends a trial that was not begun; it has no row of ours and does not count."""
-        trial.set_user_attr("illegal", why)
-        self.study.tell(trial, state=TrialState.FAIL)
 
     def _batch_size(self, budget: Budget, begun: int, seconds: float) -> int:
         size = _BATCH if budget.trials is None else min(_BATCH, budget.trials - begun)
@@ -300,10 +278,9 @@ class Searching(Generic[E]):
         reached = [live for live in lives if live in self.running]
         if rung == self._climbed(budget)[-1]:
             return reached
-        # best first: Optuna's successive halving compares a trial with those that came before it
-        sign = -1 if self.evaluator.higher_is_better else 1
-        reached.sort(key=lambda live: sign * live.record.valid_curve[-1][1])
-        stopped = [live for live in reached if live.trial.should_prune()]
+        factor = self.rungs[1] // self.rungs[0]  # not at the last rung: there is a second one
+        up = self.evaluator.higher_is_better
+        reached, stopped = self.aims.compared(reached, self.records, factor, up)
         # by the clock the best of those that are stopped go on where threads would be idle: it costs nothing
         spare = (len(stopped) - len(reached)) % self.evaluator.lanes if timed else 0
         for live in stopped[spare:]:

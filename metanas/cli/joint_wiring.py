@@ -11,6 +11,7 @@ import optuna
 import torch
 
 from metanas.cli import starting
+from metanas.cli.aiming import check_limits, goals_of, joint_aims, refuse_objectives
 from metanas.cli.memory import proposer
 from metanas.cli.settings import joint_settings, refuse_others, study_name
 from metanas.cli.wiring import (
@@ -68,8 +69,11 @@ def open_joint(
     """
     common = next(iter(requests.values()))
     device = checked(replace(common, study=name))
+    refuse_objectives(goals_of(common))
     parts = _parts(requests)
-    _plans(parts)
+    shared, *_ = _plans(parts)
+    sized = [(part.family, part.signature, part.setting) for part in parts.values()]
+    check_limits(common, sized, shared.space, device, shared.of)
     if device.type == "cpu" and all(len(part.signature.input_shape) == 1 for part in parts.values()):
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
     store = Store.open(common.store)
@@ -120,7 +124,8 @@ def _joint(
     shared, rungs, by_time = _plans(parts)
     common, known = next(iter(parts.values())).request, known_settings(store, name)
     seed = int(known.get("seed", 0)) if common.seed is None else common.seed
-    settings = joint_settings(list(parts), shared.space, rungs, seed)
+    goals = goals_of(common, known)
+    settings = joint_settings(list(parts), shared.space, rungs, seed, goals)
     if known:
         refuse_others(name, known, settings)
     families = {}
@@ -154,6 +159,7 @@ def _joint(
         told_all,
         made_by,
         by_time,
+        joint_aims(goals, shared, [search.aims for search in families.values()]),
     )
     return found
 

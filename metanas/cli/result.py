@@ -8,6 +8,7 @@ from typing import Any
 from metanas.cli.live import score_json
 from metanas.finish import Winner
 from metanas.judging import Judgement
+from metanas.report.facts import front_rows
 from metanas.search import Search
 from metanas.words import in_words
 from search_spaces import Record
@@ -18,8 +19,9 @@ _STATES = ("complete", "pruned", "failed")
 def result_json(
     search: Search, winner: Winner, judgement: Judgement, saved: dict[str, str]
 ) -> dict[str, Any]:
-    """The result of a search of one family."""
+    """The result of a search of one family; of several objectives, their ``front``, too."""
     learner = learner_json(winner, judgement)
+    front = front_rows(search.records, search.aims.goals)
     best = {key: learner.pop(key) for key in ("trial", "candidate", "architecture", "rule", "valid")}
     return {
         "study": search.name,
@@ -30,7 +32,7 @@ def result_json(
         "looks": judgement.looks,
         "folds": judgement.folds,
         "saved": saved,
-    }
+    } | ({"front": front} if front else {})
 
 
 def learner_json(winner: Winner, judgement: Judgement) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from metanas.finish import Winner
 from metanas.folds import search_and_judge
 from metanas.joint import JointSearch
 from metanas.judging import Judgement
-from metanas.saving import save_learner, save_picture
+from metanas.saving import save_front, save_learner, save_picture
 from metanas.search import Search, Searching
 from metanas.together import search_and_judge_each
 from metanas.undisturbed import insist
@@ -69,6 +69,18 @@ _DEFAULT_BUDGET = "10m"
 )
 @click.option(
     "--start", help="Recipes or steps to begin with, with commas between; see metanas rule recipes."
+)
+@click.option(
+    "--objective",
+    help="What is searched for, with commas between: score, latency (to adapt to a task and answer), "
+    "parameters. [default: the study's, else score]",
+)
+@click.option(
+    "--max-params", type=click.IntRange(1), help="Most parameters that a learner may have. [default: any]"
+)
+@click.option(
+    "--max-latency",
+    help="Most time that a learner may take to adapt to a task and answer: 5ms, 0.2s. [default: any]",
 )
 @click.option("--ways", type=int, help="Classes a task (classification). [default: 5]")
 @click.option(
@@ -144,6 +156,7 @@ def command(
       metanas search study.toml
       metanas search sinusoid --trials 12 --seed 1 --controller random
       metanas search sinusoid --space gradient-methods --start maml,meta-sgd
+      metanas search sinusoid --objective score,latency --max-params 5000
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     given = options | {"budget_text": budget_text, "trials": trials, "mix": mix}
     file = len(families) == 1 and families[0].endswith(".toml")
@@ -270,14 +283,18 @@ def _several(
 def _save(
     search: Search, store: Store, winner: Winner, judgement: Judgement, budget: Budget
 ) -> dict[str, Any]:
-    """Writes learner, picture and result; the result."""
+    """Writes learner, pictures and result; the result."""
     search.tell("writing the learner and the picture")
     learner, picture = output_path(search.name, ".metanas"), output_path(search.name, ".png")
     saved = {"learner": str(learner), "picture": str(picture), "store": store.shown}
+    if several := search.aims.goals.several:
+        saved["front"] = str(output_path(f"{search.name}-front", ".png"))
     result = result_json(search, winner, judgement, saved)
     save_learner(learner, search, winner, result)
     try:
         save_picture(picture, search, winner, judgement)
+        if several:
+            save_front(Path(saved["front"]), search, winner, judgement)
     finally:  # the verdict is known, whatever becomes of the picture
         result["seconds"] = budget.spent
         store.save_result(search.name, result)

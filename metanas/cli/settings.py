@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metanas.evaluator import Setting
+from metanas.goals import Goals
 from metanas.tasks.family import Family
 from search_spaces import Signature, Space
 from search_spaces.errors import StoreError
 
+_GOALS = ("objectives", "limits")  # that a study of the usual ones does not have
 _CONSEQUENCES = {
     "rungs": "other rungs",
     "space": "other choices in its space",
@@ -28,9 +30,10 @@ def settings(
     rungs: tuple[int, ...],
     seed: int,
     code: Mapping[str, str],
+    goals: Goals,
 ) -> dict[str, Any]:
     """What every run of a study must share, else its trials could not be compared."""
-    return {
+    found: dict[str, Any] = {
         "family": family.facts(),
         "signature": signature.to_dict(),
         "ways": setting.ways,
@@ -40,20 +43,22 @@ def settings(
         "space": space.to_json(),
         "rungs": list(rungs),
         "preprocessing": family.preprocessing,
-    } | ({"code": dict(code)} if code else {})
+    }
+    return found | ({"code": dict(code)} if code else {}) | goals.settings()
 
 
 def joint_settings(
-    families: Sequence[str], space: Space, rungs: tuple[int, ...], seed: int
+    families: Sequence[str], space: Space, rungs: tuple[int, ...], seed: int, goals: Goals
 ) -> dict[str, Any]:
     """The same of a study over several families; what is a family's own stands in that family's study."""
-    return {
+    found: dict[str, Any] = {
         "family": {"name": " ".join(families)},
         "families": list(families),
         "seed": seed,
         "space": space.to_json(),
         "rungs": list(rungs),
     }
+    return found | goals.settings()
 
 
 def study_name(study: str, family: str) -> str:
@@ -89,8 +94,9 @@ def refuse_others(study: str, known: Mapping[str, Any], new: Mapping[str, Any]) 
         StoreError: If they differ; says in which options.
     """
     now = json.loads(json.dumps(new))
-    differ = [key for key, value in now.items() if known.get(key) != value]
-    asked = [words for key in differ if (words := _option(key, known.get(key), now[key]))]
+    gone = [key for key in _GOALS if key in known and key not in now]
+    differ = [key for key in [*now, *gone] if known.get(key) != now.get(key)]
+    asked = [words for key in differ if (words := _option(key, known.get(key), now.get(key)))]
     # what follows from options is said only where none of them explains it
     told = asked or [_CONSEQUENCES[key] for key in differ if key in _CONSEQUENCES]
     if differ:
@@ -103,6 +109,11 @@ def refuse_others(study: str, known: Mapping[str, Any], new: Mapping[str, Any]) 
 def _option(key: str, old: Any, new: Any) -> str:
     if key in ("ways", "shots", "queries", "seed"):
         return f"--{key} {old}, now {new}"
+    if key == "objectives":
+        return f"--objective {','.join(old or ['score'])}, now {','.join(new or ['score'])}"
+    if key == "limits":
+        before, after = (Goals.of({"limits": limits or {}}).in_words for limits in (old, new))
+        return f"{before or 'no limits'}, now {after}"
     if key == "rungs":
         return f"--rung {old[0]}, now {new[0]}" if old and old[0] != new[0] else ""
     if key == "family":

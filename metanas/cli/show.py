@@ -10,7 +10,10 @@ from metanas.cli.joint import print_families, stored_standings
 from metanas.cli.live import places_json, record_words, score_words, trial_json
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.settings import families_of
+from metanas.cli.summary import print_front, wide_console
+from metanas.goals import Goals
 from metanas.learner.weights import tensors
+from metanas.report.facts import front_rows
 from metanas.standings import Standing
 from search_spaces import Record, catalogue
 from search_spaces.errors import MetanasError
@@ -33,7 +36,7 @@ _FIGURES = {"rate": "α", "m": "memory of m", "v": "memory of v"}
 @store_option
 @json_option
 def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
-    """What STUDY came to; or all that is known of one TRIAL of it."""
+    """What STUDY came to, the front where it has several objectives; or all known of one TRIAL of it."""
     with Store.open(store, create=False) as memory:
         settings = memory.settings(study)
         families = families_of(settings)
@@ -46,8 +49,11 @@ def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
             print_json(told) if as_json else _trial(record, standing, rule)
             return
         results, records = memory.results(study), memory.records(study)
+    goals = Goals.of(settings)
+    front = front_rows(records, goals)
     if as_json:
-        print_json({"study": study, "settings": settings, "results": results, "trials": len(records)})
+        told = {"study": study, "settings": settings, "results": results, "trials": len(records)}
+        print_json(told | {"objectives": goals.objectives, "front": front})
     elif families and results:
         click.echo(
             f"Study {study}: families {', '.join(families)}, seed {settings['seed']}, {len(records)} trials"
@@ -55,6 +61,10 @@ def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
         print_families(results[-1])
     else:
         _study(study, settings, results, records)
+    if not as_json and goals.limited:
+        click.echo(f"Limits: {goals.in_words}")
+    if not as_json and front:
+        print_front(wide_console(), front, goals.objectives)
 
 
 def _standing(memory: Store, study: str, settings: dict[str, Any], trial: int) -> Standing | None:

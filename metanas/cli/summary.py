@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from metanas.cli.live import score_words
 from metanas.cli.options import STORE
 from metanas.finish import Winner
+from metanas.goals import in_words as objectives_in_words
 from metanas.judging import Judgement
 from metanas.search import Search
 from metanas.words import in_words
@@ -45,6 +46,23 @@ def leaderboard(records: Sequence[Record], rows: int = _ROWS) -> Table:
     return table
 
 
+def print_front(console: Console, rows: Sequence[Mapping[str, Any]], objectives: Sequence[str]) -> None:
+    """What is on the front of several objectives, the best score first."""
+    told = f"Front: what no other trial beats in all of {objectives_in_words(objectives)} (validation tasks)"
+    console.print(told, style="italic", highlight=False)
+    table = Table(pad_edge=False)
+    for column in ("trial", "score", "latency", "parameters"):
+        table.add_column(column, justify="right")
+    table.add_column("architecture")
+    table.add_column("rule")
+    for row in rows:
+        ms = "–" if row["latency"] is None else f"{row['latency']:.3g} ms"
+        size = "–" if row["parameters"] is None else f"{row['parameters']:,}"
+        score = f"{row['score']:.4g}"
+        table.add_row(str(row["trial"]), score, ms, size, row["architecture"], row["rule"])
+    console.print(table)
+
+
 def wide_console() -> Console:
     """A console for tables: as wide as the terminal, or wide enough for a log."""
     console = Console(markup=False)  # names are the user's: brackets in them are brackets
@@ -56,6 +74,9 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
     console = wide_console()
     console.print(leaderboard(search.records))
     console.print()
+    if "front" in result:
+        print_front(console, result["front"], search.aims.goals.objectives)
+        console.print()
     words = in_words(winner.record.candidate)
     console.print(
         f"Winner: trial {winner.record.number}, {words['architecture']} with {words['rule']}", highlight=False
@@ -71,8 +92,9 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
     console.print(f"Verdict: {judgement.verdict.sentence}", style="bold", highlight=False)
     console.print()
     saved = result["saved"]
+    front = f"{saved['front']} (score and costs), " if "front" in saved else ""
     console.print(
-        f"Saved {saved['learner']} (the learner), {saved['picture']} (what happened), "
+        f"Saved {saved['learner']} (the learner), {saved['picture']} (what happened), {front}"
         f"{saved['store']} (every result).",
         highlight=False,
     )

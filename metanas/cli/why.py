@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.proposals import NEIGHBOUR
 from metanas.search import PROPOSED
 from metanas.words import in_words
 from search_spaces import Record
@@ -47,9 +48,16 @@ def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
         return [f"It goes on from trial {record.parent}; no controller chose it."]
     if reason is None:
         return ["The controller that proposed it gives no reasons; metanas search --controller learned does."]
+    if reason["how"] == NEIGHBOUR:
+        return [_near(reason["of"])]
     if reason["how"] in _STARTS:
         return [f"Proposed by the controller {_by(reason)}: {_STARTS[reason['how']]}."]
     return _expected(reason) + _sources(reason)
+
+
+def _near(of: int | None) -> str:
+    what = "the smallest candidate that was found" if of is None else f"trial {of}"
+    return f"It is a neighbour of {what}; the search chose it, for its objectives or limits, no controller."
 
 
 def _expected(reason: dict[str, Any]) -> list[str]:

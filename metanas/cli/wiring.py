@@ -15,13 +15,16 @@ import optuna
 import torch
 
 from controllers.pruning import ladder, successive_halving
+from metanas.aims import Aims
 from metanas.cli import starting
+from metanas.cli.aiming import check_limits, goals_of
 from metanas.cli.memory import CONTROLLERS, proposer
 from metanas.cli.settings import refuse_others, settings
 from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device, trains_in_half
 from metanas.evaluator import Evaluator, Setting
 from metanas.search import Listener, Moment, Search
 from metanas.seeds import derive
+from metanas.sizing import Sizes
 from metanas.tasks import fingerprints, own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from metanas.tasks.mixed import Mixed
@@ -60,6 +63,9 @@ class Request:
     precision: str
     rung: int | None
     start: str | None = None  # recipes, with commas between
+    objective: str | None = None  # objectives, with commas between
+    max_params: int | None = None
+    max_latency: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,9 @@ def open_search(
     device = checked(request)
     family = _mix(mixed) if mixed else load_family(request.family, request.source)
     setting, signature = setting_of(family, request)
-    check_space(plan_of(request, family, signature).space, signature, request)
+    space = plan_of(request, family, signature).space
+    check_space(space, signature, request)
+    check_limits(request, [(family, signature, setting)], space, device)
     if len(signature.input_shape) == 1 and device.type == "cpu":
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
     store = Store.open(request.store)
@@ -135,6 +143,7 @@ def checked(request: Request) -> torch.device:
     if request.execution not in EXECUTIONS:
         raise DeviceError(f"--execution should be one of {', '.join(EXECUTIONS)}, not {request.execution!r}")
     trains_in_half(request.precision, device, ())  # refuses unknown ones
+    goals_of(request)  # refuses what makes no sense
     plugins.load(*CONTROLLERS, request.controller)
     return device
 
@@ -203,8 +212,8 @@ def begin(
     known = known_settings(store, name)
     # the user's seed, else that of the study if it is there already
     seed = int(known.get("seed", 0)) if request.seed is None else request.seed
-    code = named.code(request.architecture)
-    shared = settings(family, signature, setting, plan.space, plan.rungs, seed, code)
+    code, goals = named.code(request.architecture), goals_of(request, known)
+    shared = settings(family, signature, setting, plan.space, plan.rungs, seed, code, goals)
     if known:
         refuse_others(name, known, shared)
     evaluator = _evaluator(family, signature, setting, device, request, seed)
@@ -212,14 +221,16 @@ def begin(
     study = optuna_study(store, name, signature.metric, signature.higher_is_better, plan.rungs)
     reconcile(store, study)
     starting.enqueue(study, request.start, plan.space, signature, seed)
-    tried = len(store.records(name))
+    records = store.records(name)
     near = remembered(store, name, family, signature)
-    seeded = derive(seed, "controller", tried)
+    seeded = derive(seed, "controller", len(records))
     study.sampler, told = proposer(
         request.controller, plan.space, store, name, seeded, near, dear=plan.by_time
     )
-    made_by = versions() | told
-    return Search(name, plan.space, study, store, evaluator, plan.rungs, seed, listen, made_by, plan.by_time)
+    made_by, aims = versions() | told, Aims(goals, Sizes(evaluator, goals.timed, records))
+    return Search(
+        name, plan.space, study, store, evaluator, plan.rungs, seed, listen, made_by, plan.by_time, aims
+    )
 
 
 def known_settings(store: Store, name: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from metanas.report.charts import task_caption, task_charts
 from metanas.report.inputs import Example, Summary
-from metanas.report.picture import draw, figure
+from metanas.report.picture import draw, draw_front, figure
 from metanas.report.style import SIZE
 
-__all__ = ["SIZE", "Example", "Summary", "draw", "figure", "task_caption", "task_charts"]
+__all__ = ["SIZE", "Example", "Summary", "draw", "draw_front", "figure", "task_caption", "task_charts"]

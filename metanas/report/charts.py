@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.transforms import Bbox
 
-from metanas.report.costs import costs
+from metanas.report.costs import costs, others
 from metanas.report.episode import episode
 from metanas.report.inputs import Example, Summary
 from metanas.report.legend import ROW
@@ -34,18 +34,18 @@ _CRISP = 2 * DPI  # of what is drawn in pixels
 
 
 def search_charts(records: Sequence[Record], summary: Summary) -> list[str]:
-    """How the search went, and what a good score costs, as SVG."""
+    """How the search went, and what a good score costs, as SVG; a chart of each other objective."""
 
     def drawn(draw: Callable[..., None]) -> str:
         def panel(figure: Figure) -> float:
-            here = axes(figure, draw.__name__, _LEFT, _TOP, _WIDE - _LEFT - _RIGHT, _HIGH)
+            here = axes(figure, "search", _LEFT, _TOP, _WIDE - _LEFT - _RIGHT, _HIGH)
             trials = Trials.of(records, summary, 2 * here.bbox.width)  # the legend may have two rows
             draw(here, trials, summary)
             return _TOP - 14 - ROW * sum(isinstance(child, Legend) for child in here.get_children())
 
         return _svg(_WIDE, _TOP + _HIGH + _BELOW, panel)
 
-    return [drawn(progress), drawn(costs)]
+    return [drawn(progress), *(drawn(partial(costs, objective=name)) for name in others(summary) or [""])]
 
 
 def off_scale(records: Sequence[Record], summary: Summary) -> int:

@@ -1,14 +1,16 @@
-"""The panel of what a good score costs: score against multiply-adds."""
+"""The panel of what a good score costs: score against multiply-adds, or what else is to be small."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from metanas.goals import LATENCY, PARAMETERS, SCORE
 from metanas.report.inputs import Array, Summary
 from metanas.report.legend import keys
 from metanas.report.lettering import amount
@@ -18,12 +20,22 @@ from metanas.report.style import QUIET
 from metanas.report.trials import Trials, ring, values_of
 from search_spaces import Record
 
-_COSTS = (("multiply_adds", "multiply-adds to learn one task and answer"), ("parameters", "parameters"))
+_USUAL = (("multiply_adds", "multiply-adds to learn one task and answer"), ("parameters", "parameters"))
+_OBJECTIVES = {
+    LATENCY: (("adapt_ms", "milliseconds to learn one task and answer"),),
+    PARAMETERS: (("parameters", "parameters"),),
+}
+_LEAST = 1e-3  # of a cost on a logarithmic axis
 
 
-def costs(panel: Axes, trials: Trials, summary: Summary) -> None:
-    """Draws score against multiply-adds, or against parameters where those are not known."""
-    counts, what = _counts(trials.scored)
+def costs(panel: Axes, trials: Trials, summary: Summary, objective: str = "") -> None:
+    """Draws score against multiply-adds, or against parameters where those are not known.
+
+    Where there are several objectives it is one of them, the first unless it is named, and what is on their
+    common front is marked.
+    """
+    objective = objective or next(iter(others(summary)), "")
+    counts, what = _counts(trials.scored, objective)
     known = [record for record in trials.scored if record.number in counts]
     trials.scale.set(panel)
     name_scores(panel, summary)
@@ -37,9 +49,15 @@ def costs(panel: Axes, trials: Trials, summary: Summary) -> None:
     high = _cost_axis(panel, x)
     shown = _front(panel, trials, summary, known, x, high)
     trials.dots(panel, known, x)
+    shown += _on_front(panel, trials, summary, known, x)
     if trials.winner and trials.winner.number in counts:
         shown.insert(0, ring([], [], 10))
     keys(panel, shown)
+
+
+def others(summary: Summary) -> list[str]:
+    """The objectives beside the score."""
+    return [name for name in summary.goals.objectives if name != SCORE]
 
 
 def front(x: Array, values: Array, higher_is_better: bool) -> Array:
@@ -62,14 +80,29 @@ def front(x: Array, values: Array, higher_is_better: bool) -> Array:
     return np.array(kept, int)
 
 
-def _counts(records: Sequence[Record]) -> tuple[dict[int, float], str]:
+def _counts(records: Sequence[Record], objective: str) -> tuple[dict[int, float], str]:
     """The cost of each trial by its number, and what it is."""
-    for name, words in _COSTS:
+    kinds, least = _OBJECTIVES.get(objective, _USUAL), _LEAST if objective == LATENCY else 1.0
+    for name, words in kinds:
         found = {record.number: getattr(record.costs, name) for record in records}
-        known = {number: max(1.0, float(count)) for number, count in found.items() if count is not None}
+        known = {number: max(least, float(count)) for number, count in found.items() if count is not None}
         if known:
             return known, words
-    return {}, "multiply-adds (not measured)"
+    return {}, f"{objective or 'multiply-adds'} (not measured)"
+
+
+def _on_front(
+    panel: Axes, trials: Trials, summary: Summary, known: Sequence[Record], x: Array
+) -> list[Artist]:
+    """Marks what no other trial beats in all of several objectives; the legend of that."""
+    if not summary.goals.several:
+        return []
+    numbers = {record.number for record in summary.goals.front(trials.scored)}
+    here = [i for i, record in enumerate(known) if record.number in numbers]
+    y = trials.scale.clip(values_of([known[i] for i in here]))
+    mark: dict[str, Any] = {"ls": "", "marker": "o", "mec": QUIET, "mew": 1.2, "markerfacecolor": "none"}
+    panel.plot(x[here], y, ms=10, clip_on=False, zorder=6, label="front", **mark)
+    return [Line2D([], [], ms=8, label="on the front", **mark)]
 
 
 def _cost_axis(panel: Axes, x: Array) -> float:

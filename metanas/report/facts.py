@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from metanas.goals import Goals
 from metanas.report.matters import importance
 from metanas.words import in_words
 from search_spaces import Candidate, Record, Signature, Space
@@ -43,6 +44,10 @@ class Study:
         return Signature.from_dict(self.settings["signature"])
 
     @property
+    def goals(self) -> Goals:
+        return Goals.of(self.settings)
+
+    @property
     def winner(self) -> Record | None:
         """The trial that the last result hands back."""
         number = self.results[-1]["best"]["trial"]
@@ -62,6 +67,7 @@ def facts(study: Study) -> dict[str, Any]:
         "learning_curve": [{"meta_steps": s, "value": v} for s, v in learning_curve(study)],
         "importance": {n: share for n, share in list(matters.items())[:_CHOICES] if share >= _LEAST},
         "leaderboard": leaderboard(study.records, signature),
+        "front": front_rows(study.records, study.goals),
         "costs": asdict(study.winner.costs) if study.winner else {},
         "settings": {key: value for key, value in settings.items() if key != "space"},
     }
@@ -85,6 +91,22 @@ def leaderboard(records: Sequence[Record], signature: Signature) -> list[dict[st
     scored = [(sign * record.score.value, record) for record in records if record.score is not None]
     scored.sort(key=lambda pair: pair[0])
     return [_leader(record) for _, record in scored[:_ROWS]]
+
+
+def front_rows(records: Sequence[Record], goals: Goals) -> list[dict[str, Any]]:
+    """The trials that no other beats in every objective, the best score first; none of one objective."""
+    return [_on_front(record) for record in goals.front(records)] if goals.several else []
+
+
+def _on_front(record: Record) -> dict[str, Any]:
+    return {
+        "trial": record.number,
+        "score": record.score.value if record.score else None,
+        "ci95": record.score.ci95 if record.score else None,
+        "latency": record.costs.adapt_ms,
+        "parameters": record.costs.parameters,
+        **in_words(record.candidate),
+    }
 
 
 def _leader(record: Record) -> dict[str, Any]:

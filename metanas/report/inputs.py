@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from metanas.goals import Goals
 from search_spaces import Record, Score, Signature
 
 Array = npt.NDArray[Any]
@@ -77,6 +78,7 @@ class Summary:
         test: The winner's score on fresh test tasks; None if there is none yet.
         baselines: Scores on the same tasks by name, first the one that the verdict is against.
         sentence: The verdict for a person.
+        goals: What was searched for.
     """
 
     study: str
@@ -86,6 +88,7 @@ class Summary:
     test: Score | None = None
     baselines: Mapping[str, Score] = field(default_factory=dict)
     sentence: str = ""
+    goals: Goals = field(default_factory=Goals)
 
 
 def winner_of(summary: Summary, records: Sequence[Record]) -> Record | None:

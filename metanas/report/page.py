@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from metanas.goals import in_words as objectives
 from metanas.learner.card import inputs_in_words
 from metanas.report.charts import line_chart, off_scale, search_charts
 from metanas.report.facts import Study, candidate_of, facts
@@ -58,6 +59,7 @@ def _data(study: Study) -> dict[str, Any]:
         "scores": _bars([{"name": "ours", **found["test"]}, *found["baselines"]]),
         "leaders": [found["leaderboard"][:_SHOWN], found["leaderboard"][_SHOWN:]],
         "search": list(map(_image, search_charts(study.records, summary))),
+        "objectives": objectives(study.goals.objectives),
         "off_scale": off_scale(study.records, summary),
         "tasks": {**study.tasks, "charts": list(map(_image, study.tasks.get("charts", ())))},
         "lines": _lines(study, found),
@@ -113,7 +115,8 @@ def _summary(study: Study) -> Summary:
     against = [row for row in result["baselines"] if row["name"] == result["verdict"]["against"]]
     rivals = {row["name"]: score(row) for row in against}
     family = study.settings["family"]["name"]
-    return Summary(study.name, family, study.signature, winner, score(result["test"]), rivals)
+    test, goals = score(result["test"]), study.goals
+    return Summary(study.name, family, study.signature, winner, test, rivals, goals=goals)
 
 
 def _image(svg: str) -> str:

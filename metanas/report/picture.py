@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from metanas.report.costs import costs
+from metanas.goals import in_words
+from metanas.report.costs import costs, others
 from metanas.report.episode import episode
 from metanas.report.heading import EDGE, HIGH, heading
 from metanas.report.inputs import Example, Summary
@@ -26,6 +28,7 @@ _LEFT, _LEFT_WIDE = 128, 620  # pixels: the panels of the search
 _TASKS, _RIGHT, _RIGHT_WIDE = 806, 880, 584  # pixels: the words on tasks, and their panels
 _TITLE, _NOTE, _PANEL = HIGH + 14, HIGH + 44, HIGH + 92  # pixels from the top
 _THREE = 3
+_FRONT = (760, 420)  # pixels of the picture of a front, for each objective beside the score
 _COUNTS = ("", "A new task", "Two new tasks", "Three new tasks")
 
 
@@ -46,10 +49,42 @@ def draw(path: Path, records: Sequence[Record], summary: Summary, examples: Sequ
 
 def png(records: Sequence[Record], summary: Summary, examples: Sequence[Example] = ()) -> bytes:
     """The picture of :func:`draw` as the bytes of its file."""
-    data = BytesIO()
     with styled():
-        drawn = _figure(records, summary, examples)
-        FigureCanvasAgg(drawn).print_png(data, metadata={"Software": None})
+        return _bytes(_figure(records, summary, examples))
+
+
+def draw_front(path: Path, records: Sequence[Record], summary: Summary) -> None:
+    """Draws score against each other objective, with the front and the winner, as one PNG.
+
+    Args:
+        path: Where; what is there is replaced.
+        records: Every trial of the study, in any order.
+        summary: Of a study of several objectives.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    with styled():
+        data = _bytes(front_figure(records, summary))
+    _replace(path, data)
+
+
+def front_figure(records: Sequence[Record], summary: Summary) -> Figure:
+    """The picture of :func:`draw_front` as matplotlib's own object; its axes are labelled by objective."""
+    names, (wide, high) = others(summary), _FRONT
+    summary = replace(summary, test=None, baselines={})  # whose marks would stretch the scale of scores
+    drawn = Figure(figsize=(len(names) * wide / DPI, high / DPI), dpi=DPI, facecolor="white")
+    for place, name in enumerate(names):
+        left = place * wide
+        panel = axes(drawn, name, left + _LEFT, 96, wide - _LEFT - EDGE, high - 152)
+        title(drawn, left + EDGE, 20, f"{summary.study}: {in_words(('score', name))}")
+        costs(panel, Trials.of(records, summary, wide - _LEFT), summary, name)
+    return drawn
+
+
+def _bytes(drawn: Figure) -> bytes:
+    data = BytesIO()
+    FigureCanvasAgg(drawn).print_png(data, metadata={"Software": None})
     return data.getvalue()
 
 

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 
+from metanas.goals import Goals
 from metanas.report import SIZE, Example, Summary, draw, figure
 from metanas.report.costs import front
 from metanas.report.lettering import fitted, width, wrapped
+from metanas.report.picture import front_figure
 from metanas.report.scales import Scale, log_ticks
 from search_spaces import Candidate, Costs, Record, Score, Signature
 from search_spaces.record import State
@@ -248,6 +251,21 @@ def test_costs_shows_score_against_multiply_adds() -> None:
     np.testing.assert_allclose(steps.get_xydata()[:2], [(1e4, 1.0), (1e6, 0.1)])
     np.testing.assert_allclose(line(axes, "winner").get_xydata(), [(1e6, 0.1)])
     assert axes.get_xscale() == "log"
+
+
+def test_of_several_objectives_each_is_drawn_with_the_common_front_and_the_winner() -> None:
+    rows = [(0.5, 1, 900), (0.1, 4, 500), (0.3, 2, 700), (0.4, 3, 950)]  # score, latency, parameters
+    known = [record(i, v, adapt_ms=ms, parameters=size) for i, (v, ms, size) in enumerate(rows)]
+    records = [replace(one, weights="sha") for one in known]
+    goals = Goals(("score", "latency", "parameters"))
+    drawn = front_figure(records, summary(SINE, goals=goals, winner=records[1]))
+    assert [axes.get_label() for axes in drawn.axes] == ["latency", "parameters"]
+    for place, axes in enumerate(drawn.axes, 1):
+        marked = line(axes, "front")
+        points = set(zip(np.asarray(marked.get_xdata()), np.asarray(marked.get_ydata()), strict=True))
+        assert points == {(rows[i][place], rows[i][0]) for i in (0, 1, 2)}, "all but the last"
+        assert list(np.asarray(line(axes, "winner").get_xdata())) == [rows[1][place]]
+    assert_tidy(drawn)
 
 
 def test_costs_falls_back_to_parameters_then_to_nothing() -> None:

@@ -1,0 +1,134 @@
+"""What a search asks its controller for, and what it proposes itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import optuna
+from optuna.trial import Trial, TrialState
+
+from metanas.aims import Aims
+from metanas.seeds import derive
+from metanas.smallest import smallest
+from search_spaces import Candidate, Record, Space, mutate
+from search_spaces.errors import EvaluationError, IllegalCandidateError, SpaceError
+
+NEIGHBOUR = "neighbour"  # of a trial's attributes: the number of the trial that it is one of, or -1
+_ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
+_TAKEN = 20  # times that other processes take a trial that was asked for, after which they always will
+_PATIENCE = 10  # proposals over a limit in a row, after which one comes from within it
+_SCORED = 12  # trials, from which on a front is worth going on from
+_TRIES = 50
+
+
+class Proposals:
+    """Trials of a study: the controller's proposals, candidates that go on, neighbours of what is good.
+
+    What is over a limit is refused as what is forbidden: it has no record and is not counted. A controller
+    does not know the limits, so where few candidates are within them, a neighbour of one that is is tried
+    now and then. It does not know several objectives either: with these, every other trial is a neighbour
+    of one on the front, so that all of the front is searched, not only the end of the best score.
+
+    Args:
+        study: Optuna's, with the controller.
+        space: What is proposed from.
+        seed: Of what is proposed here.
+        aims: Of the search.
+
+    References:
+        Neighbours of the front: the mutations of Deb et al., *NSGA-II*, 2002,
+        https://doi.org/10.1109/4235.996017. Differs: parents are drawn uniformly from the first front.
+    """
+
+    def __init__(self, study: optuna.Study, space: Space, seed: int, aims: Aims) -> None:
+        self.study, self.space, self.aims = study, space, aims
+        self._seed, self._drawn = seed, 0
+
+    def next(self, records: Sequence[Record]) -> tuple[Trial, Candidate]:
+        """The next trial, with a candidate that is legal and within the limits.
+
+        Args:
+            records: Of the study's trials, running ones included.
+
+        Raises:
+            EvaluationError: If 1,000 proposals in a row were not.
+        """
+        goals, refused = self.aims.goals, 0
+        scored = [record for record in records if record.score and record.weights]
+        if goals.several and len(records) % 2 and len(scored) >= _SCORED:
+            self._enqueue(goals.front(scored), records)
+        for _ in range(_ILLEGAL):
+            if goals.limited and refused == _PATIENCE:
+                within = [record for record in records if record.parent is None] or self._smallest()
+                self._enqueue(within, records, anyway=True)
+                refused = 0
+            trial = self.study.ask()
+            if "parent" in trial.user_attrs:
+                # asked for by a process that goes on with its winner, or was killed before it did
+                self._refuse(trial, "another process goes on with this one")
+                continue
+            try:
+                candidate = self.space.suggest(trial)
+                self.aims.admit(candidate)
+                return trial, candidate
+            except IllegalCandidateError as error:
+                self._refuse(trial, str(error))
+                refused += 1
+        raise EvaluationError(f"{_ILLEGAL} proposals in a row were illegal: the space leaves no room")
+
+    def again(self, candidate: Candidate, parent: int | None) -> tuple[Trial, Candidate]:
+        """A trial of a fixed candidate, that goes on from its parent.
+
+        Raises:
+            EvaluationError: If other processes take it each time.
+        """
+        for _ in range(_TAKEN):
+            self.study.enqueue_trial(dict(candidate), user_attrs={"parent": parent})
+            trial = self.study.ask()
+            if trial.user_attrs.get("parent", ...) == parent:
+                found = self.space.suggest(trial)
+                if found == candidate:
+                    return trial, found
+            self._refuse(trial, f"asked to go on from trial {parent}, and got another candidate")
+        raise EvaluationError(f"other processes took every trial that was to go on from trial {parent}")
+
+    def why(self, trial: Trial) -> str:
+        """Why a trial was proposed, in JSON; empty if the controller gives no reasons."""
+        if NEIGHBOUR in trial.user_attrs:
+            of = trial.user_attrs[NEIGHBOUR]
+            return json.dumps({"by": "search", "how": NEIGHBOUR, "of": of if of >= 0 else None})
+        reason = getattr(self.study.sampler, "why", None)
+        return str(reason(trial.number)) if reason is not None else ""
+
+    def _enqueue(self, parents: Sequence[Record], records: Sequence[Record], anyway: bool = False) -> None:
+        """Has the study ask next for a neighbour of a parent that was not tried, or for any of them."""
+        self._drawn += 1
+        rng = np.random.default_rng(derive(self._seed, NEIGHBOUR, len(records), self._drawn))
+        tried = {record.candidate.id for record in records}
+        for left in reversed(range(_TRIES)):
+            parent = parents[int(rng.integers(len(parents)))]
+            child = self._child(parent.candidate, rng)
+            if child.id not in tried or (anyway and not left):
+                self.study.enqueue_trial(dict(child), user_attrs={NEIGHBOUR: parent.number})
+                return
+
+    def _child(self, parent: Candidate, rng: np.random.Generator) -> Candidate:
+        """A neighbour within the limits; the parent itself where there is none."""
+        try:
+            child = mutate(self.space, parent, rng)
+            self.aims.admit(child)
+        except SpaceError:  # it is over a limit, or all around the parent is forbidden
+            return parent
+        return child
+
+    def _smallest(self) -> list[Record]:
+        """Where nothing was within the limits yet: what is found there, step by step."""
+        found = smallest(self.space, self.aims.goals, self.aims.measure)
+        return [Record(self.study.study_name, -1, found)]
+
+    def _refuse(self, trial: Trial, why: str) -> None:
+        """Ends a trial that was not begun; it has no row of ours and does not count."""
+        trial.set_user_attr("illegal", why)
+        self.study.tell(trial, state=TrialState.FAIL)
