@@ -229,7 +229,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     parts = []
     for family in dict.fromkeys(row["family"] for row in rows):
         here = [row for row in rows if row["family"] == family]
-        steps = list(here[0]["scores"])
+        steps = sorted({k for row in here for k in row["scores"]}, key=int)
         head = ["rule", "step size", "trained: steps, meta-steps, seconds", "seeds", "tasks"]
         head += [f"after {k}" for k in steps] + ["paper"]
         note = f"Split: {SPLIT}. " if family == "omniglot" else ""
@@ -249,7 +249,7 @@ def _line(row: dict[str, Any], steps: list[str]) -> str:
     how = f"{row['trained_steps'] or '–'}, {row['iterations']:,}, {row['seconds']:,}"
     cells = [row["rule"], row["rate"] or "its own", how, row["seeds"], row["tasks"]]
     factor = 100 if row["metric"] == "accuracy" else 1  # as papers print it
-    cells += [_figure(row["scores"][k], factor) for k in steps]
+    cells += [_figure(row["scores"][k], factor) if k in row["scores"] else "" for k in steps]
     return "| " + " | ".join(map(str, [*cells, told])) + " |"
 
 
