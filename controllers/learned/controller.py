@@ -22,6 +22,7 @@ from controllers.learned.scorer import Scorer
 from controllers.learned.snapshot import Snapshot
 from controllers.start import MORE, TRIALS, around, begin
 from search_spaces import Candidate, Record, Space
+from search_spaces.fingerprint import Fingerprint
 
 START = 8  # trials of a start without earlier studies
 _FEWEST = 4  # results, before which nothing can be fitted
@@ -34,6 +35,7 @@ def build(
     distances: Mapping[str, float] | None = None,
     snapshot: Snapshot | None = None,
     dear: bool = False,
+    fingerprint: Fingerprint | None = None,
 ) -> BaseSampler:
     """A Gaussian process that learns from this search and, where there are some, from earlier ones.
 
@@ -48,17 +50,22 @@ def build(
         snapshot: Of what was learned from recorded studies, whose records need not be there.
         dear: Whether a search makes but dozens of trials: then a start without earlier studies goes on around
             the best of it.
+        fingerprint: What the family at hand is like; None: nothing is known of it, or it is several.
 
     References:
         Snoek, Larochelle, Adams, *Practical Bayesian optimization*, 2012, https://arxiv.org/abs/1206.2944;
         Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
         https://arxiv.org/abs/1802.02219. Differs: earlier studies' predictions are terms of the kernel.
     """
-    return Learned(space, seed, records, distances or {}, snapshot, dear=dear)
+    return Learned(space, seed, records, distances or {}, snapshot, fingerprint, dear=dear)
 
 
 class Learned(CandidateSampler):
-    """See :func:`build`; ``among`` are the only candidates that are proposed, where a search is replayed."""
+    """See :func:`build`.
+
+    Where a search is replayed, ``among`` are the only candidates that are proposed, and ``part`` of those that
+    are left is compared.
+    """
 
     def __init__(
         self,
@@ -67,7 +74,9 @@ class Learned(CandidateSampler):
         records: Sequence[Record],
         distances: Mapping[str, float],
         snapshot: Snapshot | None = None,
+        fingerprint: Fingerprint | None = None,
         among: Sequence[Candidate] = (),
+        part: float = 1.0,
         dear: bool = False,
     ) -> None:
         super().__init__(space, seed)
@@ -80,7 +89,8 @@ class Learned(CandidateSampler):
         self._scorer = Scorer(self._features, self._earlier, snapshot)
         self._pool = Pool(self._codes, self._data)
         if among:
-            self._pool = Among(self._codes, self._data, self._codes.rows(among))
+            self._pool = Among(self._codes, self._data, self._codes.rows(among), part)
+        self._policy = snapshot.proposer(self._codes, fingerprint) if snapshot else None
         self._spread, self._around = (TRIALS, around(space, MORE)) if dear else (START, 0)
         self._ranked: list[np.ndarray] = []
         self._of: tuple[Any, ...] = ()
@@ -136,8 +146,9 @@ class Learned(CandidateSampler):
             if running:
                 self._scorer.believe(self._data(np.array(running)))
             more = [self._earlier.best] if self._earlier.names else []
+            policy = None if self._policy is None else self._policy.after(seen.rows, seen.targets)
             self._ranked = self._pool.best(
-                self._scorer.improvement, parents, more, self._reader.tried, self.rng
+                self._scorer.improvement, parents, more, self._reader.tried, self.rng, policy
             )
         if self._ranked:
             self._reason = self._explained(self._ranked[0], seen)
@@ -147,11 +158,13 @@ class Learned(CandidateSampler):
         differing = (seen.rows != row) & ~(np.isnan(seen.rows) & np.isnan(row))
         nearest = int(differing.sum(1).argmin())
         names = [c.choice.name for c, d in zip(self._codes.columns, differing[nearest], strict=True) if d]
+        drawn = {} if self._policy is None else {"policy": self._pool.is_proposed(row)}
         return {
             "how": "improvement",
             "compared": self._pool.compared,
             "results": len(seen.targets),
             "nearest": {"trial": seen.numbers[nearest], "differs": names},
+            **drawn,
             **self._scorer.explained(self._data(row[None])),
         }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
 
 import numpy as np
 
@@ -10,12 +12,20 @@ from controllers.learned.codes import Codes
 from controllers.learned.kernel import Data
 
 _NEIGHBOURS = 6  # of each parent, with one choice moved; as many with two
-_CROSSED, _UNIFORM = 30, 60
+_CROSSED, _UNIFORM, _PROPOSED = 30, 60, 40
 _CLIMBS, _CLIMBERS, _STEPS = 2, 5, 10  # rounds of climbing from the best, neighbours of each
 _KEPT = 250  # best ones that stay
 _RANKED = 20  # that are at hand where the first choice is refused
+_FEWEST = 4  # that are compared of those that are given
 
 Score = Callable[[Data], np.ndarray]
+
+
+class Policy(Protocol):
+    """What proposes rows, and how probable it finds each."""
+
+    def sample(self, rng: np.random.Generator, count: int) -> np.ndarray: ...
+    def log_probabilities(self, rows: np.ndarray) -> np.ndarray: ...
 
 
 class Pool:
@@ -30,7 +40,12 @@ class Pool:
         self._codes, self._data = codes, data
         self._rows: dict[bytes, np.ndarray] = {}
         self._points: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        self._proposed: set[bytes] = set()
         self.compared = 0
+
+    def is_proposed(self, row: np.ndarray) -> bool:
+        """Whether a row of the last best ones was drawn by a policy."""
+        return row.tobytes() in self._proposed
 
     def settled(self, row: np.ndarray, tried: Collection[bytes]) -> np.ndarray:
         """A row to begin with, as it is proposed."""
@@ -43,6 +58,7 @@ class Pool:
         more: Iterable[np.ndarray],
         tried: Collection[bytes],
         rng: np.random.Generator,
+        policy: Policy | None = None,
     ) -> list[np.ndarray]:
         """Rows with the highest scores, the highest first; none if all near by was tried.
 
@@ -52,9 +68,13 @@ class Pool:
             more: Further rows to look at.
             tried: Rows that are not proposed again.
             rng: Of what is drawn.
+            policy: Proposes rows, too.
         """
         self._keep([key for key in self._rows if key not in tried])
-        self._add([*self._around(parents, rng), *more], tried)
+        # a generator of its own: what the others draw stays the same
+        drawn = [] if policy is None else [policy.sample(rng.spawn(1)[0], _PROPOSED)]
+        self._proposed.update(row.tobytes() for rows in drawn for row in rows)
+        self._add([*self._around(parents, rng), *more, *drawn], tried)
         scores = self._scored(list(self._rows), score)
         for _ in range(_CLIMBS):
             top = [self._rows[key] for key in _highest(scores, _CLIMBERS)]
@@ -92,6 +112,7 @@ class Pool:
     def _keep(self, keys: list[bytes]) -> None:
         self._rows = {key: self._rows[key] for key in keys}
         self._points = {key: self._points[key] for key in keys}
+        self._proposed &= self._rows.keys()
 
 
 class Among(Pool):
@@ -99,11 +120,15 @@ class Among(Pool):
 
     Args:
         rows: ``(N, J)``, each once.
+        part: Of those that are left, which is compared, as a live search compares but a part of all there
+            are: drawn uniformly; where there is a policy, half of them by that.
     """
 
-    def __init__(self, codes: Codes, data: Callable[[np.ndarray], Data], rows: np.ndarray) -> None:
+    def __init__(
+        self, codes: Codes, data: Callable[[np.ndarray], Data], rows: np.ndarray, part: float = 1.0
+    ) -> None:
         super().__init__(codes, data)
-        self._given = rows
+        self._given, self._part = rows, part
 
     def settled(self, row: np.ndarray, tried: Collection[bytes]) -> np.ndarray:
         """The nearest one that was not tried."""
@@ -118,12 +143,25 @@ class Among(Pool):
         more: Iterable[np.ndarray],
         tried: Collection[bytes],
         rng: np.random.Generator,
+        policy: Policy | None = None,
     ) -> list[np.ndarray]:
         left = self._left(tried)
+        if self._part < 1:
+            left = self._some(left, rng, policy)
         self.compared = len(left)
         if not len(left):
             return []
         return list(left[np.argsort(-score(self._data(left)), kind="stable")[:_RANKED]])
+
+    def _some(self, left: np.ndarray, rng: np.random.Generator, policy: Policy | None) -> np.ndarray:
+        """Drawn without repetition."""
+        count = max(_FEWEST, math.ceil(self._part * len(left)))
+        left = left[rng.permutation(len(left))]
+        if policy is None or len(left) <= count:
+            return left[:count]
+        uniform, others = left[: count // 2], left[count // 2 :]
+        keys = policy.log_probabilities(others) + rng.gumbel(size=len(others))
+        return np.concatenate([uniform, others[np.argsort(-keys)[: count - len(uniform)]]])
 
     def _left(self, tried: Collection[bytes]) -> np.ndarray:
         return self._given[[row.tobytes() not in tried for row in self._given]]

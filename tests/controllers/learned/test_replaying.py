@@ -88,6 +88,6 @@ def test_few_studies_judge_nothing(told: list[Told]) -> None:
 
 
 def test_no_difference_at_all_is_not_clear() -> None:
-    gain = replaying._gain(dict.fromkeys("abcde", 0.0), 0.9)
+    gain = replaying.gain_of(dict.fromkeys("abcde", 0.0), 0.9)
     assert (gain.mean, gain.low, gain.high, gain.is_clear) == (0, 0, 0, False)
-    assert np.isclose(replaying._gain({"a": 0.0, "b": 1.0}, 0.5).high, 0.5 + 12.706 * 0.5, atol=1e-3)
+    assert np.isclose(replaying.gain_of({"a": 0.0, "b": 1.0}, 0.5).high, 0.5 + 12.706 * 0.5, atol=1e-3)
