@@ -94,4 +94,6 @@ def _matched(ours: Column, theirs: Column) -> np.ndarray:
     if isinstance(ours.choice, Real) != isinstance(theirs.choice, Real):
         return np.full(len(every), -1)  # what is drawn from a range is none of a few numbers
     codes = np.array([theirs.code(value) for value in values])
-    return np.array([-1 if math.isnan(code) else int(_category(theirs, np.array([code]))[0]) for code in codes])
+    return np.array(
+        [-1 if math.isnan(code) else int(_category(theirs, np.array([code]))[0]) for code in codes]
+    )

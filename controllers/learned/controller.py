@@ -63,8 +63,8 @@ def build(
 class Learned(CandidateSampler):
     """See :func:`build`.
 
-    Where a search is replayed, ``among`` are the only candidates that are proposed, and ``part`` of those that
-    are left is compared.
+    Where a search is replayed, ``among`` are the only candidates that are proposed, and ``part`` of those
+    that are left is compared.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ class Context(NamedTuple):
 
 
 def context(weights: Weights, family: Tensor, best: Tensor, found: Tensor) -> Context:
-    """c.
+    """What a search knows, of plain values.
 
     Args:
         weights: Of the network.
@@ -93,7 +93,7 @@ def probabilities(weights: Weights, before: Tensor, known: Context) -> Tensor:
 
 
 def of_one(weights: Weights, choice: int, before: Tensor, known: Context) -> Tensor:
-    """``(N, K)``: the same of a single choice, ``before`` being ``(N, H)`` and the context that of one search."""
+    """``(N, K)``: the same of a single choice; ``before`` is ``(N, H)``, the context that of one search."""
     h = _units(weights, before + known.units + weights.choice[choice])
     logits = h @ weights.out[choice].T + weights.out_bias[choice]
     return _mixed(logits + known.logits[choice], weights.exists[choice])
@@ -112,4 +112,5 @@ def _units(weights: Weights, inputs: Tensor) -> Tensor:
 
 def _mixed(logits: Tensor, exists: Tensor) -> Tensor:
     drawn = torch.softmax(logits.masked_fill(~exists, -math.inf), -1)
-    return (1 - UNIFORM) * drawn + UNIFORM * exists / exists.sum(-1, keepdim=True)
+    uniform = exists / exists.sum(-1, keepdim=True, dtype=drawn.dtype)
+    return (1 - UNIFORM) * drawn + UNIFORM * uniform

@@ -44,7 +44,7 @@ class Pool:
         self.compared = 0
 
     def is_proposed(self, row: np.ndarray) -> bool:
-        """Whether a row of the last best ones was drawn by a policy."""
+        """Whether a row of the last best ones was drawn by a policy, or climbed to from one that was."""
         return row.tobytes() in self._proposed
 
     def settled(self, row: np.ndarray, tried: Collection[bytes]) -> np.ndarray:
@@ -73,17 +73,25 @@ class Pool:
         self._keep([key for key in self._rows if key not in tried])
         # a generator of its own: what the others draw stays the same
         drawn = [] if policy is None else [policy.sample(rng.spawn(1)[0], _PROPOSED)]
-        self._proposed.update(row.tobytes() for rows in drawn for row in rows)
-        self._add([*self._around(parents, rng), *more, *drawn], tried)
+        fresh = self._add([*self._around(parents, rng), *more, *drawn], tried)
+        self._proposed |= {row.tobytes() for rows in drawn for row in rows}.intersection(fresh)
         scores = self._scored(list(self._rows), score)
         for _ in range(_CLIMBS):
-            top = [self._rows[key] for key in _highest(scores, _CLIMBERS)]
+            top = _highest(scores, _CLIMBERS)
             if top:
-                near = self._codes.neighbours(np.repeat(np.array(top), _STEPS, 0), rng, 1)
-                scores |= self._scored(self._add([near], tried), score)
+                scores |= self._scored(self._climbed(top, tried, rng), score)
         self.compared = len(scores)
         self._keep(_highest(scores, _KEPT))
         return [self._rows[key] for key in _highest(scores, _RANKED)]
+
+    def _climbed(self, top: list[bytes], tried: Collection[bytes], rng: np.random.Generator) -> list[bytes]:
+        """Neighbours of some rows; those of what a policy drew are its, too."""
+        rows = np.array([self._rows[key] for key in top])
+        near = self._codes.neighbours(np.repeat(rows, _STEPS, 0), rng, 1)
+        fresh = self._add([near], tried)
+        its = {row.tobytes() for i, row in enumerate(near) if top[i // _STEPS] in self._proposed}
+        self._proposed |= its.intersection(fresh)
+        return fresh
 
     def _around(self, parents: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         codes = self._codes

@@ -54,7 +54,7 @@ class Proposals:
     context: Context
 
     def log_probabilities(self, rows: np.ndarray) -> np.ndarray:
-        """``(N,)``: of rows of codes, as far as a policy tells values apart; what is forbidden has some, too."""
+        """``(N,)``: of rows of codes, as far as categories tell them apart, forbidden ones included."""
         found = torch.as_tensor(self.categories.of(rows))
         before = network.before(self.weights, found)
         p = network.probabilities(self.weights, before, self.context)

@@ -138,7 +138,10 @@ def _apart(known: Context) -> Context:
 
 def _after(weights: Weights, family: Tensor, tables: Sequence[Lesson], left: np.ndarray) -> Context:
     """``(S, E)``: c of searches that have found what is left no more."""
-    best = [[_summary(table, np.flatnonzero(~one)) for one in each] for table, each in zip(tables, left, strict=True)]
+    best = [
+        [_summary(table, np.flatnonzero(~one)) for one in each]
+        for table, each in zip(tables, left, strict=True)
+    ]
     found = _tensor((~left).sum(-1))
     return network.context(weights, family.expand(-1, left.shape[1], -1), _tensor(best), found)
 
@@ -167,7 +170,7 @@ def _families(lessons: Sequence[Lesson], rng: np.random.Generator) -> Tensor:
 
 
 def _measures(studies: Sequence[Told]) -> dict[str, tuple[float, float]]:
-    """Mean and deviation of what all families have been measured by; of none, if that is not known of some."""
+    """Mean and deviation of what all families were measured by: nothing, if one was not."""
     names = [name for name in studies[0].family if all(name in study.family for study in studies)]
     values = {name: np.array([study.family[name] for study in studies]) for name in names}
     return {name: (float(v.mean()), float(max(v.std(), _LEAST))) for name, v in values.items()}
@@ -178,7 +181,9 @@ def _begun(home: Categories, lessons: Sequence[Lesson], rng: np.random.Generator
     shape = shapes(home, len(lessons[0].family), _WIDTH)
     arrays = {name: rng.normal(scale=_SCALE, size=size) for name, size in shape.items()}
     arrays |= {name: np.zeros(shape[name]) for name in ("out", "bias", "again")}
-    arrays["out_bias"] = np.log(_DOUBT + sum(np.tensordot(_appeal(one), one.candidates, 1) for one in lessons))
+    arrays["out_bias"] = np.log(
+        _DOUBT + sum(np.tensordot(_appeal(one), one.candidates, 1) for one in lessons)
+    )
     weights = Weights.of(arrays, home.exists, torch.float32)
     for tensor in vars(weights).values():
         tensor.requires_grad_(tensor.is_floating_point())

@@ -155,7 +155,8 @@ def sentence(gain: Gain, snapshot: Snapshot, found: Recordings) -> str:
     return (
         f"{verdict}{why}. Fitted to {snapshot.fitted['records']} trials of {studies} studies in space "
         f"{found.space.name}. Over {replays} replayed studies, each searched with what the others tell, the "
-        f"rank of the best so far (1 is best, without the snapshot {gain.without:.3f}) changed by {_interval(gain)}."
+        f"rank of the best so far (1 is best, without the snapshot {gain.without:.3f}) changed by "
+        f"{_interval(gain)}."
     )
 
 
@@ -201,7 +202,9 @@ def _plain(kept: Kept) -> dict[str, Any]:
 
 
 def _print(kept: Sequence[Kept]) -> None:
-    table = Table("snapshot", "made", "trials", "studies", "gain on replayed studies", "policy", "", pad_edge=False)
+    table = Table(
+        "snapshot", "made", "trials", "studies", "gain on replayed studies", "policy", "", pad_edge=False
+    )
     for one in kept:
         fitted, replay = one.card["fitted"], one.card["replay"]
         gain = f"{replay['mean']:+.3f} ({replay['low']:+.3f} to {replay['high']:+.3f})"

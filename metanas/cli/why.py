@@ -62,7 +62,7 @@ def _expected(reason: dict[str, Any]) -> list[str]:
         f"Exploration: {100 * reason['exploration']:.0f} % of that improvement is owed to what is uncertain.",
     ]
     if reason.get("policy"):
-        lines.append("The snapshot's policy proposed it, beside neighbours of the best and uniform points.")
+        lines.append("The snapshot's policy proposed it, or one that it was reached from by small changes.")
     if reason["cost"]:
         lines.append(f"Cost: expected at {reason['cost']:.2g} times that of the median trial.")
     near = reason["nearest"]

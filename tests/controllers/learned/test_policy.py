@@ -21,9 +21,12 @@ from controllers import learned
 from controllers.learned import Snapshot, fitting, teaching
 from controllers.learned.categories import Categories
 from controllers.learned.codes import Codes
+from controllers.learned.features import Features
 from controllers.learned.fitting import Told
+from controllers.learned.kernel import Data
 from controllers.learned.network import Weights
 from controllers.learned.policy import Policy, shapes
+from controllers.learned.pool import Pool
 from controllers.learned.proposing import Proposals, Proposer
 from controllers.learned.teaching import Lesson
 from metanas.testing.controllers import end, objective, search, toy_space
@@ -57,7 +60,7 @@ def any_policy(space: Space, seed: int = 0, measures: int = 2, width: int = 5) -
         name: rng.normal(size=shape).astype(np.float32)
         for name, shape in shapes(home, measures, width).items()
     }
-    return Policy(arrays, {name: (0.5, 0.25) for name in ("linear", "other")[:measures]})
+    return Policy(arrays, dict.fromkeys(("linear", "other")[:measures], (0.5, 0.25)))
 
 
 def proposals(policy: Policy, space: Space, home: Space | None = None, results: int = 0) -> Proposals:
@@ -125,7 +128,9 @@ def test_every_sample_is_a_candidate_of_any_space(ours: Space, theirs: Space, se
     for row in rows:
         candidate = codes.candidate(row)
         ours.validate(candidate)
-        assert codes.rows([candidate])[0].tobytes() == row.tobytes(), "so that it is known when it comes again"
+        assert codes.rows([candidate])[0].tobytes() == row.tobytes(), (
+            "so that it is known when it comes again"
+        )
     logs = found.log_probabilities(rows)
     assert np.isfinite(logs).all()
     assert (logs < 1e-9).all()
@@ -221,16 +226,46 @@ def test_it_is_kept_in_a_snapshot_and_proposes_the_same_in_another_process(snaps
         assert loaded == str(torch_too), "torch is for policies alone"
 
 
-def test_a_trial_tells_whether_the_policy_proposed_it_and_none_is_proposed_twice(snapshot: Snapshot) -> None:
+def test_trials_tell_whether_the_policy_proposed_them_and_none_is_proposed_twice(snapshot: Snapshot) -> None:
     sampler = learned.Learned(toy_space(), 0, (), {}, snapshot, FAMILY)
     study = optuna.create_study(sampler=sampler)
     reasons, seen = [], []
-    for trial, candidate in search(study, toy_space(), 24, tell=False):
+    for trial, candidate in search(study, toy_space(), 16, tell=False):
         reasons.append(json.loads(sampler.why(trial.number)))
         seen.append(candidate)
         end(study, trial, candidate)
-    assert {reason["policy"] for reason in reasons if reason["how"] == "improvement"} == {True, False}
-    assert len(set(seen)) == 24
+    assert [type(reason["policy"]) for reason in reasons if reason["how"] == "improvement"] == [bool] * 10
+    assert len(set(seen)) == 16
+
+
+@pytest.mark.parametrize("climb", [0.0, 1.0])
+def test_what_a_policy_draws_is_compared_and_known_to_be_its(climb: float, rng: np.random.Generator) -> None:
+    codes = Codes(toy_space())
+    features = Features(codes)
+    pool = Pool(codes, lambda rows: Data(features.of(rows), np.zeros((len(rows), 0)), rows[:, 0]))
+    parents, wanted = codes.uniform(rng, 3), codes.uniform(rng, 40)
+    wanted = wanted[codes.legal(wanted)]
+    (at,) = features.of(wanted[:1])
+
+    class Draws:
+        def sample(self, rng: np.random.Generator, count: int) -> np.ndarray:
+            assert count == 40
+            return wanted[:1]
+
+        def log_probabilities(self, rows: np.ndarray) -> np.ndarray:
+            return np.zeros(len(rows))
+
+    def score(data: Data) -> np.ndarray:
+        """Highest at what is drawn, or close to it."""
+        near = ((data.x - at) ** 2).sum(1)
+        return np.asarray(climb * (near > 0) - near)
+
+    (first, *_) = pool.best(score, parents, [], (), rng, Draws())
+    assert pool.is_proposed(first)
+    assert (first.tobytes() == wanted[0].tobytes()) == (climb == 0)
+    (second, *_) = pool.best(score, parents, [], {first.tobytes()}, rng)
+    assert second.tobytes() != first.tobytes(), "what was tried is not proposed again"
+    assert not any(pool.is_proposed(row) for row in Pool(codes, pool._data).best(score, parents, [], (), rng))
 
 
 def _with(snapshot: Snapshot, card: dict[str, Any], **arrays: np.ndarray) -> bytes:
