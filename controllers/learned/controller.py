@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from controllers.learned.pool import Among, Pool
 from controllers.learned.scorer import Scorer
 from controllers.learned.snapshot import Snapshot
 from controllers.start import MORE, TRIALS, around, begin
-from search_spaces import Candidate, Record, Space
+from search_spaces import Candidate, Record, Space, catalogue
 from search_spaces.fingerprint import Fingerprint
 
 START = 8  # trials of a start without earlier studies
@@ -92,6 +93,7 @@ class Learned(CandidateSampler):
             self._pool = Among(self._codes, self._data, self._codes.rows(among), part)
         self._policy = snapshot.proposer(self._codes, fingerprint) if snapshot else None
         self._spread, self._around = (TRIALS, around(space, MORE)) if dear else (START, 0)
+        self._identities: dict[bytes, str] = {}  # by row
         self._ranked: list[np.ndarray] = []
         self._of: tuple[Any, ...] = ()
         self._reasons: dict[int, dict[str, Any]] = {}
@@ -150,9 +152,21 @@ class Learned(CandidateSampler):
             self._ranked = self._pool.best(
                 self._scorer.improvement, parents, more, self._reader.tried, self.rng, policy
             )
+            self._ranked = self._ranked if policy is None else self._new(self._ranked)
         if self._ranked:
             self._reason = self._explained(self._ranked[0], seen)
         return self._ranked
+
+    def _new(self, rows: list[np.ndarray]) -> list[np.ndarray]:
+        """From the first on that is not a candidate in other words that was tried; all, if there is none."""
+        tried = {self._identity(key) for key in self._reader.tried}
+        known = (self._identity(row.tobytes()) in tried for row in rows)
+        return list(dropwhile(lambda row: next(known), rows)) or rows
+
+    def _identity(self, key: bytes) -> str:
+        if key not in self._identities:
+            self._identities[key] = catalogue.identity(self._codes.candidate(np.frombuffer(key)))
+        return self._identities[key]
 
     def _explained(self, row: np.ndarray, seen: Observed) -> dict[str, Any]:
         differing = (seen.rows != row) & ~(np.isnan(seen.rows) & np.isnan(row))

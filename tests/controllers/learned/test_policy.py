@@ -23,14 +23,14 @@ from controllers.learned.categories import Categories
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
 from controllers.learned.fitting import Told
-from controllers.learned.kernel import Data
+from controllers.learned.kernel import SCALES, Data, Scales
 from controllers.learned.network import Weights
 from controllers.learned.policy import Policy, shapes
 from controllers.learned.pool import Pool
 from controllers.learned.proposing import Proposals, Proposer
 from controllers.learned.teaching import Lesson
 from metanas.testing.controllers import end, objective, search, toy_space
-from search_spaces import Candidate, Categorical, Integer, Real, Signature, Space
+from search_spaces import Candidate, Categorical, Integer, Real, Signature, Space, catalogue
 from search_spaces.errors import DataError
 from search_spaces.fingerprint import Fingerprint
 from tests.controllers.learned.test_learned import records
@@ -84,7 +84,7 @@ def every(space: Space) -> np.ndarray:
     rows = np.array(list(itertools.product(*(range(c.steps + 1) for c in codes.columns))), dtype=float)
     rows += [getattr(c.choice, "low", 0) for c in codes.columns]
     for place in range(rows.shape[1]):
-        rows[:, place] = codes.where_active(rows, place, rows[:, place])
+        rows[~codes.active(rows, place), place] = np.nan
     return np.array(list({row.tobytes(): row for row in rows}.values()))
 
 
@@ -266,6 +266,29 @@ def test_what_a_policy_draws_is_compared_and_known_to_be_its(climb: float, rng: 
     (second, *_) = pool.best(score, parents, [], {first.tobytes()}, rng)
     assert second.tobytes() != first.tobytes(), "what was tried is not proposed again"
     assert not any(pool.is_proposed(row) for row in Pool(codes, pool._data).best(score, parents, [], (), rng))
+
+
+def test_a_rule_in_other_words_is_not_proposed_again() -> None:
+    """Of eight programs, six rules: after a start of six programs comes a new rule, if one is left."""
+    own = tuple(Categorical(f"rule.symbolic.{c}_1", ("g", "m")) for c in "ab")
+    operator = Categorical("rule.symbolic.op_1", ("add", "multiply"))
+    fixed = (Categorical("rule", ("symbolic",)), Categorical("rule.symbolic.slots", (1,)))
+    space = Space("tiny", (*fixed, operator, *own))
+    choices = tuple(column.choice for column in Categories(Codes(space))._columns)
+    features = Features(Codes(space))
+    zeros = np.zeros(features.width)
+    scales = np.log([getattr(Scales(), name) for name in SCALES])
+    known = Snapshot(Space("tiny", choices), np.zeros(3), scales, zeros, zeros, {}, any_policy(space))
+    left = []
+    for seed in range(8):
+        study = optuna.create_study(sampler=learned.build(space, seed, snapshot=known))
+        found = []
+        for trial in (study.ask() for _ in range(7)):
+            found.append(catalogue.identity(space.suggest(trial)))
+            study.tell(trial, float(seed + len(found)))
+        left.append(6 - len(set(found[:6])))
+        assert found[6] not in found[:6] or not left[-1]
+    assert any(left)
 
 
 def _with(snapshot: Snapshot, card: dict[str, Any], **arrays: np.ndarray) -> bytes:
