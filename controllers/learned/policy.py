@@ -51,7 +51,7 @@ class Policy:
             (coordinates.get(name, mean) - mean) / deviation
             for name, (mean, deviation) in self.measures.items()
         ]
-        return np.clip(np.array(found, dtype=float), -_FARTHEST, _FARTHEST)
+        return np.asarray(np.clip(np.array(found, dtype=float), -_FARTHEST, _FARTHEST))
 
     def to_card(self) -> dict[str, Any]:
         """What is not an array, in plain values."""

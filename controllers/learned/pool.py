@@ -129,7 +129,7 @@ class Among(Pool):
     Args:
         rows: ``(N, J)``, each once.
         part: Of those that are left, which is compared, as a live search compares but a part of all there
-            are: drawn uniformly; where there is a policy, half of them by that.
+            are: drawn by the policy, or uniformly where there is none.
     """
 
     def __init__(
@@ -164,12 +164,8 @@ class Among(Pool):
     def _some(self, left: np.ndarray, rng: np.random.Generator, policy: Policy | None) -> np.ndarray:
         """Drawn without repetition."""
         count = max(_FEWEST, math.ceil(self._part * len(left)))
-        left = left[rng.permutation(len(left))]
-        if policy is None or len(left) <= count:
-            return left[:count]
-        uniform, others = left[: count // 2], left[count // 2 :]
-        keys = policy.log_probabilities(others) + rng.gumbel(size=len(others))
-        return np.concatenate([uniform, others[np.argsort(-keys)[: count - len(uniform)]]])
+        keys = rng.gumbel(size=len(left)) + (0 if policy is None else policy.log_probabilities(left))
+        return left[np.argsort(-keys, kind="stable")[:count]]
 
     def _left(self, tried: Collection[bytes]) -> np.ndarray:
         return self._given[[row.tobytes() not in tried for row in self._given]]

@@ -141,8 +141,8 @@ def gain(
         tell(done, len(tables))
         part_of = whole.get(table.study, table.study)
         snapshot = make(space, [one for one in told if whole.get(one.name, one.name) != part_of])
-        cold = np.mean([replayed(space, table, seed) for seed in range(SEEDS)])
-        warm = np.mean([replayed(space, table, seed, snapshot) for seed in range(SEEDS)])
+        cold = np.mean([figure(replayed(space, table, seed)) for seed in range(SEEDS)])
+        warm = np.mean([figure(replayed(space, table, seed, snapshot)) for seed in range(SEEDS)])
         without.append(float(cold))
         gains[table.study] = float(warm - cold)
     tell(len(tables), len(tables))
@@ -151,8 +151,8 @@ def gain(
 
 def replayed(
     space: Space, table: Recorded, seed: int, snapshot: Snapshot | None = None, part: float = 1.0
-) -> float:
-    """Mean over evaluations of the best rank so far, in a search that chooses among recorded candidates.
+) -> np.ndarray:
+    """``(E,)`` ranks of what is evaluated, in a search that chooses among recorded candidates.
 
     Args:
         space: That it proposes from.
@@ -171,7 +171,12 @@ def replayed(
         index = by_id[space.suggest(trial).id]
         found.append(float(table.ranks[index]))
         _answer(study, trial, table.records[index])
-    return float(np.maximum.accumulate(found).mean())
+    return np.array(found)
+
+
+def figure(ranks: np.ndarray) -> float:
+    """Mean over evaluations of the best rank so far."""
+    return float(np.maximum.accumulate(ranks).mean())
 
 
 def _answer(study: optuna.Study, trial: optuna.Trial, record: Record) -> None:

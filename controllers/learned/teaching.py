@@ -18,6 +18,7 @@ from controllers.learned.network import Context, Weights
 from controllers.learned.policy import Policy, shapes
 from controllers.learned.proposing import BEST
 from search_spaces import Space
+from search_spaces.errors import DataError
 
 _WIDTH = 32  # H
 _IMITATIONS, _REPLAYS = 80, 25  # steps
@@ -61,10 +62,15 @@ def taught(space: Space, studies: Sequence[Told], seed: int = 0) -> Policy:
         studies: What they tell; one or more.
         seed: Of all draws.
 
+    Raises:
+        DataError: If there is no study.
+
     References:
         Williams, *Simple statistical gradient-following algorithms*, 1992,
         https://doi.org/10.1007/BF00992696; the baseline is the mean of the other searches.
     """
+    if not studies:
+        raise DataError("a policy is taught by other studies than the one that is replayed; there is none")
     rng = np.random.default_rng(seed)
     home = Categories(Codes(space))
     blank = Policy({}, _measures(studies))

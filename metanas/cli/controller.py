@@ -165,7 +165,8 @@ def of_policy(result: Judged) -> str:
     kept = result.snapshot.policy is not None
     why = "does harm" if result.policy.high < 0 else "proposes nothing that is valid"
     return (
-        f"Its policy changed that by {_interval(result.policy)}, against the same snapshot without it: "
+        f"After the beginning of these searches its policy changed the rank of the best by "
+        f"{_interval(result.policy)}, against the same snapshot without it: "
         f"{'it is a part of the snapshot' if kept else f'left out, since it {why}'}."
     )
 

@@ -99,7 +99,7 @@ def test_one_that_does_not_help_is_refused_and_cannot_be_used(tmp_path: Path, me
     ran = metanas_in(tmp_path, "controller", "train")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("Refused: ")
-    assert "Its policy changed that by" in ran.out
+    assert "its policy changed the rank of the best by" in ran.out
     assert "was refused: nothing changed" in ran.out
     (row,) = metanas_in(tmp_path, "controller", "list", "--snapshots", "--json").json
     assert (row["adopted"], row["used"]) == (False, False)

