@@ -64,8 +64,7 @@ def test_a_planted_bad_policy_is_left_out_and_a_good_one_kept(
     assert asked[-1] == STUDIES.keys()
     left = [STUDIES.keys() - names for names in asked[:-1]]
     assert left == [{"study 0", "study 1"}, {"study 2"}, {"study 3"}, {"study 4"}]
-    bad = judging.judged(toy_space(), tables, told, teach=teach(False))
-    print(good.policy, bad.policy, good.gain)
+    bad = judging.judged(toy_space(), tables, told, teach=teach(False), together=together)
     assert (good.snapshot.policy is not None, bad.snapshot.policy) == (True, None)
     assert good.policy.mean > bad.policy.mean
     assert bad.policy.high < 0 < good.gain.low
