@@ -10,9 +10,10 @@ the default space for tables, which is what a snapshot can express, ``--in-commo
 in all studies, and 0.3 of noise. With ``--searches`` the studies are real searches with tiny budgets (rungs
 of 3, 9 and 27 meta-steps, `tpe`) on sinusoid and harmonics with 5 and 10 shots, each with a seed of its own.
 
-Four snapshots are judged by the same replay, each study left out: the one that is fitted, its parts alone
-(``opinion``: what is expected by parts; ``kernel``: how much each choice matters), and the ``planted`` one,
-which expects the contrary. Gain: see ``metanas controller train``.
+Snapshots are judged by the same replay, each study left out: the one that is fitted, its parts alone
+(``opinion``: what is expected by parts; ``kernel``: how much each choice matters), the ``planted`` one, which
+expects the contrary, and ``misled``, the fitted one with a policy that was taught the contrary. Gains: see
+``metanas controller train``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,17 +36,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is loaded
 import click  # noqa: E402
 import numpy as np  # noqa: E402
 
-from controllers.learned import fitting, replaying  # noqa: E402
+from controllers.learned import fitting, judging, replaying  # noqa: E402
 from controllers.learned.codes import Codes  # noqa: E402
 from controllers.learned.features import Features  # noqa: E402
 from controllers.learned.kernel import SCALES, Priors, Scales  # noqa: E402
+from controllers.learned.policy import Policy  # noqa: E402
 from controllers.learned.snapshot import Snapshot  # noqa: E402
 from metanas.budget import Budget  # noqa: E402
-from metanas.cli.controller import adopt, part_of, recordings, sentence  # noqa: E402
+from metanas.cli.controller import adopt, of_policy, part_of, recordings, sentence  # noqa: E402
 from metanas.cli.wiring import Request, open_search, quiet_optuna  # noqa: E402
 from metanas.tasks.family import Source  # noqa: E402
 from metanas.testing import simulated  # noqa: E402
-from search_spaces import Candidate, Signature, catalogue  # noqa: E402
+from search_spaces import Candidate, Signature, Space, catalogue  # noqa: E402
 from storage import Store  # noqa: E402
 
 
@@ -93,17 +95,21 @@ def search(url: str, studies: int, trials: int, seed: int) -> None:
         click.echo(f"{request.study}: {len(found.records)} trials", err=True)
 
 
-def variants() -> dict[str, replaying.Make]:
-    """By name, what makes a snapshot."""
+def variants() -> dict[str, tuple[replaying.Make, judging.Teach]]:
+    """By name, what makes a snapshot, and its policy."""
 
-    def changed(change: Callable[[Snapshot], Snapshot]) -> replaying.Make:
-        return lambda space, told: change(fitting.fit(space, told))
+    def changed(change: Callable[[Snapshot], Snapshot]) -> tuple[replaying.Make, judging.Teach]:
+        return lambda space, told: change(fitting.fit(space, told)), judging.taught
+
+    def misled(space: Space, told: Sequence[fitting.Told]) -> Policy:
+        return judging.taught(space, [one._replace(targets=-one.targets) for one in told])
 
     return {
-        "fitted": fitting.fit,
+        "fitted": (fitting.fit, judging.taught),
         "opinion": changed(lambda s: replace(s, **_usual(s)._asdict())),
         "kernel": changed(lambda s: replace(s, prior=np.zeros_like(s.prior))),
         "planted": changed(lambda s: replace(s, prior=-s.prior)),
+        "misled": (fitting.fit, misled),
     }
 
 
@@ -120,7 +126,9 @@ def _usual(snapshot: Snapshot) -> Priors:
 @click.option(
     "--store", "path", type=click.Path(path_type=Path), help="Keeps the studies; goes on with them."
 )
-@click.option("--only", default="fitted,planted", show_default=True, help="fitted, opinion, kernel, planted")
+@click.option(
+    "--only", default="fitted,planted", show_default=True, help="fitted, opinion, kernel, planted, misled"
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def main(
@@ -149,17 +157,19 @@ def main(
 def judged(store: Store, names: list[str], quiet: bool) -> list[dict[str, Any]]:
     """Adopts or refuses each of the snapshots."""
     found = recordings(store)
-    told = fitting.told(found.space, found.records)
+    told = fitting.told(found.space, found.records, found.families)
     rows = []
     for name in names:
-        begun, make = time.perf_counter(), variants()[name]
-        gain = replaying.gain(found.space, found.tables, told, make, part_of(list(found.records)))
-        snapshot = make(found.space, told)
-        kept = adopt(store, snapshot, gain)
-        rows.append({"snapshot": name, "adopted": kept.adopted, "gain": replaying.as_card(gain)})
+        begun, (make, teach) = time.perf_counter(), variants()[name]
+        result = judging.judged(found.space, found.tables, told, make, teach, part_of(list(found.records)))
+        kept = adopt(store, result.snapshot, result.gain, result.policy)
+        gains = {"gain": replaying.as_card(result.gain), "policy": replaying.as_card(result.policy)}
+        has_policy = result.snapshot.policy is not None
+        rows.append({"snapshot": name, "adopted": kept.adopted, "has_policy": has_policy, **gains})
         if not quiet:
             seconds = time.perf_counter() - begun
-            click.echo(f"{name}: {sentence(gain, snapshot, found)} ({seconds:.0f} s)")
+            words = f"{sentence(result.gain, result.snapshot, found)} {of_policy(result)}"
+            click.echo(f"{name}: {words} ({seconds:.0f} s)")
     return rows
 
 

@@ -68,7 +68,7 @@ class Column:
             return rng.integers(len(choice.values), size=count).astype(float)
         if isinstance(choice, Integer) and not choice.log:
             return rng.integers(choice.low, choice.high + 1, size=count).astype(float)
-        return self._at(rng.random(count))
+        return self.at(rng.random(count))
 
     def move(self, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Other codes, near by where the choice has an order."""
@@ -79,7 +79,7 @@ class Column:
         if isinstance(choice, Categorical):
             return _inside(codes, aside, 0, self.steps)
         nudged = np.abs(self.place(codes) + rng.normal(scale=_STEP, size=len(codes)))
-        moved = self._at((1 - np.abs(1 - nudged)).clip(0, 1))
+        moved = self.at((1 - np.abs(1 - nudged)).clip(0, 1))
         if not isinstance(choice, Integer):
             return moved
         return np.where(moved == codes, _inside(codes, aside, choice.low, choice.high), moved)
@@ -96,7 +96,8 @@ class Column:
             return np.asarray((np.log(codes) - math.log(low)) / (math.log(high) - math.log(low)))
         return (codes - low) / (high - low)
 
-    def _at(self, places: np.ndarray) -> np.ndarray:
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """``(N,)`` codes of a number at places in [0, 1] on its scale."""
         choice = self.choice
         assert not isinstance(choice, Categorical)
         low, high = (math.log(v) if choice.log else float(v) for v in (choice.low, choice.high))
@@ -177,12 +178,17 @@ class Codes:
     def _drawn(self, rng: np.random.Generator, count: int) -> np.ndarray:
         return np.stack([column.draw(rng, count) for column in self.columns], 1)
 
+    def active(self, rows: np.ndarray, place: int) -> np.ndarray:
+        """``(N,)``: whether the choice at a place is, by what stands left of it."""
+        if not self._openers[place]:
+            return np.ones(len(rows), dtype=bool)
+        return np.asarray(np.any([among(rows[:, parent]) for parent, among in self._openers[place]], axis=0))
+
     def _closed(self, codes: np.ndarray) -> np.ndarray:
         """NaN where a choice is not active."""
         for j, column in enumerate(self.columns):
             if column.openers:
-                opened = [among(codes[:, parent]) for parent, among in self._openers[j]]
-                codes[~np.any(opened, axis=0), j] = math.nan
+                codes[~self.active(codes, j), j] = math.nan
         return codes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from controllers.learned.pool import Among, Pool
 from controllers.learned.scorer import Scorer
 from controllers.learned.snapshot import Snapshot
 from controllers.start import MORE, TRIALS, around, begin
-from search_spaces import Candidate, Record, Space
+from search_spaces import Candidate, Record, Space, catalogue
+from search_spaces.fingerprint import Fingerprint
 
 START = 8  # trials of a start without earlier studies
 _FEWEST = 4  # results, before which nothing can be fitted
@@ -34,6 +36,7 @@ def build(
     distances: Mapping[str, float] | None = None,
     snapshot: Snapshot | None = None,
     dear: bool = False,
+    fingerprint: Fingerprint | None = None,
 ) -> BaseSampler:
     """A Gaussian process that learns from this search and, where there are some, from earlier ones.
 
@@ -48,17 +51,22 @@ def build(
         snapshot: Of what was learned from recorded studies, whose records need not be there.
         dear: Whether a search makes but dozens of trials: then a start without earlier studies goes on around
             the best of it.
+        fingerprint: What the family at hand is like; None: nothing is known of it, or it is several.
 
     References:
         Snoek, Larochelle, Adams, *Practical Bayesian optimization*, 2012, https://arxiv.org/abs/1206.2944;
         Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
         https://arxiv.org/abs/1802.02219. Differs: earlier studies' predictions are terms of the kernel.
     """
-    return Learned(space, seed, records, distances or {}, snapshot, dear=dear)
+    return Learned(space, seed, records, distances or {}, snapshot, fingerprint, dear=dear)
 
 
 class Learned(CandidateSampler):
-    """See :func:`build`; ``among`` are the only candidates that are proposed, where a search is replayed."""
+    """See :func:`build`.
+
+    Where a search is replayed, ``among`` are the only candidates that are proposed, and ``part`` of those
+    that are left is compared.
+    """
 
     def __init__(
         self,
@@ -67,7 +75,9 @@ class Learned(CandidateSampler):
         records: Sequence[Record],
         distances: Mapping[str, float],
         snapshot: Snapshot | None = None,
+        fingerprint: Fingerprint | None = None,
         among: Sequence[Candidate] = (),
+        part: float = 1.0,
         dear: bool = False,
     ) -> None:
         super().__init__(space, seed)
@@ -80,8 +90,10 @@ class Learned(CandidateSampler):
         self._scorer = Scorer(self._features, self._earlier, snapshot)
         self._pool = Pool(self._codes, self._data)
         if among:
-            self._pool = Among(self._codes, self._data, self._codes.rows(among))
+            self._pool = Among(self._codes, self._data, self._codes.rows(among), part)
+        self._policy = snapshot.proposer(self._codes, fingerprint) if snapshot else None
         self._spread, self._around = (TRIALS, around(space, MORE)) if dear else (START, 0)
+        self._identities: dict[bytes, str] = {}  # by row
         self._ranked: list[np.ndarray] = []
         self._of: tuple[Any, ...] = ()
         self._reasons: dict[int, dict[str, Any]] = {}
@@ -136,22 +148,37 @@ class Learned(CandidateSampler):
             if running:
                 self._scorer.believe(self._data(np.array(running)))
             more = [self._earlier.best] if self._earlier.names else []
+            policy = None if self._policy is None else self._policy.after(seen.rows, seen.targets)
             self._ranked = self._pool.best(
-                self._scorer.improvement, parents, more, self._reader.tried, self.rng
+                self._scorer.improvement, parents, more, self._reader.tried, self.rng, policy
             )
+            self._ranked = self._ranked if policy is None else self._new(self._ranked)
         if self._ranked:
             self._reason = self._explained(self._ranked[0], seen)
         return self._ranked
+
+    def _new(self, rows: list[np.ndarray]) -> list[np.ndarray]:
+        """From the first on that is not a candidate in other words that was tried; all, if there is none."""
+        tried = {self._identity(key) for key in self._reader.tried}
+        known = (self._identity(row.tobytes()) in tried for row in rows)
+        return list(dropwhile(lambda row: next(known), rows)) or rows
+
+    def _identity(self, key: bytes) -> str:
+        if key not in self._identities:
+            self._identities[key] = catalogue.identity(self._codes.candidate(np.frombuffer(key)))
+        return self._identities[key]
 
     def _explained(self, row: np.ndarray, seen: Observed) -> dict[str, Any]:
         differing = (seen.rows != row) & ~(np.isnan(seen.rows) & np.isnan(row))
         nearest = int(differing.sum(1).argmin())
         names = [c.choice.name for c, d in zip(self._codes.columns, differing[nearest], strict=True) if d]
+        drawn = {} if self._policy is None else {"policy": self._pool.is_proposed(row)}
         return {
             "how": "improvement",
             "compared": self._pool.compared,
             "results": len(seen.targets),
             "nearest": {"trial": seen.numbers[nearest], "differs": names},
+            **drawn,
             **self._scorer.explained(self._data(row[None])),
         }
 

@@ -16,6 +16,7 @@ from controllers.learned.process import Process
 from controllers.learned.snapshot import Snapshot, closed
 from search_spaces import Record, Space
 from search_spaces.errors import DataError
+from search_spaces.fingerprint import Fingerprint
 
 FEWEST = 8  # scored trials of a study, without which it says nothing
 _MOST = 128  # of a study's trials that its kernel is fitted to: the best half, and others
@@ -41,6 +42,9 @@ class Told(NamedTuple):
         scales: ``(9,)`` the same of the kernel's other parameters.
         results: Of its standardised results by centred features.
         costs: Of the logarithms of its seconds, less their mean.
+        rows: ``(N, J)`` codes of its candidates.
+        targets: ``(N,)`` their results, ranks on the scale of a standard normal, more is better.
+        family: What its family of tasks is like, by coordinate; nothing, if that is not known.
     """
 
     name: str
@@ -49,6 +53,9 @@ class Told(NamedTuple):
     scales: np.ndarray
     results: Sums
     costs: Sums
+    rows: np.ndarray
+    targets: np.ndarray
+    family: Mapping[str, float]
 
 
 def telling(space: Space, records: Sequence[Record]) -> list[Record]:
@@ -58,8 +65,18 @@ def telling(space: Space, records: Sequence[Record]) -> list[Record]:
     return [new for new, old in pairs if 2 * len(new.candidate) >= max(1, len(old.candidate))]
 
 
-def told(space: Space, studies: Mapping[str, Sequence[Record]]) -> list[Told]:
-    """What each study tells of a space; those with fewer than 8 scored trials tell nothing."""
+def told(
+    space: Space,
+    studies: Mapping[str, Sequence[Record]],
+    families: Mapping[str, Fingerprint] | None = None,
+) -> list[Told]:
+    """What each study tells of a space; those with fewer than 8 scored trials tell nothing.
+
+    Args:
+        space: Of which they tell.
+        studies: Records by name.
+        families: By study, what its family of tasks is like, as far as that is known.
+    """
     codes = Codes(space)
     features = Features(codes)
     found = []
@@ -79,7 +96,9 @@ def told(space: Space, studies: Mapping[str, Sequence[Record]]) -> list[Told]:
         costs = costs_of_records(here)
         known, centred = np.isfinite(costs), features.centred(x)
         sums = _sums(centred, one.targets), _sums(centred[known], costs[known])
-        found.append(Told(name, len(x), lengths, scales, *sums))
+        family = (families or {}).get(name)
+        coordinates = {} if family is None else family.coordinates
+        found.append(Told(name, len(x), lengths, scales, *sums, one.rows, one.targets, coordinates))
     return found
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable
+from typing import Protocol
 
 import numpy as np
 
@@ -10,12 +12,20 @@ from controllers.learned.codes import Codes
 from controllers.learned.kernel import Data
 
 _NEIGHBOURS = 6  # of each parent, with one choice moved; as many with two
-_CROSSED, _UNIFORM = 30, 60
+_CROSSED, _UNIFORM, _PROPOSED = 30, 60, 40
 _CLIMBS, _CLIMBERS, _STEPS = 2, 5, 10  # rounds of climbing from the best, neighbours of each
 _KEPT = 250  # best ones that stay
 _RANKED = 20  # that are at hand where the first choice is refused
+_FEWEST = 4  # that are compared of those that are given
 
 Score = Callable[[Data], np.ndarray]
+
+
+class Policy(Protocol):
+    """What proposes rows, and how probable it finds each."""
+
+    def sample(self, rng: np.random.Generator, count: int) -> np.ndarray: ...
+    def log_probabilities(self, rows: np.ndarray) -> np.ndarray: ...
 
 
 class Pool:
@@ -30,7 +40,12 @@ class Pool:
         self._codes, self._data = codes, data
         self._rows: dict[bytes, np.ndarray] = {}
         self._points: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        self._proposed: set[bytes] = set()
         self.compared = 0
+
+    def is_proposed(self, row: np.ndarray) -> bool:
+        """Whether a row of the last best ones was drawn by a policy, or climbed to from one that was."""
+        return row.tobytes() in self._proposed
 
     def settled(self, row: np.ndarray, tried: Collection[bytes]) -> np.ndarray:
         """A row to begin with, as it is proposed."""
@@ -43,6 +58,7 @@ class Pool:
         more: Iterable[np.ndarray],
         tried: Collection[bytes],
         rng: np.random.Generator,
+        policy: Policy | None = None,
     ) -> list[np.ndarray]:
         """Rows with the highest scores, the highest first; none if all near by was tried.
 
@@ -52,18 +68,30 @@ class Pool:
             more: Further rows to look at.
             tried: Rows that are not proposed again.
             rng: Of what is drawn.
+            policy: Proposes rows, too.
         """
         self._keep([key for key in self._rows if key not in tried])
-        self._add([*self._around(parents, rng), *more], tried)
+        # a generator of its own: what the others draw stays the same
+        drawn = [] if policy is None else [policy.sample(rng.spawn(1)[0], _PROPOSED)]
+        fresh = self._add([*self._around(parents, rng), *more, *drawn], tried)
+        self._proposed |= {row.tobytes() for rows in drawn for row in rows}.intersection(fresh)
         scores = self._scored(list(self._rows), score)
         for _ in range(_CLIMBS):
-            top = [self._rows[key] for key in _highest(scores, _CLIMBERS)]
+            top = _highest(scores, _CLIMBERS)
             if top:
-                near = self._codes.neighbours(np.repeat(np.array(top), _STEPS, 0), rng, 1)
-                scores |= self._scored(self._add([near], tried), score)
+                scores |= self._scored(self._climbed(top, tried, rng), score)
         self.compared = len(scores)
         self._keep(_highest(scores, _KEPT))
         return [self._rows[key] for key in _highest(scores, _RANKED)]
+
+    def _climbed(self, top: list[bytes], tried: Collection[bytes], rng: np.random.Generator) -> list[bytes]:
+        """Neighbours of some rows; those of what a policy drew are its, too."""
+        rows = np.array([self._rows[key] for key in top])
+        near = self._codes.neighbours(np.repeat(rows, _STEPS, 0), rng, 1)
+        fresh = self._add([near], tried)
+        its = {row.tobytes() for i, row in enumerate(near) if top[i // _STEPS] in self._proposed}
+        self._proposed |= its.intersection(fresh)
+        return fresh
 
     def _around(self, parents: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         codes = self._codes
@@ -92,6 +120,7 @@ class Pool:
     def _keep(self, keys: list[bytes]) -> None:
         self._rows = {key: self._rows[key] for key in keys}
         self._points = {key: self._points[key] for key in keys}
+        self._proposed &= self._rows.keys()
 
 
 class Among(Pool):
@@ -99,11 +128,15 @@ class Among(Pool):
 
     Args:
         rows: ``(N, J)``, each once.
+        part: Of those that are left, which is compared, as a live search compares but a part of all there
+            are: drawn by the policy, or uniformly where there is none.
     """
 
-    def __init__(self, codes: Codes, data: Callable[[np.ndarray], Data], rows: np.ndarray) -> None:
+    def __init__(
+        self, codes: Codes, data: Callable[[np.ndarray], Data], rows: np.ndarray, part: float = 1.0
+    ) -> None:
         super().__init__(codes, data)
-        self._given = rows
+        self._given, self._part = rows, part
 
     def settled(self, row: np.ndarray, tried: Collection[bytes]) -> np.ndarray:
         """The nearest one that was not tried."""
@@ -118,12 +151,21 @@ class Among(Pool):
         more: Iterable[np.ndarray],
         tried: Collection[bytes],
         rng: np.random.Generator,
+        policy: Policy | None = None,
     ) -> list[np.ndarray]:
         left = self._left(tried)
+        if self._part < 1:
+            left = self._some(left, rng, policy)
         self.compared = len(left)
         if not len(left):
             return []
         return list(left[np.argsort(-score(self._data(left)), kind="stable")[:_RANKED]])
+
+    def _some(self, left: np.ndarray, rng: np.random.Generator, policy: Policy | None) -> np.ndarray:
+        """Drawn without repetition."""
+        count = max(_FEWEST, math.ceil(self._part * len(left)))
+        keys = rng.gumbel(size=len(left)) + (0 if policy is None else policy.log_probabilities(left))
+        return left[np.argsort(-keys, kind="stable")[:count]]
 
     def _left(self, tried: Collection[bytes]) -> np.ndarray:
         return self._given[[row.tobytes() not in tried for row in self._given]]

@@ -19,11 +19,12 @@ from controllers.learned.observed import of_records
 from controllers.learned.snapshot import Snapshot
 from search_spaces import Candidate, Record, Space
 from search_spaces.errors import DataError, SpaceError
+from search_spaces.fingerprint import Fingerprint
 
 FEWEST_STUDIES = 5  # that can be replayed, below which nothing is said
 FEWEST_TRIALS = 16  # of a study, for it to be replayed
 _EVALUATIONS = 24  # of a replayed search; half of what is recorded at most
-_SEEDS = 2
+SEEDS = 2  # searches of each study
 
 Make = Callable[[Space, Sequence[Told]], Snapshot]
 
@@ -37,12 +38,14 @@ class Recorded:
         records: Of candidates of the space that were scored, and go on from no other.
         ranks: ``(N,)`` in (0, 1): where each stands among them, 1 is best.
         up: Whether a higher score is better.
+        fingerprint: What its family of tasks is like; None: that is not known.
     """
 
     study: str
     records: Sequence[Record]
     ranks: np.ndarray
     up: bool
+    fingerprint: Fingerprint | None = None
 
     @property
     def evaluations(self) -> int:
@@ -77,7 +80,9 @@ class Gain:
         return self.low > 0
 
 
-def recorded(space: Space, study: str, records: Sequence[Record]) -> Recorded | None:
+def recorded(
+    space: Space, study: str, records: Sequence[Record], fingerprint: Fingerprint | None = None
+) -> Recorded | None:
     """What can be replayed of a study; None: too little."""
     once: dict[str, Record] = {}
     for record in records:
@@ -87,7 +92,8 @@ def recorded(space: Space, study: str, records: Sequence[Record]) -> Recorded | 
     if len(found) < FEWEST_TRIALS:
         return None
     ranks = stats.norm.cdf(of_records(found, Codes(space)).targets)
-    return Recorded(study, found, ranks, found[0].score.metric == "accuracy")  # type: ignore[union-attr]
+    up = found[0].score.metric == "accuracy"  # type: ignore[union-attr]
+    return Recorded(study, found, ranks, up, fingerprint)
 
 
 def check_enough(tables: int) -> None:
@@ -135,18 +141,29 @@ def gain(
         tell(done, len(tables))
         part_of = whole.get(table.study, table.study)
         snapshot = make(space, [one for one in told if whole.get(one.name, one.name) != part_of])
-        cold = np.mean([replayed(space, table, seed) for seed in range(_SEEDS)])
-        warm = np.mean([replayed(space, table, seed, snapshot) for seed in range(_SEEDS)])
+        cold = np.mean([figure(replayed(space, table, seed)) for seed in range(SEEDS)])
+        warm = np.mean([figure(replayed(space, table, seed, snapshot)) for seed in range(SEEDS)])
         without.append(float(cold))
         gains[table.study] = float(warm - cold)
     tell(len(tables), len(tables))
-    return _gain(gains, float(np.mean(without)))
+    return gain_of(gains, float(np.mean(without)))
 
 
-def replayed(space: Space, table: Recorded, seed: int, snapshot: Snapshot | None = None) -> float:
-    """Mean over evaluations of the best rank so far, in a search that chooses among recorded candidates."""
+def replayed(
+    space: Space, table: Recorded, seed: int, snapshot: Snapshot | None = None, part: float = 1.0
+) -> np.ndarray:
+    """``(E,)`` ranks of what is evaluated, in a search that chooses among recorded candidates.
+
+    Args:
+        space: That it proposes from.
+        table: What is recorded.
+        seed: Of the search.
+        snapshot: That it has; None: none.
+        part: Of the candidates that are left, which it compares at a time.
+    """
     by_id = {record.candidate.id: index for index, record in enumerate(table.records)}
-    sampler = Learned(space, seed, (), {}, snapshot, [record.candidate for record in table.records])
+    among = [record.candidate for record in table.records]
+    sampler = Learned(space, seed, (), {}, snapshot, table.fingerprint, among, part)
     study = optuna.create_study(direction="maximize" if table.up else "minimize", sampler=sampler)
     found = []
     for _ in range(table.evaluations):
@@ -154,7 +171,12 @@ def replayed(space: Space, table: Recorded, seed: int, snapshot: Snapshot | None
         index = by_id[space.suggest(trial).id]
         found.append(float(table.ranks[index]))
         _answer(study, trial, table.records[index])
-    return float(np.maximum.accumulate(found).mean())
+    return np.array(found)
+
+
+def figure(ranks: np.ndarray) -> float:
+    """Mean over evaluations of the best rank so far."""
+    return float(np.maximum.accumulate(ranks).mean())
 
 
 def _answer(study: optuna.Study, trial: optuna.Trial, record: Record) -> None:
@@ -166,7 +188,8 @@ def _answer(study: optuna.Study, trial: optuna.Trial, record: Record) -> None:
     study.tell(trial, record.score.value if finite else None, None if finite else TrialState.FAIL)
 
 
-def _gain(gains: Mapping[str, float], without: float) -> Gain:
+def gain_of(gains: Mapping[str, float], without: float) -> Gain:
+    """Over studies, from that in each."""
     values = np.array(list(gains.values()))
     mean, error = float(values.mean()), float(stats.sem(values))
     half = float(stats.t.ppf(0.975, len(values) - 1)) * error

@@ -7,20 +7,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from controllers.learned.categories import Categories
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import REACH, SCALES, Data, Priors
+from controllers.learned.policy import Policy
 from search_spaces import Categorical, Choice, Space
 from search_spaces.errors import DataError, MetanasError
+from search_spaces.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from controllers.learned.proposing import Proposer
 
 _FORMAT, _VERSION = "metanas-snapshot", "1"
 _ARRAYS = ("lengths", "scales", "prior", "cost")
+_LARGEST = 16_000_000  # bytes that are read
 
 
 class Opinion(NamedTuple):
@@ -50,6 +57,7 @@ class Snapshot:
         prior: ``(F,)``: how good a candidate is, of its centred features; in standard deviations of results.
         cost: ``(F,)``: the same of the logarithm of its seconds.
         fitted: What it was made from, in plain values; ``studies`` are their names.
+        policy: That proposes candidates, beside others; None: it has none.
     """
 
     space: Space
@@ -58,6 +66,7 @@ class Snapshot:
     prior: np.ndarray
     cost: np.ndarray
     fitted: Mapping[str, Any] = field(default_factory=dict)
+    policy: Policy | None = None
 
     def __post_init__(self) -> None:
         features = self._home
@@ -66,6 +75,8 @@ class Snapshot:
             array, size = getattr(self, name), sizes.get(name, features.width)
             if array.shape != (size,) or not np.isfinite(array).all():
                 raise DataError(f"not a snapshot: {name} should be {size} finite numbers, got {array.shape}")
+        if self.policy is not None:
+            self.policy.check(Categories(Codes(self.space)))
 
     @cached_property
     def _home(self) -> Features:
@@ -90,6 +101,15 @@ class Snapshot:
             weights[features.blocks[block]] = own[self._home.blocks[there]]
         return Opinion(features, weights)
 
+    def proposer(self, codes: Codes, fingerprint: Fingerprint | None) -> Proposer | None:
+        """Its policy in a space, for a family of which nothing is known if there is no fingerprint."""
+        if self.policy is None:
+            return None
+        from controllers.learned.proposing import Proposer  # loads torch
+
+        coordinates = {} if fingerprint is None else fingerprint.coordinates
+        return Proposer(self.policy, Categories(Codes(self.space)), codes, coordinates)
+
     def _known(self, features: Features) -> dict[int, int]:
         """The blocks of a space that are ours too, with the number of ours."""
         ours = {choice.name: (block, choice) for block, choice in enumerate(self._home.choices)}
@@ -101,6 +121,9 @@ class Snapshot:
         """A safetensors file; the same snapshot gives the same bytes."""
         arrays = {name: np.ascontiguousarray(getattr(self, name), dtype=np.float64) for name in _ARRAYS}
         card = {"space": json.loads(self.space.to_json()), "fitted": dict(self.fitted)}
+        if self.policy is not None:
+            arrays |= self.policy.to_arrays()
+            card["policy"] = self.policy.to_card()
         # one entry: the order of several is not kept from one process to the next
         whole = {"format": _FORMAT, "version": _VERSION, **card}
         return save(arrays, {"metanas": json.dumps(whole, sort_keys=True)})
@@ -112,6 +135,8 @@ class Snapshot:
         Raises:
             DataError: If it is something else, or of a newer metanas.
         """
+        if len(data) > _LARGEST:
+            raise DataError(f"not a snapshot: {len(data):,} bytes; those of ours have {_LARGEST:,} at most")
         try:
             size = int.from_bytes(data[:8], "little")
             card = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["metanas"])
@@ -120,8 +145,9 @@ class Snapshot:
             arrays = load(data)
             lengths, scales, prior, cost = (arrays[name].astype(np.float64) for name in _ARRAYS)
             space = Space.from_json(json.dumps(card["space"]))
-            return cls(space, lengths, scales, prior, cost, dict(card["fitted"]))
-        except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
+            policy = Policy.read(card["policy"], arrays) if "policy" in card else None
+            return cls(space, lengths, scales, prior, cost, dict(card["fitted"]), policy)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             raise DataError(f"not a snapshot: {error!r}") from None
         except MetanasError as error:
             raise DataError(str(error)) from None

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from controllers.learned import Snapshot, fitting, replaying
+from controllers.learned import Snapshot, fitting, judging, replaying
+from controllers.learned.judging import Judged
 from controllers.learned.replaying import Gain, Recorded
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.parts import COMMANDS as PARTS
@@ -22,6 +23,7 @@ from metanas.cli.settings import families_of
 from metanas.cli.summary import wide_console
 from metanas.cli.wiring import quiet_optuna
 from search_spaces import Record, Space
+from search_spaces.fingerprint import Fingerprint
 from storage import Kept, Store
 
 COMMANDS = {"controller": PARTS["controller"]}
@@ -36,11 +38,13 @@ class Recordings:
         space: That most studies were searched in; the newest of equally frequent ones.
         records: Of every study of one family, by its name.
         tables: What can be replayed: studies in that space with enough trials.
+        families: By study, what its family is like, as far as that was measured.
     """
 
     space: Space
     records: Mapping[str, Sequence[Record]]
     tables: Sequence[Recorded]
+    families: Mapping[str, Fingerprint]
 
 
 @COMMANDS["controller"].command("list", context_settings=HELP)
@@ -73,18 +77,21 @@ def train(store: str, as_json: bool) -> None:
     a snapshot of the other studies and without one; nothing is trained. The snapshot is adopted, and used by
     later searches of this store with --controller learned, only if the best so far stands higher, with the
     95 % interval over studies clear of no difference.
+
+    A part of the snapshot is a policy: a network that draws candidates for a family and what a search has
+    found, which are compared beside others. A replayed search compares a quarter of the candidates that are
+    left, drawn by the policy or else uniformly; the policy is left out if that clearly does harm.
     """
     quiet_optuna()
     with Store.open(store, create=False) as memory:
         found = recordings(memory)
-        told = fitting.told(found.space, found.records)
-        gain = _judged(found, told)
-        snapshot = fitting.fit(found.space, told)
-        kept = adopt(memory, snapshot, gain)
+        result = _judged(found, fitting.told(found.space, found.records, found.families))
+        kept = adopt(memory, result.snapshot, result.gain, result.policy)
     if as_json:
         print_json(_plain(kept))
         return
-    click.echo(sentence(gain, snapshot, found))
+    click.echo(sentence(result.gain, result.snapshot, found))
+    click.echo(of_policy(result))
     click.echo(f"Snapshot {kept.sha[:12]} {'is in use' if kept.used else 'was refused: nothing changed'}.")
 
 
@@ -111,19 +118,29 @@ def recordings(store: Store) -> Recordings:
     settings = {summary.name: summary.settings for summary in store.studies()}
     single = {name: known for name, known in settings.items() if "space" in known and not families_of(known)}
     records = {name: store.records(name) for name in single}
+    families = store.fingerprints()
     by_space: dict[str, list[Recorded]] = {}
     for name in reversed(single):  # the newest first
         text = single[name]["space"]
-        table = replaying.recorded(Space.from_json(text), name, records[name])
+        table = replaying.recorded(Space.from_json(text), name, records[name], families.get(name))
         by_space.setdefault(text, []).extend([] if table is None else [table])
     replaying.check_enough(max(map(len, by_space.values()), default=0))
     most = max(by_space, key=lambda text: len(by_space[text]))
-    return Recordings(Space.from_json(most), records, by_space[most])
+    return Recordings(Space.from_json(most), records, by_space[most], families)
 
 
-def adopt(store: Store, snapshot: Snapshot, gain: Gain) -> Kept:
-    """Keeps a snapshot with what was measured; searches use it if that is clear."""
-    card = {"fitted": dict(snapshot.fitted), "replay": replaying.as_card(gain)}
+def adopt(store: Store, snapshot: Snapshot, gain: Gain, policy: Gain | None = None) -> Kept:
+    """Keeps a snapshot with what was measured; searches use it if that is clear.
+
+    Args:
+        store: That keeps it.
+        snapshot: To be kept.
+        gain: Of it.
+        policy: Of its policy, or of the one that was left out; None: there was none.
+    """
+    card: dict[str, Any] = {"fitted": dict(snapshot.fitted), "replay": replaying.as_card(gain)}
+    if policy is not None:
+        card["policy"] = {"kept": snapshot.policy is not None, **replaying.as_card(policy)}
     sha = store.save_snapshot(snapshot.to_bytes(), card, adopted=gain.is_clear)
     if gain.is_clear:
         store.use_snapshot(sha)
@@ -133,15 +150,30 @@ def adopt(store: Store, snapshot: Snapshot, gain: Gain) -> Kept:
 def sentence(gain: Gain, snapshot: Snapshot, found: Recordings) -> str:
     """What came of it, in words."""
     replays, studies = len(gain.by_study), len(snapshot.fitted["studies"])
-    interval = f"{gain.mean:+.3f} (95 % interval over studies: {gain.low:+.3f} to {gain.high:+.3f})"
     verdict = "Adopted" if gain.is_clear else "Refused"
     bad = "it makes searches worse" if gain.high < 0 else "the interval is not clear of no difference"
     why = "" if gain.is_clear else f": {bad}"
     return (
         f"{verdict}{why}. Fitted to {snapshot.fitted['records']} trials of {studies} studies in space "
         f"{found.space.name}. Over {replays} replayed studies, each searched with what the others tell, the "
-        f"rank of the best so far (1 is best, without the snapshot {gain.without:.3f}) changed by {interval}."
+        f"rank of the best so far (1 is best, without the snapshot {gain.without:.3f}) changed by "
+        f"{_interval(gain)}."
     )
+
+
+def of_policy(result: Judged) -> str:
+    """What its policy adds, in words."""
+    kept = result.snapshot.policy is not None
+    why = "does harm" if result.policy.high < 0 else "proposes nothing that is valid"
+    return (
+        f"After the beginning of these searches its policy changed the rank of the best by "
+        f"{_interval(result.policy)}, against the same snapshot without it: "
+        f"{'it is a part of the snapshot' if kept else f'left out, since it {why}'}."
+    )
+
+
+def _interval(gain: Gain) -> str:
+    return f"{gain.mean:+.3f} (95 % interval over studies: {gain.low:+.3f} to {gain.high:+.3f})"
 
 
 def part_of(studies: Sequence[str]) -> dict[str, str]:
@@ -149,7 +181,7 @@ def part_of(studies: Sequence[str]) -> dict[str, str]:
     return {name: _FOLD.sub("", _FOLD.sub("", name).partition("/")[0]) for name in studies}
 
 
-def _judged(found: Recordings, told: Sequence[fitting.Told]) -> Gain:
+def _judged(found: Recordings, told: Sequence[fitting.Told]) -> Judged:
     console = Console(stderr=True, markup=False)
     with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("studies replayed", total=len(found.tables))
@@ -158,7 +190,7 @@ def _judged(found: Recordings, told: Sequence[fitting.Told]) -> Gain:
             progress.update(task, completed=done)
 
         together = part_of(list(found.records))
-        return replaying.gain(found.space, found.tables, told, together=together, tell=tell)
+        return judging.judged(found.space, found.tables, told, together=together, tell=tell)
 
 
 def _plain(kept: Kept) -> dict[str, Any]:
@@ -172,11 +204,14 @@ def _plain(kept: Kept) -> dict[str, Any]:
 
 
 def _print(kept: Sequence[Kept]) -> None:
-    table = Table("snapshot", "made", "trials", "studies", "gain on replayed studies", "", pad_edge=False)
+    table = Table(
+        "snapshot", "made", "trials", "studies", "gain on replayed studies", "policy", "", pad_edge=False
+    )
     for one in kept:
         fitted, replay = one.card["fitted"], one.card["replay"]
         gain = f"{replay['mean']:+.3f} ({replay['low']:+.3f} to {replay['high']:+.3f})"
         word = "in use" if one.used else "adopted" if one.adopted else "refused"
         counts = str(fitted["records"]), str(len(fitted["studies"]))
-        table.add_row(one.sha[:12], f"{one.created:%Y-%m-%d %H:%M}", *counts, gain, word)
+        policy = "yes" if one.card.get("policy", {}).get("kept") else "no"
+        table.add_row(one.sha[:12], f"{one.created:%Y-%m-%d %H:%M}", *counts, gain, policy, word)
     wide_console().print(table)

@@ -50,6 +50,8 @@ def proposer(
     snapshot = _snapshot(store, study) if SNAPSHOT in takes else None
     if snapshot is not None:
         told[SNAPSHOT] = snapshot
+    if "fingerprint" in takes:
+        told["fingerprint"] = near
     if "dear" in takes:
         told["dear"] = dear
     made: BaseSampler = build(space, seed, **told)

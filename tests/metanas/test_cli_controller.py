@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from metanas.cli.why import _expected
 from metanas.testing import simulated
 from search_spaces import Candidate, Record, Signature, catalogue
 from storage import Store
@@ -65,6 +66,9 @@ def test_a_snapshot_that_helps_is_adopted_and_used(
     assert 0 < trained["replay"]["low"] < trained["replay"]["mean"]
     assert list(trained["replay"]["studies"]) == [f"study {n}" for n in reversed(range(6))]
     assert trained["fitted"]["records"] == 120
+    policy = trained["policy"]
+    assert policy["low"] < policy["mean"] < policy["high"]
+    assert policy["kept"] == (policy["high"] >= 0)
     (row,) = metanas_in(folder, "controller", "list", "--snapshots", "--json").json
     assert row == trained
     shown = metanas_in(folder, "controller", "list", "--snapshots").out
@@ -95,12 +99,23 @@ def test_one_that_does_not_help_is_refused_and_cannot_be_used(tmp_path: Path, me
     ran = metanas_in(tmp_path, "controller", "train")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("Refused: ")
+    assert "its policy changed the rank of the best by" in ran.out
     assert "was refused: nothing changed" in ran.out
     (row,) = metanas_in(tmp_path, "controller", "list", "--snapshots", "--json").json
     assert (row["adopted"], row["used"]) == (False, False)
     ran = metanas_in(tmp_path, "controller", "use", row["snapshot"])
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "was refused" in ran.err
+
+
+def test_why_says_that_the_policy_proposed_a_trial() -> None:
+    shares = dict.fromkeys(("mean", "low", "high", "best"), 0.5)
+    reason = {
+        "by": "learned", "how": "improvement", "compared": 300, "results": 9, "better_than": shares,
+        "exploration": 0.5, "cost": None, "earlier": [], "nearest": {"trial": 1, "differs": ["rule"]},
+    }  # fmt: skip
+    told = [" ".join(_expected({**reason, **drawn})) for drawn in ({}, {"policy": False}, {"policy": True})]
+    assert ["policy proposed it" in words for words in told] == [False, False, True]
 
 
 def test_one_that_cannot_be_read_is_said_before_a_search(tmp_path: Path, metanas_in: Run) -> None:
