@@ -28,7 +28,7 @@ class Judged:
     """What came of it.
 
     Attributes:
-        snapshot: Of all studies, with its policy, or without it where that does harm or proposes nothing.
+        snapshot: Of all studies, with its policy, or without it unless that clearly helps and is valid.
         gain: Of such a snapshot, over none.
         policy: Of one with its policy, over the same one without it: of the best among what is evaluated once
             the policy has a say. Before that there is no difference, and often the best was found.
@@ -110,7 +110,7 @@ def _chosen(
 
     (nothing, alone, both), (_, alone_after, both_after) = figures.transpose(2, 1, 0)
     whole, adds = replace(snapshot, policy=policy), gain(both_after, alone_after)
-    if adds.high < 0 or not _proposes(space, whole):
+    if adds.low <= 0 or not _proposes(space, whole):
         return Judged(snapshot, gain(alone, nothing), adds)
     return Judged(whole, gain(both, nothing), adds)
 

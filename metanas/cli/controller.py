@@ -80,7 +80,7 @@ def train(store: str, as_json: bool) -> None:
 
     A part of the snapshot is a policy: a network that draws candidates for a family and what a search has
     found, which are compared beside others. A replayed search compares a quarter of the candidates that are
-    left, drawn by the policy or else uniformly; the policy is left out if that clearly does harm.
+    left, drawn by the policy or else uniformly; the policy is left out unless that clearly helps.
     """
     quiet_optuna()
     with Store.open(store, create=False) as memory:
@@ -164,7 +164,8 @@ def sentence(gain: Gain, snapshot: Snapshot, found: Recordings) -> str:
 def of_policy(result: Judged) -> str:
     """What its policy adds, in words."""
     kept = result.snapshot.policy is not None
-    why = "does harm" if result.policy.high < 0 else "proposes nothing that is valid"
+    unclear = "does harm" if result.policy.high < 0 else "does not clearly help"
+    why = unclear if result.policy.low <= 0 else "proposes nothing that is valid"
     return (
         f"After the beginning of these searches its policy changed the rank of the best by "
         f"{_interval(result.policy)}, against the same snapshot without it: "

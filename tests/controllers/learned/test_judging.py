@@ -1,4 +1,4 @@
-"""Replays with a policy and without: one that does harm is left out of the snapshot."""
+"""Replays with a policy and without: one that does not help is left out of the snapshot."""
 
 from __future__ import annotations
 
