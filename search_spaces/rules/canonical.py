@@ -13,7 +13,11 @@ from typing import Any
 from search_spaces.candidate import Value
 from search_spaces.rules.expressions import CONSTANTS, EPSILON, SLOTS, Expression, Program
 
-PARTS = ("slots", *(f"{kind}_{i}" for i in range(1, SLOTS + 1) for kind in ("op", "a", "b")), *CONSTANTS)
+PARTS = (
+    "slots",
+    *(f"{kind}_{i}" for i in range(1, SLOTS + 1) for kind in ("op", "a", "of", "b")),
+    *CONSTANTS,
+)
 
 _DIGITS, _KEPT = 60, 20  # in computing, and of a value: what rounding may change is far beyond these
 _NOTHING = Decimal("1e-25")

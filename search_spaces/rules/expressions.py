@@ -22,6 +22,7 @@ CONSTANTS = ("c1", "c2", "c3")
 # gradient, the mean of gradients and that of their squares so far, parameter, step from 1, noise
 VARIABLES = ("g", "m", "v", "θ", "k", "ξ")
 OPERANDS = (*VARIABLES, *CONSTANTS, "1")
+PLAIN = "value"  # an operand as it is
 
 _OF_THE_SUPPORT = frozenset({"g", "m"})
 _LONGEST = 2000  # characters of a formula
@@ -74,12 +75,15 @@ class Program:
     One in which neither ``g`` nor ``m`` takes part cannot learn: it is taken as a factor of ``g``.
 
     Attributes:
-        slots: Operator and operands of each; ``s1`` is the value of the first.
+        slots: Operator and operands of each; ``s1`` is the value of the first. An operand may be a function
+            of a value, as in Neural Optimizer Search: ``sign(g)``.
 
     Example:
         >>> lion = Program((("add", "g", "m"), ("sign", "s1")))
         >>> sorted(lion.names)
         ['g', 'm']
+        >>> sorted(Program((("multiply", "g", "decay(θ)"),)).names)
+        ['g', 'θ']
     """
 
     slots: tuple[tuple[str, ...], ...]
@@ -104,7 +108,7 @@ class Program:
         """All that the last value is of, earlier ones too."""
         needed = {f"s{len(self.slots)}"}
         for i in range(len(self.slots), 0, -1):
-            needed |= set(self.slots[i - 1][1:]) if f"s{i}" in needed else set()
+            needed |= {_named(a)[1] for a in self.slots[i - 1][1:]} if f"s{i}" in needed else set()
         return frozenset(needed)
 
     def __call__(self, values: Mapping[str, Any], functions: Functions) -> Any:
@@ -113,20 +117,25 @@ class Program:
         least = values[EPSILON] * values[EPSILON]
         for i, (operator, *operands) in enumerate(self.slots, 1):
             if f"s{i}" in self._used:
-                given = [known[name] for name in operands]
+                given = [_taken(functions, known, operand, least) for operand in operands]
                 known[f"s{i}"] = _OPERATORS[operator](functions, *given, least)
         last = known[f"s{len(self.slots)}"]
         return last if self._used & _OF_THE_SUPPORT else last * values["g"]
 
 
 def instructions(most: int = SLOTS) -> Categorical:
-    """Choices of a program of up to ``most`` instructions, each of which may use those before it."""
+    """Choices of a program of up to ``most`` instructions, each of which may use those before it.
+
+    The second operand of two may be a function of a value: half as many instructions, and a function can be
+    put where it does little before it is moved to where it does much.
+    """
 
     def slot(i: int) -> Categorical:
         operands = (*OPERANDS, *(f"s{j}" for j in range(1, i)))
         one, other = Categorical(f"a_{i}", operands), Categorical(f"b_{i}", operands)
+        of = Categorical(f"of_{i}", (PLAIN, *UNARY))
         branches: dict[Value, tuple[Choice, ...]] = dict.fromkeys(UNARY, (one,))
-        branches |= dict.fromkeys(BINARY, (one, other))
+        branches |= dict.fromkeys(BINARY, (one, of, other))
         return Categorical(f"op_{i}", (*BINARY, *UNARY), branches)
 
     lengths = tuple(range(1, most + 1))
@@ -136,9 +145,32 @@ def instructions(most: int = SLOTS) -> Categorical:
 
 
 def _slot(choices: Mapping[str, Value], i: int) -> tuple[str, ...]:
-    operator = str(choices[f"op_{i}"])
-    names = ("a",) if operator in UNARY else ("a", "b")
-    return (operator, *(str(choices[f"{name}_{i}"]) for name in names))
+    operator, one = str(choices[f"op_{i}"]), str(choices[f"a_{i}"])
+    if operator in UNARY:
+        return operator, one
+    of, other = str(choices.get(f"of_{i}", PLAIN)), str(choices[f"b_{i}"])
+    return operator, one, other if of == PLAIN else f"{of}({other})"
+
+
+def _named(operand: str) -> tuple[str, str]:
+    """What is taken of a value, and the value's name."""
+    of, _, name = operand.removesuffix(")").rpartition("(")
+    return of or PLAIN, name
+
+
+def _taken(functions: Functions, known: Mapping[str, Any], operand: str, least: Any) -> Any:
+    of, name = _named(operand)
+    return known[name] if of == PLAIN else UNARY[of](functions, known[name], least)
+
+
+def settings(program: Program) -> dict[str, Value]:
+    """The choices of :func:`instructions` that say a program."""
+    found: dict[str, Value] = {"slots": len(program.slots)}
+    for i, (operator, one, *others) in enumerate(program.slots, 1):
+        found |= {f"op_{i}": operator, f"a_{i}": one}
+        for other in others:
+            found[f"of_{i}"], found[f"b_{i}"] = _named(other)
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from search_spaces.candidate import Value
 from search_spaces.rules import canonical
-from search_spaces.rules.expressions import Program
+from search_spaces.rules.expressions import Program, settings
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,7 @@ class Step:
     @property
     def choices(self) -> dict[str, Value]:
         """Choices of the rule ``symbolic``; what they do not say is left open."""
-        found: dict[str, Value] = {"rate": self.rate, "slots": len(self.program.slots)}
-        for i, (operator, *operands) in enumerate(self.program.slots, 1):
-            found[f"op_{i}"] = operator
-            found |= {f"{name}_{i}": operand for name, operand in zip("ab", operands, strict=False)}
-        return found
+        return {"rate": self.rate, **settings(self.program)}
 
     @property
     def formula(self) -> str:

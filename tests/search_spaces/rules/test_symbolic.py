@@ -19,6 +19,7 @@ from search_spaces.rules.expressions import (
     CONSTANTS,
     EPSILON,
     OPERANDS,
+    PLAIN,
     SLOTS,
     UNARY,
     VARIABLES,
@@ -27,6 +28,7 @@ from search_spaces.rules.expressions import (
     instructions,
     read,
 )
+from search_spaces.rules.expressions import settings as choices_of
 from search_spaces.rules.transforms import Point
 
 CURVES = Signature("regression", (1,), 1, 5)
@@ -38,8 +40,18 @@ def programs(draw: st.DrawFn) -> Program:
     for i in range(1, draw(st.integers(1, SLOTS)) + 1):
         operator = draw(st.sampled_from((*UNARY, *BINARY)))
         operands = st.sampled_from((*OPERANDS, *(f"s{j}" for j in range(1, i))))
-        slots.append((operator, *(draw(operands) for _ in range(1 if operator in UNARY else 2))))
+        slot = [operator, *(draw(operands) for _ in range(1 if operator in UNARY else 2))]
+        if operator in BINARY and (of := draw(st.sampled_from((PLAIN, *UNARY)))) != PLAIN:
+            slot[2] = f"{of}({slot[2]})"
+        slots.append(tuple(slot))
     return Program(tuple(slots))
+
+
+def renamed(operand: str, names: dict[str, str]) -> str:
+    """With another name within its function, if it has one."""
+    of, _, name = operand.removesuffix(")").rpartition("(")
+    new = names.get(name, name)
+    return f"{of}({new})" if of else new
 
 
 def computed(expression: Expression, seed: int = 0, count: int = 50) -> torch.Tensor:
@@ -78,13 +90,13 @@ def test_another_way_of_writing_has_the_same_id(program: Program, order: list[st
     names = dict(zip(CONSTANTS, order, strict=True))
 
     def turned(operator: str, *operands: str) -> tuple[str, ...]:
-        named = [names.get(name, name) for name in operands]
+        named = [renamed(operand, names) for operand in operands]
         return (operator, *(reversed(named) if operator in ("add", "multiply") else named))
 
     def later(slot: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(f"s{int(name[1:]) + 1}" if name in earlier else name for name in slot)
+        return (slot[0], *(renamed(operand, earlier) for operand in slot[1:]))
 
-    earlier = {f"s{i}" for i in range(1, SLOTS + 1)}
+    earlier = {f"s{i}": f"s{i + 1}" for i in range(1, SLOTS + 1)}
     other = Program((("abs", "ξ"), *(later(turned(*slot)) for slot in program.slots)))
     assert canonical.identity(other) == canonical.identity(program)
 
@@ -107,6 +119,7 @@ def test_one_id_is_one_rule(one: Program, other: Program) -> None:
         ("add g m; subtract g m; multiply s1 s2", "multiply g g; multiply m m; subtract s1 s2"),
         ("multiply c1 g; sign s1", "sign g"),
         ("subtract m m; add s1 g", "multiply 1 g"),
+        ("decay θ; multiply g s1", "multiply g decay(θ)"),
         ("decay k; multiply s1 g", "decay k"),  # no gradient takes part: a factor of it
     ],
 )
@@ -184,6 +197,12 @@ def candidate(rng: np.random.Generator, **changes: Any) -> Candidate:
     told = {f"rule.symbolic.{name}": value for name, value in {**settings, **changes}.items()}
     drawn = space.sample(rng)
     return Candidate({**{k: v for k, v in drawn.items() if "_" not in k.rpartition(".")[2]}, **told})
+
+
+@settings(deadline=None)
+@given(programs())
+def test_a_programs_choices_say_the_program(program: Program) -> None:
+    assert Program.of(choices_of(program)) == program
 
 
 def test_candidates_that_write_a_rule_in_other_ways_are_one(rng: np.random.Generator) -> None:
