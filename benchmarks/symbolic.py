@@ -4,12 +4,12 @@
     .venv/bin/python benchmarks/symbolic.py --family harmonics --seeds 1 --first-seed 2 --out symbolic
     .venv/bin/python benchmarks/symbolic.py --family sinusoid --seeds 1 --trials 6 --rung 20
 
-Network 1-40-40-1, five examples, all parameters adapted in as many steps, second order: only the step is
-searched, with its constants, start and meta-training, from the steps of known optimizers on. Its rivals are
-the same search, of the same budget and controller, over gradient steps: over their size, start and
-meta-training (``sgd``), and with a learned size for each layer (``layers``). A rival is searched once, with
-the first seed, and meets the formulas of all seeds. All meet the same fresh test tasks, which chose nothing,
-paired task by task; over seeds, a task's errors are averaged first.
+Network 1-40-40-1, five examples, all parameters adapted in as many steps, second order, meta-trained alike:
+only the step is searched, with its size and constants, from the steps of known optimizers on. Its rivals are
+the same search, of the same budget, controller and rungs, over gradient steps: over their size (``sgd``), and
+with a learned size for each layer (``layers``). A rival is searched once, with the first seed, and meets the
+formulas of all seeds. All meet the same fresh test tasks, which chose nothing, paired task by task; over
+seeds, a task's errors are averaged first.
 
 Then the printed formula, read back, with its learned constants and step size, all of them frozen, is dropped
 on the other family, where only its start is learned; so are the gradient steps with their sizes.
@@ -57,6 +57,7 @@ CPU = torch.device("cpu")
 FAMILIES = {"sinusoid": sinusoid, "harmonics": harmonics}
 SIGNATURE = Signature("regression", (1,), 1, 5)
 QUERIES = 100
+RUNG = 60  # meta-steps to the first rung: most formulas are no good, and show it soon
 NETWORK = """
 [architecture.mlp]
 depth = 2
@@ -64,6 +65,13 @@ width_1 = 40
 width_2 = 40
 activation = "relu"
 norm = "none"
+[outer]
+learning_rate = 0.003
+schedule = "cosine"
+weight_decay = 1e-6
+shots = "same"
+tasks = 16
+queries = 10
 """
 GRADIENT = """from = "gradient"
 [rule.gradient]
@@ -91,7 +99,8 @@ def searched(kind: str, family: str, steps: int, words: tuple[str, ...]) -> tupl
         folder = Path(name)
         (folder / "space.toml").write_text(SPACES[kind].format(steps=steps) + NETWORK)
         start = ("--start", ",".join(STEPS)) if kind == "symbolic" else ()
-        command = [str(METANAS), "search", family, "--space", "space.toml", "--json", *start, *words]
+        rung = () if "--rung" in words else ("--rung", str(RUNG))
+        command = [str(METANAS), "search", family, "--space", "space.toml", "--json", *start, *rung, *words]
         done = run(command, cwd=folder, stdout=PIPE, text=True, check=True)
         learner = metanas.load(str(folder / f"{family}.metanas"))
     return learner, json.loads(done.stdout.splitlines()[-1])
