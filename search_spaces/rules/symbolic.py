@@ -167,7 +167,8 @@ def learned(meta: Tensors) -> dict[str, float]:
         ``rate`` (α), constants, and the parts of ``m`` and ``v`` that stay from step to step.
     """
     own = sub(meta, "symbolic")
-    return {n: float(value.sigmoid() if n in _MEMORIES else value.exp()) for n, value in own.items()}
+    ordered = sorted(own, key=lambda name: (name != "rate", name))
+    return {n: float(own[n].sigmoid() if n in _MEMORIES else own[n].exp()) for n in ordered}
 
 
 def _shared(own: Tensors, names: frozenset[str], point: Point) -> dict[str, Tensor]:
