@@ -108,9 +108,10 @@ def begin(
         tried: Its candidates so far.
         rng: Breaks ties.
         first: Candidates that are spread over all parts.
-        more: Those after them that keep the parts of the best; the others keep its settings.
+        more: Those after them that keep the parts of the best; the others keep its settings. 0: all are
+            spread, however many were refused.
     """
-    best = furthest(space, study) if len(tried) >= first else None
+    best = furthest(space, study) if more and len(tried) >= first else None
     if best is None:
         return spread(space, tried, rng), "spread"
     if len(tried) < first + more:

@@ -11,7 +11,7 @@ import pytest
 from optuna.samplers import BaseSampler
 
 from controllers import learned, tpe
-from controllers.start import MORE, TRIALS, Start, spread
+from controllers.start import MORE, TRIALS, Start, begin, spread
 from search_spaces import Candidate, Categorical, Forbidden, Real, Space
 
 RULE = Categorical("rule", ("ridge", "gradient"), {"gradient": (Real("rate", 0.1, 1.0),)})
@@ -75,6 +75,14 @@ def test_the_best_is_varied_in_its_settings_and_then_in_its_parts(build: Callabl
     for name in ("rule", "learning_rate", "schedule"):
         assert {trial.params[name] for trial in parts} == {then[name]}
     assert {trial.params["norm"] for trial in parts} == set(NORM.values)
+
+
+def test_a_short_start_is_spread_whatever_was_refused() -> None:
+    study = optuna.create_study(sampler=tpe.build(SPACE, 0), direction="maximize")
+    study.optimize(lambda trial: float(len(SPACE.suggest(trial))), n_trials=TRIALS)
+    tried = [Candidate(trial.params | {"net": "mlp"}) for trial in study.trials]
+    assert begin(SPACE, study, tried, np.random.default_rng(0), 8, 0)[1] == "spread"
+    assert begin(SPACE, study, tried, np.random.default_rng(0), 8, 9)[1] == "parts"
 
 
 def test_where_all_parts_are_the_same_the_start_is_no_longer() -> None:
