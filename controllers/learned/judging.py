@@ -72,6 +72,10 @@ def judged(
 
     Raises:
         DataError: If there are fewer than 5 studies to replay.
+
+    References:
+        Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
+        https://arxiv.org/abs/1802.02219, replays one data set left out in this way.
     """
     check_enough(len(tables))
     names = [*(one.name for one in told), *(table.study for table in tables)]

@@ -14,7 +14,7 @@ from scipy import stats
 
 from controllers.learned.codes import Codes
 from controllers.learned.controller import Learned
-from controllers.learned.fitting import Told, fit
+from controllers.learned.fitting import Told
 from controllers.learned.observed import of_records
 from controllers.learned.snapshot import Snapshot
 from search_spaces import Candidate, Record, Space
@@ -107,46 +107,6 @@ def check_enough(tables: int) -> None:
             f"it takes {FEWEST_STUDIES} studies in one space, each with {FEWEST_TRIALS} scored trials, to "
             f"judge a snapshot by; there is {tables}: search more"
         )
-
-
-def gain(
-    space: Space,
-    tables: Sequence[Recorded],
-    told: Sequence[Told],
-    make: Make = fit,
-    together: Mapping[str, str] | None = None,
-    tell: Callable[[int, int], None] = lambda done, total: None,
-) -> Gain:
-    """Replays each study with a snapshot of the others, and without one.
-
-    Args:
-        space: That all searches propose from.
-        tables: What is replayed.
-        told: What studies tell; the one that is replayed is left out.
-        make: Makes a snapshot of a space from what the others tell.
-        together: By study, the name of what it is a part of: all parts of it are left out with one.
-        tell: Told of replayed studies, and of all.
-
-    Raises:
-        DataError: If there are fewer than 5 studies to replay.
-
-    References:
-        Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
-        https://arxiv.org/abs/1802.02219, replays one data set left out in this way.
-    """
-    check_enough(len(tables))
-    whole = together or {}
-    without, gains = [], {}
-    for done, table in enumerate(tables):
-        tell(done, len(tables))
-        part_of = whole.get(table.study, table.study)
-        snapshot = make(space, [one for one in told if whole.get(one.name, one.name) != part_of])
-        cold = np.mean([figure(replayed(space, table, seed)) for seed in range(SEEDS)])
-        warm = np.mean([figure(replayed(space, table, seed, snapshot)) for seed in range(SEEDS)])
-        without.append(float(cold))
-        gains[table.study] = float(warm - cold)
-    tell(len(tables), len(tables))
-    return gain_of(gains, float(np.mean(without)))
 
 
 def replayed(

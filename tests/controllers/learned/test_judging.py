@@ -17,8 +17,10 @@ from controllers.learned.kernel import Data
 from controllers.learned.policy import Policy, shapes
 from controllers.learned.pool import Among
 from controllers.learned.proposing import Proposals, Proposer
+from controllers.learned.snapshot import Snapshot
 from metanas.testing.controllers import objective, toy_space
 from search_spaces import Candidate, Space
+from search_spaces.errors import DataError
 from tests.controllers.learned.test_learned import records
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -90,3 +92,53 @@ def test_part_of_what_is_left_is_compared_and_a_policy_says_which(tables: list[r
         return float(np.mean([objective(codes.candidate(row)) for some in found for row in some]))
 
     assert mean(policy) < 0.8 * mean(None)
+
+
+def useless(space: Space, studies: Sequence[Told]) -> Policy:
+    """A policy that is left out, so that the rest of a snapshot is judged."""
+    return leaning(False)
+
+
+def flipped(space: Space, studies: Sequence[Told]) -> Snapshot:
+    snapshot = fitting.fit(space, studies)
+    return replace(snapshot, prior=-snapshot.prior)
+
+
+def test_what_studies_have_in_common_is_a_gain_and_a_planted_bad_snapshot_is_none(
+    tables: list[replaying.Recorded], told: list[Told]
+) -> None:
+    left = []
+
+    def fit(space: Space, studies: Sequence[Told]) -> Snapshot:
+        left.append({one.name for one in told} - {one.name for one in studies})
+        return fitting.fit(space, studies)
+
+    gain = judging.judged(toy_space(), tables, told, fit, useless).gain
+    assert gain.is_clear
+    assert gain.low < gain.mean < gain.high
+    assert gain.by_study.keys() == STUDIES.keys()
+    assert left == [*({name} for name in STUDIES), set()], "each without its own, the last of all"
+    bad = judging.judged(toy_space(), tables, told, flipped, useless).gain
+    assert bad.mean < 0
+    assert not bad.is_clear
+    assert bad.without == gain.without
+
+
+def test_parts_of_one_search_are_left_out_together(
+    tables: list[replaying.Recorded], told: list[Told]
+) -> None:
+    seen = []
+
+    def fit(space: Space, studies: Sequence[Told]) -> Snapshot:
+        seen.append(len(studies))
+        return replace(fitting.fit(space, studies))
+
+    together = {"study 0": "whole", "study 1": "whole"}
+    few = [replace(table, records=table.records[:16], ranks=table.ranks[:16]) for table in tables]
+    judging.judged(toy_space(), few, told, fit, useless, together)
+    assert seen == [3, 3, 4, 4, 4, 5]
+
+
+def test_few_studies_judge_nothing(tables: list[replaying.Recorded], told: list[Told]) -> None:
+    with pytest.raises(DataError, match="it takes 5 studies"):
+        judging.judged(toy_space(), tables[:4], told, teach=useless)
