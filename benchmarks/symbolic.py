@@ -57,7 +57,7 @@ CPU = torch.device("cpu")
 FAMILIES = {"sinusoid": sinusoid, "harmonics": harmonics}
 SIGNATURE = Signature("regression", (1,), 1, 5)
 QUERIES = 100
-RUNG = 60  # meta-steps to the first rung: most formulas are no good, and show it soon
+RUNG = 300  # meta-steps to the first rung: before, the longest steps look best, whatever their direction
 NETWORK = """
 [architecture.mlp]
 depth = 2
@@ -338,7 +338,7 @@ def save(name: str, new: list[dict[str, Any]]) -> None:
 @click.option("--first-seed", default=0, show_default=True)
 @click.option("--controller", default="evolution", show_default=True)
 @click.option("--steps", default=5, show_default=True, help="Of learning a task.")
-@click.option("--tasks", "count", default=1000, show_default=True, help="Test tasks.")
+@click.option("--tasks", "count", default=2000, show_default=True, help="Test tasks.")
 @click.option("--transfer-steps", default=5000, show_default=True, help="Meta-steps on the other family.")
 @click.option("--out", help="Name under benchmarks/results/.")
 @click.option("--json", "as_json", is_flag=True)

@@ -80,6 +80,7 @@ def _recipe(name: str, tasks: str | None) -> dict[str, Any]:
 def _step(name: str) -> dict[str, Any]:
     step = STEPS[name]
     told = {"name": name, "title": step.title, "words": step.words, "citation": [step.citation]}
+    told["differs"] = [step.differs] if step.differs else []
     return {**_written(step.formula), **told, "choices": step.choices}
 
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from search_spaces.candidate import Value
 from search_spaces.rules import canonical
@@ -22,6 +23,8 @@ class Step:
         citation: Authors, title, year, address.
         program: Its instructions; see :class:`search_spaces.rules.expressions.Program`.
         rate: Initial step size, of few steps.
+        constants: Their initial values, where the program has any.
+        differs: From the paper, if it does.
     """
 
     title: str
@@ -29,11 +32,13 @@ class Step:
     citation: str
     program: Program
     rate: float = 0.01
+    constants: Mapping[str, float] = field(default_factory=dict)
+    differs: str = ""
 
     @property
     def choices(self) -> dict[str, Value]:
         """Choices of the rule ``symbolic``; what they do not say is left open."""
-        return {"rate": self.rate, **settings(self.program)}
+        return {"rate": self.rate, **self.constants, **settings(self.program)}
 
     @property
     def formula(self) -> str:
@@ -90,5 +95,40 @@ STEPS: dict[str, Step] = {
         "Chen et al., Symbolic discovery of optimization algorithms, 2023, https://arxiv.org/abs/2302.06675",
         Program((("add", "g", "m"), ("sign", "s1"))),
         0.003,
+    ),
+    "add-sign": Step(
+        "AddSign",
+        "twice the gradient where it has the sign of the mean so far, nothing where it has not",
+        "Bello, Zoph, Vasudevan, Le, Neural optimizer search with reinforcement learning, 2017, "
+        "https://arxiv.org/abs/1709.07417",
+        Program((("sign", "g"), ("multiply", "s1", "sign(m)"), ("add", "1", "s2"), ("multiply", "g", "s3"))),
+    ),
+    "hypentropy": Step(
+        "Hypentropy",
+        "longer steps for large parameters: between gradient descent and the exponentiated gradient",
+        "Ghai, Hazan, Singer, Exponentiated gradient meets gradient descent, 2020, "
+        "https://arxiv.org/abs/1902.01903",
+        Program((("multiply", "θ", "θ"), ("add", "s1", "c1"), ("multiply", "g", "root(s2)"))),
+        0.03,
+        {"c1": 0.1},
+        "its first-order form: the factor is taken where the step begins",
+    ),
+    "metaplasticity": Step(
+        "Metaplasticity",
+        "shorter steps for large parameters, which so are kept",
+        "Laborieux, Ernoult, Hirtzlin, Querlioz, Synaptic metaplasticity in binarized neural networks, 2021, "
+        "https://arxiv.org/abs/2003.03533",
+        Program(
+            (
+                ("multiply", "c1", "θ"),
+                ("tanh", "s1"),
+                ("multiply", "s2", "s2"),
+                ("subtract", "1", "s3"),
+                ("multiply", "g", "s4"),
+            )
+        ),
+        0.02,
+        {"c1": 3.0},
+        "steps away from zero are shortened, too",
     ),
 }

@@ -52,8 +52,9 @@ def test_a_search_killed_and_interrupted_goes_on_with_every_trial_once(
     assert study.check(ended=True) == {"kept": len(study.told), "lost": 0, "changed": 0, "running": 0}
     assert [problem for problem in study.problems if "s to end" not in problem] == []
     with Store.open(f"{tmp_path}/metanas.db") as store:
-        reasons = {record.reason for record in store.records("kill") if record.number not in study.told}
-    assert reasons <= {"interrupted"}  # what the killed run was at
+        untold = [record.reason for record in store.records("kill") if record.number not in study.told]
+    # what the killed run was at, and the one trial that it had kept and not yet told
+    assert sum(reason != "interrupted" for reason in untold) <= 1, untold
 
 
 @pytest.mark.slow

@@ -324,6 +324,9 @@ WRITTEN = {
     "adam": "m/sqrt(abs(v) + ε**2)",
     "sign-sgd": "sign(g)",
     "lion": "sign(g + m)",
+    "add-sign": "g*(1 + sign(g)*sign(m))",
+    "hypentropy": "g*sqrt(abs(θ**2 + c1) + ε**2)",
+    "metaplasticity": "g*(1 - tanh(c1*θ)**2)",
 }
 
 
