@@ -85,6 +85,8 @@ def open_joint(
     for family, part in parts.items():
         for note in part.family.notes:
             tell(f"{family}: {note}")
+    for note in starting.refused(common.start, found.space, _of_classes(parts), found.seed, found.aims):
+        tell(note)
     return found, store, _folds(name, parts, device, store, listen)
 
 

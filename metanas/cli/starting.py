@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import optuna
 
+from metanas.aims import Aims
 from metanas.seeds import derive
 from search_spaces import Candidate, Signature, Space
+from search_spaces.errors import IllegalCandidateError
 from search_spaces.rules import points
 
 
@@ -31,6 +33,17 @@ def enqueue(study: optuna.Study, start: str | None, space: Space, signature: Sig
     for name in _names(start):
         wanted = dict(_candidate(name, space, signature, seed))
         study.enqueue_trial(wanted, user_attrs={"recipe": name}, skip_if_exists=True)
+
+
+def refused(start: str | None, space: Space, signature: Signature, seed: int, aims: Aims) -> list[str]:
+    """Which of these recipes are over a limit, so that :func:`enqueue` is in vain: a line for each."""
+    found = []
+    for name in dict.fromkeys(_names(start)):
+        try:
+            aims.admit(_candidate(name, space, signature, seed))
+        except IllegalCandidateError as why:
+            found.append(f"--start {name} is left out: {why}")
+    return found
 
 
 def _names(start: str | None) -> list[str]:

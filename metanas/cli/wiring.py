@@ -130,7 +130,8 @@ def open_search(
     except BaseException:
         store.close()
         raise
-    for note in family.notes:  # here, since what is refused is one line
+    left_out = starting.refused(request.start, found.space, signature, found.seed, found.aims)
+    for note in (*family.notes, *left_out):  # here, since what is refused is one line
         tell(note)
     return found, store, _folds(request, family, setting, device, store, listen)
 

@@ -12,7 +12,7 @@ import pytest
 
 from metanas.cli import starting
 from metanas.cli.joint_wiring import open_joint
-from metanas.cli.wiring import Request
+from metanas.cli.wiring import Request, open_search
 from metanas.report.page import _rule
 from metanas.tasks.family import Source
 from search_spaces import Candidate, Signature, catalogue
@@ -139,11 +139,35 @@ def test_a_formula_is_shown_at_its_shortest_with_its_id(metanas: Run) -> None:
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_search_over_several_families_begins_with_them(tmp_path: Path) -> None:
     """The families' own studies follow that over all of them."""
+    both = of_both(tmp_path)
+    search, memory, _ = open_joint("both", both, lambda moment: None, lambda note: None)
+    with memory:
+        assert [trial.user_attrs["recipe"] for trial in search.study.trials] == ["anil"]
+        assert search.space.suggest(search.study.ask())["rule.gradient.scope"] == "head"
+        assert [len(memory.records(f"both/{name}")) for name in both] == [0, 0]
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("many", [False, True], ids=["one family", "several"])
+def test_a_start_that_is_over_a_limit_is_said_once(tmp_path: Path, many: bool) -> None:
+    """MAML's network has 1,761 parameters; Meta-SGD as many step sizes beside them."""
+    told: list[str] = []
+    both = of_both(tmp_path, space="gradient-methods", start="maml, meta-sgd,meta-sgd", max_params=2000)
+    if many:
+        _, memory, _ = open_joint("both", both, lambda moment: None, told.append)
+    else:
+        _, memory, _ = open_search(both["sinusoid"], lambda moment: None, told.append)
+    memory.close()
+    assert told == ["--start meta-sgd is left out: 3,522 parameters, over --max-params 2000"]
+
+
+def of_both(folder: Path, **options: Any) -> dict[str, Request]:
+    """Requests for sinusoid and harmonics that begin with ANIL."""
     request = Request(
         family="sinusoid",
         source=Source(),
         study="both",
-        store=f"sqlite:///{tmp_path}/store.db",
+        store=f"sqlite:///{folder}/store.db",
         seed=0,
         controller="random",
         space="default",
@@ -157,12 +181,7 @@ def test_a_search_over_several_families_begins_with_them(tmp_path: Path) -> None
         rung=3,
         start="anil",
     )
-    both = {name: replace(request, family=name) for name in ("sinusoid", "harmonics")}
-    search, memory, _ = open_joint("both", both, lambda moment: None, lambda note: None)
-    with memory:
-        assert [trial.user_attrs["recipe"] for trial in search.study.trials] == ["anil"]
-        assert search.space.suggest(search.study.ask())["rule.gradient.scope"] == "head"
-        assert [len(memory.records(f"both/{name}")) for name in both] == [0, 0]
+    return {name: replace(request, family=name, **options) for name in ("sinusoid", "harmonics")}
 
 
 @pytest.mark.parametrize(
