@@ -17,8 +17,9 @@ from metanas.engine.program import at, count
 from metanas.evaluator import Evaluator
 from metanas.fitting import scores, workers
 from metanas.scoring import by_cluster
+from metanas.sizing import median_ms
 from metanas.verdict import Rival
-from search_spaces import Signature
+from search_spaces import Costs, Signature
 from search_spaces.task import Episodes
 
 TUNING_TASKS = 100  # validation tasks that settings are chosen on
@@ -36,6 +37,7 @@ class Simple:
         predict: Fits and predicts one task.
         prepare: Done to many tasks at once, before.
         alone: Whether it stays in this process: its model is large, or has threads of its own.
+        parameters: Numbers that it has from other tasks, next to none; None: they are not counted.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Simple:
     predict: pooled.Predict
     prepare: pooled.Prepare = list
     alone: bool = False
+    parameters: int | None = 0
 
 
 def simple(evaluator: Evaluator) -> list[Simple]:
@@ -52,7 +55,10 @@ def simple(evaluator: Evaluator) -> list[Simple]:
     if not pooled.suits(signature, evaluator.valid, evaluator.family):
         return [Simple(*m) for m in usual]
     training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
-    together = [Simple(m.name, m.settings, m.predict, m.prepare) for m in pooled.methods(signature, training)]
+    together = [
+        Simple(m.name, m.settings, m.predict, m.prepare, parameters=None)
+        for m in pooled.methods(signature, training)
+    ]
     return [*(Simple(*m) for m in (*usual, *per_task.of_rows(signature))), *together]
 
 
@@ -61,7 +67,7 @@ def installed(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
     if not pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
         return [], []
     methods, why = foundation.tabpfn(evaluator.signature)
-    return [Simple(*m, alone=True) for m in methods], [why] if why else []
+    return [Simple(*m, alone=True, parameters=None) for m in methods], [why] if why else []
 
 
 def run_simple(
@@ -94,8 +100,25 @@ def run_simple(
     def on(episodes: Episodes) -> np.ndarray:
         return _scores(signature, method, best, _prepared(method, episodes), episodes, jobs)
 
+    def costs() -> Costs:
+        return Costs(parameters=method.parameters, adapt_ms=_adapt_ms(method, best, valid))
+
     here = _scores(signature, method, best, ready, valid, jobs)
-    return Rival(method.name, float(here.mean()), on(test), on)
+    return Rival(method.name, float(here.mean()), on(test), on, costs)
+
+
+def _adapt_ms(method: Simple, setting: Any, episodes: Episodes) -> float | None:
+    """Milliseconds to fit one task and answer one query, the median of some runs."""
+    if method.prepare is not list:
+        return None  # models of all tasks are asked together, of which the setting takes one
+    x, y, q, _ = next(_tasks(at(episodes, slice(0, 1))))
+
+    def answer() -> None:
+        method.predict(setting, x, y, q[:1])
+
+    with threadpool_limits(1):
+        answer()  # the first time pays what comes but once
+        return median_ms(answer, torch.device("cpu"))
 
 
 def first(episodes: Episodes, rounds: int) -> int | None:

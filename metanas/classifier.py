@@ -18,12 +18,13 @@ from metanas import per_task
 from metanas.baselines import Simple, pace, run_simple, timed
 from metanas.engine import Engine
 from metanas.engine.lanes import pieces, spread
-from metanas.engine.program import count
+from metanas.engine.program import at, count
 from metanas.evaluator import Evaluator
 from metanas.seeds import derive, generator
+from metanas.sizing import median_ms
 from metanas.training import Checkpoint, Trained, annealed, train
 from metanas.verdict import Rival
-from search_spaces import Candidate, catalogue, plugins
+from search_spaces import Candidate, Costs, catalogue, plugins
 from search_spaces.architectures.norms import uniform
 from search_spaces.errors import EvaluationError, NoRoomError
 from search_spaces.outer import Outer
@@ -150,7 +151,11 @@ class Features:
         centre = _features(engine, checkpoint, family.labelled(_CENTRE, random)[0]).mean(0).cpu().numpy()
         valid, there = (_embedded(engine, checkpoint, episodes) for episodes in (evaluator.valid, test))
         rivals = [run_simple(evaluator.signature, method, valid, there) for method in _methods(centre)]
-        return [replace(rival, on=partial(_on, engine, checkpoint, rival)) for rival in rivals]
+        known = engine, checkpoint
+        return [
+            replace(r, on=partial(_on, *known, r), costs=partial(_costs, *known, r, evaluator.valid))
+            for r in rivals
+        ]
 
     def _engine(self, evaluator: Evaluator) -> Engine:
         """Of the classifier: as many outputs as there are training classes."""
@@ -217,6 +222,17 @@ def _methods(centre: np.ndarray) -> list[Simple]:
 def _on(engine: Engine, checkpoint: Checkpoint, rival: Rival, episodes: Episodes) -> np.ndarray:
     assert rival.on is not None
     return rival.on(_embedded(engine, checkpoint, episodes))
+
+
+def _costs(engine: Engine, checkpoint: Checkpoint, rival: Rival, episodes: Episodes) -> Costs:
+    """Of the network without its head; to the time on features comes that of one task's with one query."""
+    one = at(episodes, slice(0, 1))
+    one = {**one, "query_x": one["query_x"][:, :1]}
+    meta = engine.program.meta.unflatten(checkpoint.average)
+    size = sum(part.numel() for part in sub(meta, "network").values())
+    assert rival.costs is not None
+    ms, on_features = median_ms(lambda: _embedded(engine, checkpoint, one), engine.device), rival.costs()
+    return Costs(parameters=size, adapt_ms=ms + (on_features.adapt_ms or 0.0))
 
 
 def _embedded(engine: Engine, checkpoint: Checkpoint, episodes: Episodes) -> Episodes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from metanas import dependence
 from metanas.baselines import Simple, installed, run_simple, simple
 from metanas.budget import Budget
 from metanas.finish import Winner
+from metanas.goals import Goals
 from metanas.hand_set import hand_set
 from metanas.plan import SCORED_BY, Plan, plan
 from metanas.scoring import summarise
@@ -55,12 +56,14 @@ class Judgement:
 
     Attributes:
         test: Its score on them.
-        baselines: Scores of the baselines on the same tasks, by name, best on validation first.
+        baselines: Scores of the baselines on the same tasks, by name, best on validation first; last
+            those that are over a limit.
         verdict: Against the best of them.
         looks: How often the study has looked at its test tasks.
         episodes: The test tasks.
         left_out: Baselines that could not be run, and why, in words.
         folds: Parts that the tasks were divided into, each of which was the test part once; 1: one split.
+        over: Of baselines that are over a limit of the search, by name, which one, in words.
     """
 
     test: Score
@@ -70,6 +73,7 @@ class Judgement:
     episodes: Episodes
     left_out: tuple[str, ...] = ()
     folds: int = 1
+    over: Mapping[str, str] = field(default_factory=dict)
 
 
 def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
@@ -77,7 +81,8 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
     rivals = _joined_rivals(parts)
     ours, looks = np.concatenate([part.ours for part in parts]), max(part.looks for part in parts)
     left_out = tuple(dict.fromkeys(why for part in parts for why in part.left_out))
-    ranked = sorted(rivals, key=lambda rival: rival.valid, reverse=signature.higher_is_better)
+    sign = -1 if signature.higher_is_better else 1
+    ranked = sorted(rivals, key=lambda rival: (bool(rival.over), sign * rival.valid))
     return Judgement(
         summarise(signature, ours, "test", any(part.transductive for part in parts)),
         {rival.name: summarise(signature, rival.test, "test") for rival in ranked},
@@ -86,6 +91,7 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
         parts[0].episodes,
         left_out,
         len(parts),
+        {rival.name: rival.over for rival in ranked if rival.over},
     )
 
 
@@ -96,7 +102,8 @@ def _joined_rivals(parts: Sequence[Comparison]) -> list[Rival]:
         same = [rival for part in parts for rival in part.rivals if rival.name == name]
         if len(same) == len(parts):
             valid = float(np.mean([rival.valid for rival in same]))
-            found.append(Rival(name, valid, np.concatenate([rival.test for rival in same])))
+            over = next((rival.over for rival in same if rival.over), "")
+            found.append(Rival(name, valid, np.concatenate([rival.test for rival in same]), over=over))
     return found
 
 
@@ -140,7 +147,7 @@ def _rivals(search: Search, agreed: Plan, test: Episodes, budget: Budget, left_o
     for number, (name, run) in enumerate(runs, 1):
         search.tell(f"baseline {number} of {len(runs)}: {name}")
         try:
-            found += run()
+            found += [_held(rival, search.aims.goals) for rival in run()]
         except EvaluationError as error:
             left_out.append(str(error))
         except Exception as error:  # whatever a library makes of data that nobody thought of
@@ -148,6 +155,15 @@ def _rivals(search: Search, agreed: Plan, test: Episodes, budget: Budget, left_o
     if not found:
         raise EvaluationError(f"no baseline could be run: {'; '.join(left_out)}")
     return found
+
+
+def _held(rival: Rival, goals: Goals) -> Rival:
+    """A rival with the limit that it is over, if it is; what is not known of it counts as within."""
+    if rival.costs is None or not goals.limited:
+        return rival
+    costs = rival.costs()
+    known = replace(costs, parameters=costs.parameters or 0, adapt_ms=costs.adapt_ms or 0.0)
+    return replace(rival, over=goals.over(known))
 
 
 def _runs(

@@ -78,15 +78,24 @@ class Sizes:
 def adapt_ms(program: Program, meta: Tensor, buffers: Tensor, task: Task, runs: int = _RUNS) -> float:
     """Milliseconds to adapt to one task and answer one query, the median of some runs."""
     one: Task = {**task, "query_x": task["query_x"][:1]}
-    times = sorted(_seconds(program, meta, buffers, one) for _ in range(runs))
+
+    def answer() -> None:
+        with torch.no_grad():
+            program.adapt_predict(meta, buffers, one)
+
+    return median_ms(answer, meta.device, runs)
+
+
+def median_ms(answer: Callable[[], object], device: torch.device, runs: int = _RUNS) -> float:
+    """Milliseconds that something takes on a device, the median of some runs."""
+    times = sorted(_seconds(answer, device) for _ in range(runs))
     return 1e3 * times[len(times) // 2]
 
 
-def _seconds(program: Program, meta: Tensor, buffers: Tensor, task: Task) -> float:
-    start = clock(meta.device)
-    with torch.no_grad():
-        program.adapt_predict(meta, buffers, task)
-    return clock(meta.device) - start
+def _seconds(answer: Callable[[], object], device: torch.device) -> float:
+    start = clock(device)
+    answer()
+    return clock(device) - start
 
 
 def _key(candidate: Candidate) -> str:

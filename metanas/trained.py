@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from metanas.engine.program import Program, at, count
 from metanas.evaluator import Evaluator, Job
 from metanas.legs import in_legs
 from metanas.seeds import derive
+from metanas.sizing import Sizes
 from metanas.training import Checkpoint
 from metanas.verdict import Rival
 from search_spaces import Candidate, Signature, Value, catalogue
@@ -71,7 +73,8 @@ class MetaLearner:
         def scores(episodes: Episodes) -> np.ndarray:
             return _scores(evaluator, self.candidate, checkpoint, episodes)
 
-        return [Rival(self.name, valid, scores(test), scores)]
+        sizes = Sizes(evaluator, timed=True)
+        return [Rival(self.name, valid, scores(test), scores, lambda: sizes(self.candidate))]
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class FineTuned:
 
         best = max(self.settings, key=value)
         valid = float(scores(best, evaluator.valid).mean())
-        return [Rival(self.name, valid, scores(best, test), lambda episodes: scores(best, episodes))]
+        sizes = Sizes(evaluator, timed=True)
+        return [Rival(self.name, valid, scores(best, test), partial(scores, best), lambda: sizes(best))]
 
     def _with(self, steps: int, scope: str, rate: float) -> Candidate:
         own: dict[str, Value] = {"steps": steps, "scope": scope, "rate": rate}

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from metanas.scoring import half_width
-from search_spaces import Signature
+from search_spaces import Costs, Signature
 from search_spaces.task import Episodes
 
 Ruling = Literal["better", "no difference", "worse", "too few tasks"]
@@ -27,12 +27,16 @@ class Rival:
         valid: Its score on the validation tasks, by which the verdict's rival is chosen.
         test: Its score on each test task ``(T,)``.
         on: Its scores on other tasks, fitted and set as it is.
+        costs: What it costs as a learner, measured when called; nothing in them where it is not known.
+        over: Which limit of the search it is over, in words; nothing if it is within all.
     """
 
     name: str
     valid: float
     test: np.ndarray
     on: Callable[[Episodes], np.ndarray] | None = field(default=None, repr=False, compare=False)
+    costs: Callable[[], Costs] | None = field(default=None, repr=False, compare=False)
+    over: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,13 @@ class Verdict:
 
 
 def strongest(signature: Signature, rivals: Sequence[Rival]) -> Rival:
-    """The rival that is best on the validation tasks: the test tasks choose nothing."""
+    """The rival that is best on the validation tasks: the test tasks choose nothing.
+
+    One that is over a limit of the search could not be used instead: it counts only where all are over.
+    """
     sign = 1 if signature.higher_is_better else -1
-    return max(rivals, key=lambda rival: sign * rival.valid)
+    within = [rival for rival in rivals if not rival.over]
+    return max(within or rivals, key=lambda rival: sign * rival.valid)
 
 
 def decide(
@@ -77,7 +85,7 @@ def decide(
         gains = (ours - rival.test) * (1 if signature.higher_is_better else -1)
         difference, ci95 = float(gains.mean()), half_width(gains)
     outcome = _outcome(ours, rival.test, difference, ci95)
-    field = f" of {len(rivals)} ({left_out} could not be run)" if left_out else ""
+    field = _field(rivals, left_out)
     sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field)
     return Verdict(outcome, rival.name, difference, ci95, sentence)
 
@@ -93,6 +101,14 @@ def _outcome(ours: np.ndarray, theirs: np.ndarray, difference: float, ci95: floa
     return "better" if difference > 0 else "worse"
 
 
+def _field(rivals: Sequence[Rival], left_out: int) -> str:
+    """How many baselines the strongest one is of, where some are none of them."""
+    over = sum(bool(rival.over) for rival in rivals)
+    asides = [f"{over} over a limit"] if over else []
+    asides += [f"{left_out} could not be run"] if left_out else []
+    return f" of {len(rivals) - over or len(rivals)} ({', '.join(asides)})" if asides else ""
+
+
 def _sentence(
     signature: Signature,
     outcome: Ruling,
@@ -103,11 +119,12 @@ def _sentence(
     looks: int,
     field: str,
 ) -> str:
+    name = f"{rival.name} ({rival.over})" if rival.over else rival.name
     opening = {
-        "better": f"Better than {rival.name}, the strongest baseline{field}",
-        "worse": f"Worse than {rival.name}: use that instead, or search longer",
-        "no difference": f"No difference from {rival.name} can be shown",
-        "too few tasks": f"Too few tasks ({len(ours)}) to say whether it beats {rival.name}",
+        "better": f"Better than {name}, the strongest baseline{field}",
+        "worse": f"Worse than {name}: {'' if rival.over else 'use that instead, or '}search longer",
+        "no difference": f"No difference from {name} can be shown",
+        "too few tasks": f"Too few tasks ({len(ours)}) to say whether it beats {name}",
     }[outcome]
     a, b, by = (
         _figure(signature, value) for value in (float(ours.mean()), float(rival.test.mean()), difference)

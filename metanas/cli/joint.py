@@ -13,7 +13,7 @@ from rich.table import Table
 from metanas.budget import Budget
 from metanas.cli.live import places_json
 from metanas.cli.options import STORE
-from metanas.cli.result import learner_json, result_json, trials_json
+from metanas.cli.result import baseline_name, learner_json, result_json, trials_json
 from metanas.cli.settings import families_of, study_name
 from metanas.cli.summary import wide_console
 from metanas.cli.wiring import output_path
@@ -125,7 +125,7 @@ def _print_family(console: Console, family: Mapping[str, Any]) -> None:
         console.print(f"    {learner['verdict']['sentence']}", style="bold", highlight=False)
     for one in own["baselines"]:
         console.print(
-            f"    {one['name']}: {one['value']:.4g} ± {one['ci95']:.2g}", style="dim", highlight=False
+            f"    {baseline_name(one)}: {one['value']:.4g} ± {one['ci95']:.2g}", style="dim", highlight=False
         )
 
 

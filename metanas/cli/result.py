@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metanas.cli.live import score_json
@@ -11,7 +11,7 @@ from metanas.judging import Judgement
 from metanas.report.facts import front_rows
 from metanas.search import Search
 from metanas.words import in_words
-from search_spaces import Record
+from search_spaces import Record, Score
 
 _STATES = ("complete", "pruned", "failed")
 
@@ -44,7 +44,7 @@ def learner_json(winner: Winner, judgement: Judgement) -> dict[str, Any]:
         **in_words(record.candidate),
         "valid": score_json(record.score),
         "test": {**(score_json(test) or {}), "tasks": test.tasks, "transductive": test.transductive},
-        "baselines": [{"name": n, "value": s.value, "ci95": s.ci95} for n, s in judgement.baselines.items()],
+        "baselines": [_baseline_json(n, s, judgement.over) for n, s in judgement.baselines.items()],
         "verdict": {
             "outcome": verdict.outcome,
             "against": verdict.against,
@@ -53,6 +53,17 @@ def learner_json(winner: Winner, judgement: Judgement) -> dict[str, Any]:
             "sentence": verdict.sentence,
         },
     }
+
+
+def _baseline_json(name: str, score: Score, over: Mapping[str, str]) -> dict[str, Any]:
+    limit = {"over": over[name]} if name in over else {}
+    return {"name": name, "value": score.value, "ci95": score.ci95, **limit}
+
+
+def baseline_name(baseline: Mapping[str, Any]) -> str:
+    """What people are told that a baseline of a result is: its name, and which limit it is over, if it is."""
+    over = baseline.get("over")
+    return f"{baseline['name']} ({over})" if over else str(baseline["name"])
 
 
 def trials_json(records: Sequence[Record]) -> dict[str, int]:

@@ -9,6 +9,7 @@ import click
 from metanas.cli.joint import print_families, stored_standings
 from metanas.cli.live import places_json, record_words, score_words, trial_json
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.result import baseline_name
 from metanas.cli.settings import families_of
 from metanas.cli.summary import print_front, wide_console
 from metanas.goals import Goals
@@ -128,6 +129,6 @@ def _study(name: str, settings: dict[str, Any], results: list[dict[str, Any]], r
         f"Test: {test['metric']} {test['value']:.4g} ± {test['ci95']:.2g} on {test['tasks']:,} fresh tasks"
     )
     for baseline in last["baselines"]:
-        click.echo(f"  {baseline['name']}: {baseline['value']:.4g} ± {baseline['ci95']:.2g}")
+        click.echo(f"  {baseline_name(baseline)}: {baseline['value']:.4g} ± {baseline['ci95']:.2g}")
     click.echo(f"Verdict: {last['verdict']['sentence']}")
     click.echo(f"Saved: {', '.join(last['saved'].values())}")

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from metanas.cli.live import score_words
 from metanas.cli.options import STORE
+from metanas.cli.result import baseline_name
 from metanas.finish import Winner
 from metanas.goals import in_words as objectives_in_words
 from metanas.judging import Judgement
@@ -86,8 +87,9 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
         f"Test:   {score_words(judgement.test)} on {judgement.test.tasks:,} fresh tasks ({kind})",
         highlight=False,
     )
-    for name, score in judgement.baselines.items():
-        console.print(f"        {name}: {score_words(score)}", style="dim", highlight=False)
+    for baseline, score in zip(result["baselines"], judgement.baselines.values(), strict=True):
+        told = f"        {baseline_name(baseline)}: {score_words(score)}"
+        console.print(told, style="dim", highlight=False)
     console.print()
     console.print(f"Verdict: {judgement.verdict.sentence}", style="bold", highlight=False)
     console.print()

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from metanas.cli.joint import print_families
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.result import baseline_name
 from metanas.cli.settings import families_of
 from metanas.cli.summary import wide_console
 from search_spaces.errors import StoreError
@@ -53,6 +54,6 @@ def _table(result: dict[str, Any]) -> Table:
     table = Table(pad_edge=False)
     for column in ("on fresh test tasks", f"{test['metric']}, {test['tasks']:,} tasks"):
         table.add_column(column)
-    for name, score in (("ours", test), *((one["name"], one) for one in result["baselines"])):
+    for name, score in (("ours", test), *((baseline_name(one), one) for one in result["baselines"])):
         table.add_row(name, f"{score['value']:.4g} ± {score['ci95']:.2g}")
     return table

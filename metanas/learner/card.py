@@ -51,7 +51,7 @@ def _score(scorecard: Mapping[str, Any]) -> Iterator[str]:
         ("on validation tasks", scorecard.get("valid")),
     ]
     rows += [
-        (str(rival.get("name")), rival)
+        (f"{rival.get('name')} ({rival['over']})" if rival.get("over") else str(rival.get("name")), rival)
         for rival in scorecard.get("baselines") or []
         if isinstance(rival, Mapping)
     ]

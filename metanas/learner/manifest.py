@@ -41,7 +41,8 @@ class Manifest:
         preprocessing: The family's: what turns a user's examples into tensors.
         setting: How it was scored: ``ways``, ``shots``, ``queries``.
         scorecard: ``valid`` and ``test`` (each ``metric, value, ci95, tasks``), ``baselines`` (a list
-            of ``name, value, ci95``), ``verdict`` (``outcome, sentence, …``); those that are known.
+            of ``name, value, ci95``, with ``over`` where it is over a limit of the search), ``verdict``
+            (``outcome, sentence, …``); those that are known.
         costs: ``seconds, parameters, multiply_adds, adapt_ms, peak_memory``.
         provenance: ``study, trial, seed, versions, family`` (its facts), ``date``.
         metanas: Version that wrote it.

@@ -57,6 +57,7 @@ def _data(study: Study) -> dict[str, Any]:
         "boxes": boxes(candidate, signature),
         "rule": _rule(candidate),
         "scores": _bars([{"name": "ours", **found["test"]}, *found["baselines"]]),
+        "limited": len({"over" in row for row in found["baselines"]}) > 1,
         "leaders": [found["leaderboard"][:_SHOWN], found["leaderboard"][_SHOWN:]],
         "search": list(map(_image, search_charts(study.records, summary))),
         "objectives": objectives(study.goals.objectives),

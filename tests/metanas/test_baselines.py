@@ -177,6 +177,9 @@ def test_settings_are_chosen_on_validation_tasks_and_the_test_tasks_are_only_sco
     assert rival.valid == pytest.approx(float(errors.mean()), rel=1e-5)
     assert rival.on is not None
     np.testing.assert_array_equal(rival.on(test), rival.test)
+    assert rival.costs is not None
+    costs = rival.costs()
+    assert (costs.parameters, costs.adapt_ms is not None) == (0, True)
 
 
 def test_what_is_slow_sees_each_task_as_often(curves: Evaluator) -> None:

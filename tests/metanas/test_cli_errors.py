@@ -80,7 +80,10 @@ SEARCH = [
     (("sinusoid", "--queries", 0), r"--queries should be at least 1, not 0"),
     (("sinusoid", "--objective", "latency"), r"--objective latency is without the score: say score,latency"),
     (("sinusoid", "--objective", "score,size"), r"no objective called 'size' \(known: score, latency, param"),
-    (("sinusoid", "harmonics", "--objective", "score,latency"), r"several objectives are for one family"),
+    (
+        ("sinusoid", "harmonics", "--objective", "score,latency"),
+        r"several objectives are for one family: leave --objective out, search each alone, or --mix them",
+    ),
     (("sinusoid", "--max-params", "few"), r"'few' is not a valid integer"),
     (
         ("sinusoid", "--max-latency", "soon"),

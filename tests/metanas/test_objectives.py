@@ -255,12 +255,19 @@ def test_a_search_of_two_objectives_within_a_limit_from_end_to_end(
     ran = metanas(*quick, *options, "--objective", "latency,score", "--max-params", 2000, "--json")
     assert ran.code == 0, ran.err
     assert_right(ran.lines[-1]["front"], metanas("leaderboard", "sinusoid", "--json").json)
+    *within, fine_tuned = ran.lines[-1]["baselines"]  # the last is too large to be used instead
+    mark = "4,353 parameters, over --max-params 2000"
+    assert (fine_tuned["name"], fine_tuned["over"]) == ("pooled network, fine-tuned", mark)
+    assert "MAML" in {row["name"] for row in within if "over" not in row}
+    assert ran.lines[-1]["verdict"]["against"] == within[0]["name"]
     with Image.open(tmp_path / "sinusoid-front.png") as picture:
         assert len(picture.convert("L").getcolors() or []) > 20, "something is drawn"
 
     again = metanas(*quick, *options, "--trials", 1)  # the same study: it keeps what it is after
     assert again.code == 0, again.err
     assert "Front: what no other trial beats in all of score and latency" in again.out
+    for told in (again.out, metanas("verdict", "sinusoid").out, metanas("show", "sinusoid").out):
+        assert f"pooled network, fine-tuned ({mark})" in told
     rows = metanas("leaderboard", "sinusoid", "--json").json
     assert max(row["parameters"] for row in rows) <= 2000
     told = metanas("show", "sinusoid", "--json").json
@@ -283,6 +290,7 @@ def test_a_search_of_two_objectives_within_a_limit_from_end_to_end(
     assert metanas("report", "sinusoid").code == 0
     page = (tmp_path / "sinusoid.html").read_text()
     assert "What no other trial beats in all of score and latency" in page
+    assert f"pooled network, fine-tuned ({mark})" in page
     assert all(f'<data value="{row["latency"]}">' in page for row in told["front"])
 
 

@@ -64,6 +64,12 @@ def test_all_train_and_are_scored_on_any_tasks(curves: Evaluator, pictures: Eval
             assert math.isfinite(rival.valid)
             assert rival.on is not None
             np.testing.assert_allclose(rival.on(test), rival.test, rtol=1e-5)
+            assert rival.costs is not None
+            costs = rival.costs()
+            assert (costs.adapt_ms or 0) > 0
+            assert (costs.parameters or 0) > 1000, "all of these are networks"
+            if rival.name == "MAML" and evaluator is curves:
+                assert costs.parameters == 1 * 40 + 40 + 40 * 40 + 40 + 40 + 1
 
 
 def test_settings_are_those_of_the_papers_where_there_is_room(curves: Evaluator) -> None:

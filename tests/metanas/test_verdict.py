@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from metanas.goals import Goals
+from metanas.judging import Comparison, _held, joined
 from metanas.verdict import FEWEST, Rival, decide, strongest
-from search_spaces import Signature
+from search_spaces import Costs, Signature
 
 REGRESSION = Signature("regression", (1,), 1, 5)
 PICTURES = Signature("classification", (1, 8, 8), 5, 1)
@@ -145,3 +147,36 @@ def test_baselines_that_could_not_be_run_are_owned_up_to() -> None:
     rivals = [Rival("kNN", 0.5, np.full(40, 0.4)), Rival("ridge", 0.4, np.full(40, 0.3))]
     said = decide(PICTURES, np.full(40, 0.5), rivals, left_out=3).sentence
     assert said.startswith("Better than kNN, the strongest baseline of 2 (3 could not be run): accuracy")
+
+
+LIMITS = Goals(max_params=1000, max_latency=5.0)
+
+
+def test_a_baseline_over_a_limit_is_marked_and_not_the_one_that_would_have_done() -> None:
+    """What is not known of a baseline is not held against it."""
+    costs = {"kNN": Costs(parameters=0, adapt_ms=0.3), "MAML": Costs(parameters=1761, adapt_ms=1.0)}
+    costs |= {"forest": Costs(parameters=0, adapt_ms=7.0), "pooled model": Costs()}
+    values = {"kNN": 0.5, "MAML": 0.7, "forest": 0.6, "pooled model": 0.4}
+    rivals = [
+        _held(Rival(name, value, np.full(40, value), costs=lambda name=name: costs[name]), LIMITS)
+        for name, value in values.items()
+    ]
+    over = {
+        "MAML": "1,761 parameters, over --max-params 1000",
+        "forest": "7 ms a task, over --max-latency 5ms",
+    }
+    assert {rival.name: rival.over for rival in rivals if rival.over} == over
+    parts = [Comparison(np.full(40, 0.55), rivals, False, 1, {})] * 2  # type: ignore[list-item]
+    judged = joined(PICTURES, parts)
+    assert judged.over == over
+    assert list(judged.baselines) == ["kNN", "pooled model", "MAML", "forest"]
+    assert (judged.verdict.outcome, judged.verdict.against) == ("better", "kNN")
+    assert "the strongest baseline of 2 (2 over a limit): accuracy" in judged.verdict.sentence
+    unlimited = Goals(("score", "latency"))
+    assert not any(_held(replace(rival, over=""), unlimited).over for rival in rivals)
+
+
+def test_where_all_baselines_are_over_a_limit_none_is_recommended() -> None:
+    rivals = [Rival("kNN", 0.5, np.full(40, 0.7), over="7 ms a task, over --max-latency 5ms")]
+    said = decide(PICTURES, np.full(40, 0.5), rivals).sentence
+    assert said.startswith("Worse than kNN (7 ms a task, over --max-latency 5ms): search longer: accuracy")
