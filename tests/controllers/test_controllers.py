@@ -27,16 +27,19 @@ from metanas.testing.controllers import (
 )
 from search_spaces import Candidate, Categorical, Choice, Forbidden, Integer, Signature, Space, catalogue
 from search_spaces.errors import IllegalCandidateError
+from tests.controllers.taught import taught
 
+TOLD = "learned, with a policy"
 CONTROLLERS: dict[str, Build] = {
     "random": random.build,
     "evolution": evolution.build,
     "tpe": tpe.build,
     "learned": learned.build,
+    TOLD: lambda space, seed: learned.build(space, seed, snapshot=taught()),
     "nni-evolution": nni.NniEvolution.build,
     "nni-tpe": nni.NniTpe.build,
 }
-LEARNING = [name for name in CONTROLLERS if name != "random"]
+LEARNING = [name for name in CONTROLLERS if name not in ("random", TOLD)]  # TOLD knows the problem before
 WHOLE = [name for name in CONTROLLERS if name != "tpe"]  # propose candidates, not value by value
 
 
@@ -65,7 +68,10 @@ def test_nothing_illegal_is_proposed(name: str) -> None:
     nothing_illegal_is_proposed(CONTROLLERS[name])
 
 
-@pytest.mark.parametrize("name", ["evolution", "learned", "nni-evolution", "nni-tpe"], indirect=True)
+NEW = ["evolution", "learned", TOLD, "nni-evolution", "nni-tpe"]
+
+
+@pytest.mark.parametrize("name", NEW, indirect=True)
 def test_nothing_is_proposed_twice(name: str) -> None:
     nothing_is_proposed_twice(CONTROLLERS[name])
 
@@ -152,7 +158,7 @@ def test_evolution_forgets_what_is_older_than_its_population() -> None:
     assert all(child["rate"] != 0.01 and child.get("rule.strength") != 0.1 for child in children if child)
 
 
-@pytest.mark.parametrize("name", ["evolution", "learned"])
+@pytest.mark.parametrize("name", ["evolution", "learned", TOLD])
 def test_it_goes_on_where_all_has_been_tried_or_is_forbidden(name: str) -> None:
     roots = (Categorical("a", (1, 2)), Categorical("b", (1, 2)))
     unequal = (Forbidden({"a": (1,), "b": (2,)}, "no"), Forbidden({"a": (2,), "b": (1,)}, "no"))

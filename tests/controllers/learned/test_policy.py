@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,18 @@ study = optuna.create_study(sampler=learned.build(toy_space(), 3, snapshot=snaps
 for _, candidate in search(study, toy_space(), 14):
     print(candidate.to_json())
 print("torch" in sys.modules)
+"""
+GO_ON = """
+import sys
+import optuna
+from controllers import learned
+from metanas.testing.controllers import search, toy_space
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+snapshot = learned.Snapshot.from_bytes(sys.stdin.buffer.read())
+sampler = learned.build(toy_space(), 7, snapshot=snapshot)
+study = optuna.load_study(study_name="toy", storage=sys.argv[1], sampler=sampler)
+for _, candidate in search(study, toy_space(), 6):
+    print(candidate.to_json())
 """
 
 
@@ -226,6 +239,20 @@ def test_it_is_kept_in_a_snapshot_and_proposes_the_same_in_another_process(snaps
         *there, loaded = done.stdout.decode().splitlines()
         assert [Candidate.from_json(line) for line in there] == here
         assert loaded == str(torch_too), "torch is for policies alone"
+
+
+def test_a_search_goes_on_in_another_process_and_repeats_there(snapshot: Snapshot, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/toy.db"
+    for name in ("toy", "again"):
+        sampler = learned.build(toy_space(), 7, snapshot=snapshot)
+        study = optuna.create_study(study_name=name, storage=url, sampler=sampler)
+        first = [candidate for _, candidate in search(study, toy_space(), 12)]
+    command = [sys.executable, "-c", GO_ON, url]
+    done = subprocess.run(command, input=snapshot.to_bytes(), capture_output=True, check=True, timeout=100)
+    there = [Candidate.from_json(line) for line in done.stdout.decode().splitlines()]
+    study.sampler = learned.build(toy_space(), 7, snapshot=snapshot)
+    assert there == [candidate for _, candidate in search(study, toy_space(), 6)]
+    assert len({*first, *there}) == 18
 
 
 def test_trials_tell_whether_the_policy_proposed_them_and_none_is_proposed_twice(snapshot: Snapshot) -> None:
