@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 
@@ -119,6 +120,10 @@ class Codes:
         self.columns = _ordered(space)
         self._at = {column.choice.name: i for i, column in enumerate(self.columns)}
         self._openers = [[(p, _among(self.columns[p], by)) for p, by in c.openers] for c in self.columns]
+        opened = [repr(column.openers) for column in self.columns]
+        # what the same opens is active together: the first place of each such group, and the group by place
+        self._firsts = [opened.index(by) for by in dict.fromkeys(opened)]
+        self._group = np.array([self._firsts.index(opened.index(by)) for by in opened], dtype=int)
         self._forbidden = [[self._met(*pair) for pair in rule.when.items()] for rule in space.forbidden]
         self._moves = np.array([column.can_move for column in self.columns], dtype=bool)
 
@@ -146,10 +151,9 @@ class Codes:
         order[np.isnan(rows) | ~self._moves] = 2.0
         chosen = (np.argsort(np.argsort(order, axis=1), axis=1) < changes) & (order < 2.0)
         found = np.where(np.isnan(rows), self._drawn(rng, len(rows)), rows)
-        for j, column in enumerate(self.columns):
+        for j in np.flatnonzero(chosen.any(0)):
             here = chosen[:, j]
-            if here.any():
-                found[here, j] = column.move(found[here, j], rng)
+            found[here, j] = self.columns[j].move(found[here, j], rng)
         return self._closed(found)
 
     def repaired(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -176,7 +180,10 @@ class Codes:
         return self._at[name], _among(column, [code for code in codes if not math.isnan(code)])
 
     def _drawn(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        return np.stack([column.draw(rng, count) for column in self.columns], 1)
+        found = np.empty((count, len(self.columns)))
+        for j, column in enumerate(self.columns):
+            found[:, j] = column.draw(rng, count)
+        return found
 
     def active(self, rows: np.ndarray, place: int) -> np.ndarray:
         """``(N,)``: whether the choice at a place is, by what stands left of it."""
@@ -186,9 +193,12 @@ class Codes:
 
     def _closed(self, codes: np.ndarray) -> np.ndarray:
         """NaN where a choice is not active."""
-        for j, column in enumerate(self.columns):
-            if column.openers:
-                codes[~self.active(codes, j), j] = math.nan
+        active = np.ones((len(codes), len(self._firsts)), dtype=bool)
+        for i, place in enumerate(self._firsts):
+            if self._openers[place]:  # all of which stand left of it
+                by = (among(codes[:, p]) & active[:, self._group[p]] for p, among in self._openers[place])
+                active[:, i] = reduce(np.logical_or, by)
+        codes[~active[:, self._group]] = math.nan
         return codes
 
 
@@ -221,5 +231,6 @@ def _ordered(space: Space) -> list[Column]:
 
 def _inside(codes: np.ndarray, aside: np.ndarray, low: int, high: int) -> np.ndarray:
     """One step to the side, to the other one at an end."""
-    outside = (codes + aside < low) | (codes + aside > high)
-    return np.asarray(np.where(outside, codes - aside, codes + aside).clip(low, high))
+    moved = codes + aside
+    inside = (moved >= low) & (moved <= high)
+    return np.asarray(np.where(inside, moved, codes - aside).clip(low, high))

@@ -16,8 +16,8 @@ from controllers.interface import CandidateSampler
 from controllers.learned.codes import Codes
 from controllers.learned.earlier import Earlier
 from controllers.learned.features import Features
-from controllers.learned.kernel import Data
 from controllers.learned.observed import Observed, Reader
+from controllers.learned.points import Points
 from controllers.learned.pool import Among, Pool
 from controllers.learned.scorer import Scorer
 from controllers.learned.snapshot import Snapshot
@@ -88,9 +88,10 @@ class Learned(CandidateSampler):
         opinion = {f"snapshot {snapshot.sha[:12]}": snapshot.opinion(self._features)} if snapshot else {}
         self._earlier = Earlier(self._codes, self._features, records, distances, opinion)
         self._scorer = Scorer(self._features, self._earlier, snapshot)
-        self._pool = Pool(self._codes, self._data)
+        self._points = Points(self._features, self._earlier)
+        self._pool = Pool(self._codes, self._points)
         if among:
-            self._pool = Among(self._codes, self._data, self._codes.rows(among), part)
+            self._pool = Among(self._codes, self._points, self._codes.rows(among), part)
         self._policy = snapshot.proposer(self._codes, fingerprint) if snapshot else None
         self._spread, self._around = (TRIALS, around(space, MORE)) if dear else (START, 0)
         self._identities: dict[bytes, str] = {}  # by row
@@ -143,11 +144,12 @@ class Learned(CandidateSampler):
         self._ranked = [row for row in self._ranked if row.tobytes() not in self._reader.tried]
         if of != self._of or not self._ranked:  # else the first choice was refused, and nothing is new
             self._of = of
-            self._scorer.fit(seen, self._data(seen.rows), self._reader.costs)
+            more = [self._earlier.best] if self._earlier.names else []
+            self._points.keep(np.concatenate([seen.rows, *more]))
+            self._scorer.fit(seen, self._points(seen.rows), self._reader.costs)
             parents = seen.rows[self._scorer.parents]
             if running:
-                self._scorer.believe(self._data(np.array(running)))
-            more = [self._earlier.best] if self._earlier.names else []
+                self._scorer.believe(self._points(np.array(running)))
             policy = None if self._policy is None else self._policy.after(seen.rows, seen.targets)
             self._ranked = self._pool.best(
                 self._scorer.improvement, parents, more, self._reader.tried, self.rng, policy
@@ -179,9 +181,5 @@ class Learned(CandidateSampler):
             "results": len(seen.targets),
             "nearest": {"trial": seen.numbers[nearest], "differs": names},
             **drawn,
-            **self._scorer.explained(self._data(row[None])),
+            **self._scorer.explained(self._points(row[None])),
         }
-
-    def _data(self, rows: np.ndarray) -> Data:
-        x = self._features.of(rows)
-        return Data(x, self._earlier.predictions(x), np.zeros(len(x)))

@@ -17,6 +17,7 @@ from controllers.learned.codes import Codes, Column
 from search_spaces import Categorical
 
 _SWITCHES = 16  # of a choice with more steps than that
+_LISTED = 100  # steps of a choice whose vectors are kept
 
 
 class Features:
@@ -41,6 +42,9 @@ class Features:
         parts = [column.choice.name.partition(".")[0] for _, column in self._columns]
         self.groups = np.array([list(dict.fromkeys(parts)).index(part) for part in parts], dtype=int)
         self.alike = self._alike()
+        # what there are few values of is looked up, since it is asked of hundreds of candidates a proposal
+        self._lowest = np.array([_lowest(column) for column in codes.columns])
+        self._tables = [_table(column) for _, column in self._columns]
         nothing = np.full((1, len(codes.columns)), math.nan)
         self._middle = self.of(nothing)[0]
         drawn = self.of(codes.uniform(np.random.default_rng(0), 256)) - self._middle
@@ -63,8 +67,9 @@ class Features:
     def of(self, rows: np.ndarray) -> np.ndarray:
         """``(N, F)`` of rows of codes; the most that a block adds to a squared distance is 1."""
         found = np.empty((len(rows), self.width))
-        for (j, column), block in zip(self._columns, self.blocks, strict=True):
-            found[:, block] = _switches(column, rows[:, j])
+        places = np.where(np.isnan(rows), -1, rows - self._lowest).astype(int)
+        for (j, column), block, table in zip(self._columns, self.blocks, self._tables, strict=True):
+            found[:, block] = _switches(column, rows[:, j]) if table is None else table[places[:, j]]
         return found
 
     def centred(self, x: np.ndarray) -> np.ndarray:
@@ -114,6 +119,17 @@ def squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _width(column: Column) -> int:
     return column.steps + 1 if column.is_named else min(column.steps or _SWITCHES, _SWITCHES)
+
+
+def _lowest(column: Column) -> float:
+    return 0.0 if isinstance(column.choice, Categorical) else float(column.choice.low)
+
+
+def _table(column: Column) -> np.ndarray | None:
+    """Of each value of a choice its switches, and at the end those of none; None where there are many."""
+    if not 0 < column.steps <= _LISTED:
+        return None
+    return _switches(column, np.append(_lowest(column) + np.arange(column.steps + 1.0), math.nan))
 
 
 def _switches(column: Column, codes: np.ndarray) -> np.ndarray:

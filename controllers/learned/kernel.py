@@ -13,13 +13,14 @@ what matters may be how often a value is taken, and not where.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 
-from controllers.learned.features import Features, squared
+from controllers.learned.features import Features
 
 
 class Data(NamedTuple):
@@ -85,6 +86,27 @@ REACH = 3.0  # median of w summed over choices
 SOURCE = 0.3  # median of s summed over studies
 
 
+class Placed(NamedTuple):
+    """Candidates with the parameters worked in: what the kernel says of two is products of theirs.
+
+    Attributes:
+        near: By part, then of ψ, ``(N, F + 2)`` vectors and their lengths.
+        linear: ``(N, L)``, of what adds up.
+        missing: ``(N,)``, see :class:`Data`.
+        by: The parameters that are single numbers.
+    """
+
+    near: list[np.ndarray]
+    linear: np.ndarray
+    missing: np.ndarray
+    by: Scales
+
+    def at(self, index: np.ndarray | slice) -> Placed:
+        """Some of them."""
+        near = [one[index] for one in self.near]
+        return Placed(near, self.linear[index], self.missing[index], self.by)
+
+
 class Priors(NamedTuple):
     """Medians of parameters, in logarithms.
 
@@ -111,6 +133,7 @@ class Kernel:
         deviations: Of these logarithms.
         parts: By part, its choices; none where parts are no more than choices, or all there is.
         columns: Of vectors, by part; where there are none, all of them.
+        alike: Whether choices have the same values, so that there is ψ.
     """
 
     def __init__(self, features: Features, far: np.ndarray, priors: Priors | None = None) -> None:
@@ -120,6 +143,7 @@ class Kernel:
         if not 1 < len(groups) < blocks:
             self.parts = []
         self.columns = [features.columns(part) for part in self.parts] or [np.arange(features.width)]
+        self.alike = bool(features.alike.any())
         near = np.exp(-far)
         self.shares = near / max(float(near.sum()), 1e-300)
         if priors is None:
@@ -137,35 +161,54 @@ class Kernel:
         scales = values[blocks : blocks + len(SCALES)].tolist()
         return values[:blocks], Scales(*scales), values[blocks + len(SCALES) :]
 
-    def between(self, a: Data, b: Data, parameters: np.ndarray) -> np.ndarray:
-        """``(N, M)``."""
+    def placed(self, at: Data, parameters: np.ndarray) -> Placed:
+        """Candidates for :meth:`between`: done once, with however many others they are compared."""
         w, by, s = self.unpacked(parameters)
-        scale = np.sqrt(self.features.spread(w))
-        near = self._near(a.x * scale, b.x * scale)
-        found = reduce(np.multiply, near) * (by.whole + by.training * np.outer(a.missing, b.missing))
-        if self.parts:
-            found += by.part * sum(near)
-        found += by.linear * (self.features.centred(a.x) @ self.features.centred(b.x).T)
-        if self.features.alike.any():
-            one, other = self.features.bags(a.x), self.features.bags(b.x)
-            found += by.bag * np.exp(-by.narrow * squared(one, other)) + by.shared * (one @ other.T)
-        return found + (a.z * s) @ b.z.T if len(s) else found
+        u, centred = at.x * np.sqrt(self.features.spread(w)), self.features.centred(at.x)
+        near = [_measured(u[:, columns]) for columns in self.columns]
+        linear = [math.sqrt(by.linear) * centred, at.z * np.sqrt(s)]
+        if self.alike:
+            bags = self.features.bags(at.x)
+            near.append(_measured(math.sqrt(by.narrow) * bags))
+            linear.append(math.sqrt(by.shared) * bags)
+        return Placed(near, np.concatenate(linear, 1), at.missing, by)
 
-    def _near(self, u: np.ndarray, v: np.ndarray) -> list[np.ndarray]:
-        """By part ``(N, M)``, 1 at no distance; their product is what all choices together give."""
-        apart = [squared(u[:, columns], v[:, columns]) for columns in self.columns]
-        return [np.asarray(np.exp(np.negative(one, out=one), out=one)) for one in apart]
+    def between(self, a: Placed, b: Placed) -> np.ndarray:
+        """``(N, M)``, of candidates placed with the same parameters."""
+        near, by = [_near(*pair) for pair in zip(a.near, b.near, strict=True)], a.by
+        found = a.linear @ b.linear.T
+        if self.alike:
+            found += np.multiply(near[-1], by.bag, out=near.pop())
+        whole = reduce(np.multiply, near) if self.parts else near.pop()
+        for one in near:
+            found += np.multiply(one, by.part, out=one)
+        if a.missing.any() and b.missing.any():
+            return found + whole * (by.whole + by.training * np.outer(a.missing, b.missing))
+        found += np.multiply(whole, by.whole, out=whole)
+        return np.asarray(found)
 
-    def variance(self, at: Data, parameters: np.ndarray) -> np.ndarray:
+    def training(self, a: Placed) -> np.ndarray:
+        """``(N, N)``: what there is between candidates because none of them was trained in full."""
+        near = [_near(one, one) for one in a.near[: len(self.columns)]]
+        return np.asarray(a.by.training * np.outer(a.missing, a.missing) * reduce(np.multiply, near))
+
+    def variance(self, a: Placed) -> np.ndarray:
         """``(N,)``: of each with itself."""
-        _, by, s = self.unpacked(parameters)
-        found = by.whole + by.training * at.missing**2 + by.part * len(self.parts)
-        found += by.linear * (self.features.centred(at.x) ** 2).sum(1) + (at.z**2) @ s
-        if self.features.alike.any():
-            found += by.bag + by.shared * (self.features.bags(at.x) ** 2).sum(1)
-        return found
+        constant = a.by.whole + a.by.part * len(self.parts) + a.by.bag * self.alike
+        return np.asarray(constant + a.by.training * a.missing**2 + (a.linear**2).sum(1))
 
     def mean(self, at: Data, parameters: np.ndarray) -> np.ndarray:
         """``(N,)`` before any result: what earlier studies say together, as far as they are believed."""
         found: np.ndarray = self.unpacked(parameters)[1].trust * (at.z @ self.shares)
         return found
+
+
+def _measured(u: np.ndarray) -> np.ndarray:
+    """``(N, F + 2)`` of vectors ``(N, F)``, for :func:`_near`."""
+    return np.concatenate([math.sqrt(2) * u, -(u * u).sum(1)[:, None], np.ones((len(u), 1))], 1)
+
+
+def _near(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """``(N, M)``, 1 at no distance: e to minus squared distances, which are one product of matrices."""
+    apart = a @ np.concatenate([b[:, :-2], b[:, :-3:-1]], 1).T
+    return np.asarray(np.exp(apart, out=apart))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,47 +46,55 @@ def results(scores: Sequence[Mapping[int, float]], up: bool) -> tuple[np.ndarray
         scores: By candidate; those that failed have none.
         up: Whether more is better.
     """
-    finite = [{step: v for step, v in values.items() if math.isfinite(v)} for values in scores]
-    levels = _levelled(finite, up)
-    return _normal(levels), _missing(finite)
+    table, steps = _tabled(scores)
+    known = np.isfinite(table)
+    last = np.where(known, np.arange(len(steps)), -1).max(1, initial=-1)
+    worths = _worths(table, known, up)
+    gains = np.cumsum([0.0, *_gains(worths)])
+    levels = np.full(len(scores), -math.inf)
+    scored = np.flatnonzero(last >= 0)
+    levels[scored] = worths[scored, last[scored]] - gains[last[scored]]
+    return _normal(levels), _missing(steps, last)
 
 
-def _levelled(scores: Sequence[Mapping[int, float]], up: bool) -> list[float]:
-    every = [v for values in scores for v in values.values()]
-    shares = up and all(0 <= v <= 1 for v in every)  # accuracies
-    errors = not up and all(v >= 0 for v in every)
-
-    def worth(value: float) -> float:
-        if shares or errors:
-            return -math.log((1 - value if shares else value) + _TINY)
-        return value if up else -value
-
-    worths = [{step: worth(v) for step, v in values.items()} for values in scores]
-    gains = _gains(worths)
-    return [values[max(values)] - gains[max(values)] if values else -math.inf for values in worths]
+def _tabled(scores: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """``(N, R)`` scores, NaN where there is none, and the ``(R,)`` meta-steps that some have scores of."""
+    steps = sorted({step for values in scores for step in values})
+    table = np.array([[values.get(step, math.nan) for step in steps] for values in scores], dtype=float)
+    table = table.reshape(len(scores), len(steps))
+    some = np.isfinite(table).any(0)
+    return table[:, some], np.array(steps, dtype=int)[some]
 
 
-def _gains(worths: Sequence[Mapping[int, float]]) -> dict[int, float]:
-    """By meta-step, what candidates gained to there since their first rung."""
-    steps = sorted({step for values in worths for step in values})
-    found = dict.fromkeys(steps, 0.0)
-    for before, step in pairwise(steps):
-        both = [values[step] - values[before] for values in worths if step in values and before in values]
-        found[step] = found[before] + (float(np.mean(both)) if both else 0.0)
-    return found
+def _worths(table: np.ndarray, known: np.ndarray, up: bool) -> np.ndarray:
+    """``(N, R)``: more is better; NaN where there is no score that is finite."""
+    every = table[known]
+    shares = up and bool(((every >= 0) & (every <= 1)).all())  # accuracies
+    errors = not up and bool((every >= 0).all())
+    table = np.where(known, table, math.nan)
+    if shares or errors:
+        return np.asarray(-np.log((1 - table if shares else table) + _TINY))
+    return table if up else -table
 
 
-def _missing(scores: Sequence[Mapping[int, float]]) -> np.ndarray:
-    last = [max(values) if values else None for values in scores]
-    steps = {step for values in scores for step in values if step > 0}
-    if len(steps) < 2:
-        return np.zeros(len(scores))
-    first, top = math.log(min(steps)), math.log(max(steps))
-    return np.array([0.0 if not step else (top - math.log(step)) / (top - first) for step in last])
+def _gains(worths: np.ndarray) -> Iterator[float]:
+    """By rung after the first, what candidates gained to there since the one before."""
+    for gained in np.diff(worths, axis=1).T:
+        both = gained[np.isfinite(gained)]
+        yield float(both.mean()) if len(both) else 0.0
 
 
-def _normal(levels: Sequence[float]) -> np.ndarray:
-    if not levels:
+def _missing(steps: np.ndarray, last: np.ndarray) -> np.ndarray:
+    first = int(np.searchsorted(steps, 1))  # that is after the beginning
+    logs = np.log(steps[first:])
+    if len(logs) < 2:
+        return np.zeros(len(last))
+    parts = (logs[-1] - logs[np.maximum(last - first, 0)]) / (logs[-1] - logs[0])
+    return np.where(last < first, 0.0, parts)
+
+
+def _normal(levels: np.ndarray) -> np.ndarray:
+    if not len(levels):
         return np.zeros(0)
     # ranks from 1, equals share theirs; scipy.stats has them, for 20 MB of memory
     _, which, counts = np.unique(levels, return_inverse=True, return_counts=True)
@@ -96,12 +103,34 @@ def _normal(levels: Sequence[float]) -> np.ndarray:
     return found
 
 
+class _Trial(NamedTuple):
+    """What is read of a trial.
+
+    Attributes:
+        number: Of it.
+        row: ``(J,)`` codes; None if it is no point of the space.
+        has_ended: Whether it has.
+        tells: Whether its result says something new.
+        scores: By meta-step.
+        seconds: NaN where they are not told.
+        reached: Its last meta-step.
+    """
+
+    number: int
+    row: np.ndarray | None
+    has_ended: bool
+    tells: bool
+    scores: Mapping[int, float]
+    seconds: float
+    reached: int
+
+
 class Reader:
-    """Reads a study, each of its trials once."""
+    """Reads a study, each of its trials once: one that has ended stays as it is."""
 
     def __init__(self, codes: Codes) -> None:
         self._codes = codes
-        self._known: dict[int, np.ndarray | None] = {}  # rows of trials that ended
+        self._ended: dict[int, _Trial] = {}
         self.running: list[np.ndarray] = []
         self.costs = np.zeros(0)
         self.tried: set[bytes] = set()
@@ -116,29 +145,36 @@ class Reader:
             study: That is searched.
             proposed: By number, candidates of trials that may not have told their parameters yet.
         """
-        trials = study.get_trials(deepcopy=False)
-        read = [(trial, self._row(trial)) for trial in trials]
-        known = [(trial, row) for trial, row in read if row is not None]
-        ended = [(t, row) for t, row in known if t.state.is_finished() and not _ASIDE & t.user_attrs.keys()]
+        trials = [self._trial(trial) for trial in study.get_trials(deepcopy=False)]
+        known = [(trial, trial.row) for trial in trials if trial.row is not None]
+        ended = [(trial, row) for trial, row in known if trial.tells]
         silent = proposed.keys() - {trial.number for trial, _ in known}
-        self.running = [row for trial, row in known if not trial.state.is_finished()]
+        self.running = [row for trial, row in known if not trial.has_ended]
         self.running += list(self._codes.rows([proposed[number] for number in sorted(silent)]))
         self.tried = {row.tobytes() for row in (*self.running, *(row for _, row in known))}
         up = study.direction == StudyDirection.MAXIMIZE
-        targets, missing = results([_by_rung(trial) for trial, _ in ended], up)
+        targets, missing = results([trial.scores for trial, _ in ended], up)
+        self.costs = _relative([trial.seconds for trial, _ in ended], [trial.reached for trial, _ in ended])
         empty = np.zeros((0, len(self._codes.columns)))
-        self.costs = _costs([trial for trial, _ in ended])
         rows = np.array([row for _, row in ended]) if ended else empty
         return Observed(rows, targets, missing, [trial.number for trial, _ in ended])
 
-    def _row(self, trial: FrozenTrial) -> np.ndarray | None:
-        if trial.number in self._known:
-            return self._known[trial.number]
+    def _trial(self, trial: FrozenTrial) -> _Trial:
+        if trial.number in self._ended:
+            return self._ended[trial.number]
         candidate = candidate_of(trial, self._codes.space)
-        row = None if candidate is None else self._codes.rows([candidate])[0]
-        if trial.state.is_finished():
-            self._known[trial.number] = row
-        return row
+        found = _Trial(
+            trial.number,
+            None if candidate is None else self._codes.rows([candidate])[0],
+            trial.state.is_finished(),
+            trial.state.is_finished() and not _ASIDE & trial.user_attrs.keys(),
+            _by_rung(trial),
+            float(trial.user_attrs.get("seconds", math.nan)),
+            max(trial.intermediate_values, default=0),
+        )
+        if found.has_ended:
+            self._ended[trial.number] = found
+        return found
 
 
 def _by_rung(trial: FrozenTrial) -> dict[int, float]:
@@ -150,15 +186,10 @@ def _by_rung(trial: FrozenTrial) -> dict[int, float]:
     return {} if trial.value is None else {0: trial.value}
 
 
-def _costs(trials: Sequence[FrozenTrial]) -> np.ndarray:
-    """``(N,)`` logarithms of seconds, less the mean of those that came as far; NaN where none are told."""
-    seconds = [float(trial.user_attrs.get("seconds", math.nan)) for trial in trials]
-    return _relative(seconds, [max(trial.intermediate_values, default=0) for trial in trials])
-
-
 def _relative(seconds: Sequence[float], steps: Sequence[int]) -> np.ndarray:
-    logs = np.array([math.log(s) if s > 0 else math.nan for s in seconds])
-    reached = np.array(steps)
+    """``(N,)`` logarithms of seconds, less the mean of those that came as far; NaN where none are told."""
+    told, reached = np.array(seconds, dtype=float), np.array(steps)
+    logs = np.log(np.where(told > 0, told, math.nan))
     for step in set(steps):
         here = (reached == step) & np.isfinite(logs)
         if here.any():

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from controllers.learned.density import JITTER, Density
+from controllers.learned.density import Density
+from controllers.learned.factor import JITTER, Factor
 from controllers.learned.features import Features
-from controllers.learned.kernel import Data, Kernel, Priors, joined
+from controllers.learned.kernel import Data, Kernel, Placed, Priors, joined
 
 _BOUND = 6.0  # of a logarithm, either side of its prior's median
 
@@ -31,6 +31,7 @@ class Process:
         self.kernel = Kernel(features, np.zeros(0) if far is None else far, priors)
         self.parameters = self.kernel.medians.copy()
         self._y = self._alpha = np.zeros(0)
+        self._factor: Factor | None = None
 
     def fit(self, data: Data, y: np.ndarray, steps: int) -> None:
         """Takes in results ``(N,)``, and finds the parameters anew, from where they are, in so many steps."""
@@ -44,53 +45,65 @@ class Process:
                 bounds=list(zip(medians - _BOUND, medians + _BOUND, strict=True)),
                 options={"maxiter": steps},
             )
-            self.parameters = np.asarray(done.x)
+            self.parameters, self._factor = np.asarray(done.x), None
         self.hold(data, y)
 
     def hold(self, data: Data, y: np.ndarray) -> None:
         """Takes in results with the parameters as they are."""
-        self._data, self._y = data, y
-        kernel = self.kernel.between(data, data, self.parameters)
-        kernel[np.diag_indices(len(y))] += self.noise + JITTER
-        self._root = cholesky(kernel, lower=True, check_finite=False)
-        residual = y - self.kernel.mean(data, self.parameters)
-        self._alpha = cho_solve((self._root, True), residual, check_finite=False)
+        self._y = y
+        self._factor = Factor(self.kernel, self.parameters, data, self._factor)
+        self._alpha = self._factor.solved(y - self.kernel.mean(data, self.parameters))
 
     def believe(self, data: Data) -> None:
         """Takes candidates to have come out as expected."""
-        self.hold(joined(self._data, data), np.concatenate([self._y, self.mean(data)]))
+        self.hold(joined(self.points, data), np.concatenate([self._y, self.mean(data)]))
+
+    @property
+    def _held(self) -> Factor:
+        assert self._factor is not None  # it was told results
+        return self._factor
 
     @property
     def points(self) -> Data:
         """What results it knows of."""
-        return self._data
+        return self._held.data
 
     @property
     def results(self) -> np.ndarray:
         """``(N,)``: by which kernels with these points are summed up to a posterior mean."""
         return self._alpha
 
-    @property
-    def noise(self) -> float:
-        """Variance of a result."""
-        return self.kernel.unpacked(self.parameters)[1].noise
-
     def mean(self, at: Data) -> np.ndarray:
         """Posterior means ``(M,)``."""
-        cross = self.kernel.between(at, self._data, self.parameters)
-        found: np.ndarray = self.kernel.mean(at, self.parameters) + cross @ self._alpha
-        return found
+        return self._mean(at)[0]
 
     def predict(self, at: Data) -> tuple[np.ndarray, np.ndarray]:
         """Posterior means and standard deviations ``(M,)``, noise excluded."""
-        cross = self.kernel.between(self._data, at, self.parameters)
-        mean = self.kernel.mean(at, self.parameters) + cross.T @ self._alpha
-        half = solve_triangular(self._root, cross, lower=True, check_finite=False, overwrite_b=True)
-        variance = self.kernel.variance(at, self.parameters) - (half**2).sum(0)
+        mean, placed, cross = self._mean(at)
+        half = self._held.half(cross.T)
+        variance = self.kernel.variance(placed) - (half.T**2).sum(1)
         return mean, np.sqrt(np.maximum(variance, JITTER))
+
+    def in_full(self) -> np.ndarray:
+        """Posterior means ``(N,)`` of the points it knows results of, had they been trained in full.
+
+        What a posterior mean is off from a result is its noise times what it counts for.
+        """
+        placed = self._held.placed
+        found = self._y - (placed.by.noise + JITTER) * self._alpha
+        partly = np.flatnonzero(placed.missing)
+        if len(partly):
+            found[partly] -= self.kernel.training(placed.at(partly)) @ self._alpha[partly]
+        return np.asarray(found)
+
+    def _mean(self, at: Data) -> tuple[np.ndarray, Placed, np.ndarray]:
+        """Means, the candidates placed, and what is between them and the results ``(M, N)``."""
+        placed = self.kernel.placed(at, self.parameters)
+        cross = self.kernel.between(placed, self._held.placed)
+        return self.kernel.mean(at, self.parameters) + cross @ self._alpha, placed, cross
 
     def parts(self, at: Data) -> np.ndarray:
         """``(M, S)``: what each earlier study adds to the posterior means."""
         _, by, s = self.kernel.unpacked(self.parameters)
-        found: np.ndarray = at.z * (by.trust * self.kernel.shares + s * (self._data.z.T @ self._alpha))
+        found: np.ndarray = at.z * (by.trust * self.kernel.shares + s * (self.points.z.T @ self._alpha))
         return found

@@ -59,7 +59,7 @@ class Scorer:
         self._fitted = len(seen.targets) if new else self._fitted
         partly = data._replace(missing=seen.missing).at(used)
         self._process.fit(partly, seen.targets[used], _STEPS if new else 0)
-        means = self._process.mean(data)
+        means = self._means(data, used)
         self._best = float(means.max())
         self.parents = np.argsort(-means, kind="stable")[:_PARENTS]
         known = used[np.isfinite(costs[used])]
@@ -68,19 +68,28 @@ class Scorer:
             at = data.at(known).alone()
             self._cost.fit(at, costs[known] - self._usual(at), _STEPS * new)
 
+    def _means(self, data: Data, used: np.ndarray) -> np.ndarray:
+        """``(N,)``: expected of all results, had they been trained in full."""
+        rest = np.delete(np.arange(len(data.x)), used)
+        found = np.empty(len(data.x))
+        found[used] = self._process.in_full()
+        if len(rest):
+            found[rest] = self._process.mean(data.at(rest))
+        return found
+
     def believe(self, data: Data) -> None:
         """Takes what is running to come out as expected."""
         self._process.believe(data)
 
     def improvement(self, data: Data) -> np.ndarray:
         """``(N,)``: expected, over the best expected result; for its cost where that is known."""
-        found, _ = self._improvement(data)
-        return found / self._costing(data) if self._costs else found
+        found = self._expected(*self._process.predict(data))
+        return np.asarray(found / self._costing(data) if self._costs else found)
 
     def explained(self, data: Data) -> dict[str, Any]:
         """Of one candidate: what is expected of it, and on whose word; in plain values."""
-        improvement, exploited = (float(v[0]) for v in self._improvement(data))
         mean, deviation = (float(v[0]) for v in self._process.predict(data))
+        improvement, exploited = float(self._expected(mean, deviation)), max(mean - self._best, 0.0)
         better = {"mean": mean, "low": mean - 1.96 * deviation, "high": mean + 1.96 * deviation}
         parts = self._process.parts(data)[0]
         order = np.argsort(-np.abs(parts))
@@ -91,12 +100,10 @@ class Scorer:
             "earlier": [{"study": self._earlier.names[i], "part": float(parts[i])} for i in order],
         }
 
-    def _improvement(self, data: Data) -> tuple[np.ndarray, np.ndarray]:
-        """``(N,)`` expected, and what would be if nothing were uncertain."""
-        mean, deviation = self._process.predict(data)
+    def _expected(self, mean: Any, deviation: Any) -> Any:
+        """Improvement, of posterior means and deviations."""
         gain = (mean - self._best) / deviation
-        expected = deviation * (gain * ndtr(gain) + np.exp(-0.5 * gain**2) / np.sqrt(2 * np.pi))
-        return expected, np.maximum(mean - self._best, 0)
+        return deviation * (gain * ndtr(gain) + np.exp(-0.5 * gain**2) / np.sqrt(2 * np.pi))
 
     def _costing(self, data: Data) -> np.ndarray:
         """``(N,)`` expected costs, in those of the median trial."""

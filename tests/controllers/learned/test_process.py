@@ -105,10 +105,11 @@ def test_variances_are_those_of_the_kernel(rng: np.random.Generator) -> None:
     process = Process(features, np.zeros(2))
     process.hold(data, rng.normal(size=10))
     _, new = points(JOINT, 6, 2, seed=3)
-    prior = np.diag(process.kernel.between(new, new, process.parameters))
+    held, placed = (process.kernel.placed(at, process.parameters) for at in (data, new))
+    prior = np.diag(process.kernel.between(placed, placed))
     _, deviation = process.predict(new)
-    cross = process.kernel.between(data, new, process.parameters)
-    kernel = process.kernel.between(data, data, process.parameters) + (process.noise + 1e-6) * np.eye(10)
+    cross = process.kernel.between(held, placed)
+    kernel = process.kernel.between(held, held) + (placed.by.noise + 1e-6) * np.eye(10)
     np.testing.assert_allclose(
         deviation**2, prior - (cross * np.linalg.solve(kernel, cross)).sum(0), atol=1e-6
     )
