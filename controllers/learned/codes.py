@@ -66,9 +66,9 @@ class Column:
         """``(count,)`` codes, uniformly on the scale of the choice."""
         choice = self.choice
         if isinstance(choice, Categorical):
-            return rng.integers(len(choice.values), size=count).astype(float)
+            return rng.integers(len(choice.values), size=count)
         if isinstance(choice, Integer) and not choice.log:
-            return rng.integers(choice.low, choice.high + 1, size=count).astype(float)
+            return rng.integers(choice.low, choice.high + 1, size=count)
         return self.at(rng.random(count))
 
     def move(self, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -8,9 +8,8 @@ import numpy as np
 from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dpotri
 
-from controllers.learned.factor import JITTER
 from controllers.learned.features import squared
-from controllers.learned.kernel import SCALES, Data, Kernel, Scales
+from controllers.learned.kernel import JITTER, SCALES, Data, Kernel, Scales
 
 
 class Density:

@@ -29,6 +29,8 @@ class Features:
         groups: ``(B,)``: by block, the number of its part (architecture, rule, outer).
         widths: ``(B,)``: by block, how many columns it has.
         width: F, of a vector.
+        middle: ``(F,)``: a candidate of which nothing is known.
+        unit: By which vectors from there have a mean squared length of 1.
         alike: ``(F, A)``: adds up what stands for the same value of choices that have the same values.
     """
 
@@ -42,13 +44,15 @@ class Features:
         parts = [column.choice.name.partition(".")[0] for _, column in self._columns]
         self.groups = np.array([list(dict.fromkeys(parts)).index(part) for part in parts], dtype=int)
         self.alike = self._alike()
-        # what there are few values of is looked up, since it is asked of hundreds of candidates a proposal
         self._lowest = np.array([_lowest(column) for column in codes.columns])
-        self._tables = [_table(column) for _, column in self._columns]
+        every = [(j, column, block) for (j, column), block in zip(self._columns, self.blocks, strict=True)]
+        # what has few values is looked up: hundreds of candidates a proposal ask for it
+        self._listed = [(j, block, _switches(column)) for j, column, block in every if _is_listed(column)]
+        self._others = _Numbers([one for one in every if not _is_listed(one[1])])
         nothing = np.full((1, len(codes.columns)), math.nan)
-        self._middle = self.of(nothing)[0]
-        drawn = self.of(codes.uniform(np.random.default_rng(0), 256)) - self._middle
-        self._unit = 1 / math.sqrt(max(float((drawn**2).sum(1).mean()), 1e-9))
+        self.middle = self.of(nothing)[0]
+        drawn = self.of(codes.uniform(np.random.default_rng(0), 256)) - self.middle
+        self.unit = 1 / math.sqrt(max(float((drawn**2).sum(1).mean()), 1e-9))
 
     def _alike(self) -> np.ndarray:
         kinds: dict[object, list[int]] = {}
@@ -68,17 +72,18 @@ class Features:
         """``(N, F)`` of rows of codes; the most that a block adds to a squared distance is 1."""
         found = np.empty((len(rows), self.width))
         places = np.where(np.isnan(rows), -1, rows - self._lowest).astype(int)
-        for (j, column), block, table in zip(self._columns, self.blocks, self._tables, strict=True):
-            found[:, block] = _switches(column, rows[:, j]) if table is None else table[places[:, j]]
+        for j, block, switches in self._listed:
+            found[:, block] = switches[places[:, j]]
+        self._others.switch(rows, found)
         return found
 
     def centred(self, x: np.ndarray) -> np.ndarray:
         """``(N, F)``, seen from a candidate of which nothing is known; mean squared length about 1."""
-        return np.asarray((x - self._middle) * self._unit)
+        return np.asarray((x - self.middle) * self.unit)
 
     def bags(self, x: np.ndarray) -> np.ndarray:
         """``(N, A)``: how often values are taken, by :attr:`alike`."""
-        found: np.ndarray = (x - self._middle) @ self.alike
+        found: np.ndarray = (x - self.middle) @ self.alike
         return found
 
     def columns(self, blocks: np.ndarray) -> np.ndarray:
@@ -125,20 +130,51 @@ def _lowest(column: Column) -> float:
     return 0.0 if isinstance(column.choice, Categorical) else float(column.choice.low)
 
 
-def _table(column: Column) -> np.ndarray | None:
-    """Of each value of a choice its switches, and at the end those of none; None where there are many."""
-    if not 0 < column.steps <= _LISTED:
-        return None
-    return _switches(column, np.append(_lowest(column) + np.arange(column.steps + 1.0), math.nan))
+def _is_listed(column: Column) -> bool:
+    return column.is_named or 0 < column.steps <= _LISTED
 
 
-def _switches(column: Column, codes: np.ndarray) -> np.ndarray:
-    width, unknown = _width(column), np.isnan(codes)
+def _switches(column: Column) -> np.ndarray:
+    """``(V + 1, W)``: of all values of a choice, and of none."""
+    width = _width(column)
     if column.is_named:
-        found = (codes[:, None] == np.arange(width)) / math.sqrt(2)
-        found[unknown] = 1 / width / math.sqrt(2)
-        return np.asarray(found)
-    place = np.where(unknown, 0.5, column.place(codes))
-    found = (place[:, None] * width - np.arange(width)).clip(0, 1)
-    found[unknown] = 0.5
-    return found / math.sqrt(width)
+        found = np.append(np.eye(width), np.full((1, width), 1 / width), 0)
+        return np.asarray(found / math.sqrt(2))
+    places = column.place(_lowest(column) + np.arange(column.steps + 1.0))
+    return _on(np.append(places, math.nan), width)
+
+
+def _on(places: np.ndarray, width: int) -> np.ndarray:
+    """``(..., W)``: as many switches on as a place in [0, 1] has passed; all half on where there is none."""
+    found = (places[..., None] * width - np.arange(width)).clip(0, 1)
+    found[np.isnan(places)] = 0.5
+    return np.asarray(found / math.sqrt(width))
+
+
+class _Numbers:
+    """Choices with more values than can be listed, all at once."""
+
+    def __init__(self, choices: list[tuple[int, Column, slice]]) -> None:
+        self._places = [j for j, _, _ in choices]
+        self._columns = np.array([np.arange(block.start, block.stop) for _, _, block in choices], dtype=int)
+        self._log = np.array([_is_log(column) for _, column, _ in choices], dtype=bool)
+        ends = np.array([_ends(column) for _, column, _ in choices]).reshape(-1, 2)
+        self._low, self._span = ends[:, 0], ends[:, 1] - ends[:, 0]
+
+    def switch(self, rows: np.ndarray, found: np.ndarray) -> None:
+        """Sets their columns of vectors ``(N, F)`` by rows of codes."""
+        if self._places:
+            at = rows[:, self._places]
+            at[:, self._log] = np.log(at[:, self._log])
+            found[:, self._columns] = _on((at - self._low) / self._span, _SWITCHES)
+
+
+def _is_log(column: Column) -> bool:
+    return not isinstance(column.choice, Categorical) and column.choice.log
+
+
+def _ends(column: Column) -> tuple[float, float]:
+    choice = column.choice
+    if isinstance(choice, Categorical):
+        return 0.0, float(column.steps)
+    return (math.log(choice.low), math.log(choice.high)) if choice.log else (choice.low, choice.high)

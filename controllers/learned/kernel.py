@@ -13,7 +13,7 @@ what matters may be how often a value is taken, and not where.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class Data(NamedTuple):
     z: np.ndarray
     missing: np.ndarray
 
-    def at(self, index: np.ndarray) -> Data:
+    def at(self, index: np.ndarray | slice) -> Data:
         """Some of them."""
         return Data(*(part[index] for part in self))
 
@@ -45,9 +45,9 @@ class Data(NamedTuple):
         return self._replace(z=self.z[:, :0])
 
 
-def joined(a: Data, b: Data) -> Data:
-    """Those of both."""
-    return Data(*(np.concatenate(pair) for pair in zip(a, b, strict=True)))
+def all_data(parts: Sequence[Data]) -> Data:
+    """Those of several."""
+    return Data(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class Scales:
 
 
 SCALES = tuple(field.name for field in fields(Scales))
+JITTER = 1e-6
 DEVIATION = 1.0  # of a parameter's logarithm
 TRUST = 2.0  # of those of s, and of trust
 REACH = 3.0  # median of w summed over choices
@@ -87,24 +88,34 @@ SOURCE = 0.3  # median of s summed over studies
 
 
 class Placed(NamedTuple):
-    """Candidates with the parameters worked in: what the kernel says of two is products of theirs.
+    """Results with the parameters worked in, so that with other candidates they take but products.
 
     Attributes:
-        near: By part, then of ψ, ``(N, F + 2)`` vectors and their lengths.
-        linear: ``(N, L)``, of what adds up.
+        near: By part, then of ψ, ``(N, F + 1)``: what vectors are multiplied with, and what is added.
+        linear: ``(N, F)``, of what adds up.
+        z: ``(N, S)``, the same of earlier studies.
         missing: ``(N,)``, see :class:`Data`.
+        weights: ``(F,)``: w, by column of the vectors.
         by: The parameters that are single numbers.
     """
 
     near: list[np.ndarray]
     linear: np.ndarray
+    z: np.ndarray
     missing: np.ndarray
+    weights: np.ndarray
     by: Scales
 
     def at(self, index: np.ndarray | slice) -> Placed:
         """Some of them."""
-        near = [one[index] for one in self.near]
-        return Placed(near, self.linear[index], self.missing[index], self.by)
+        near, parts = [one[index] for one in self.near], (self.linear, self.z, self.missing)
+        return Placed(near, *(part[index] for part in parts), self.weights, self.by)
+
+    def joined(self, other: Placed) -> Placed:
+        """These and others."""
+        near = [np.concatenate(pair) for pair in zip(self.near, other.near, strict=True)]
+        parts = zip(self[1:4], other[1:4], strict=True)
+        return Placed(near, *(np.concatenate(pair) for pair in parts), self.weights, self.by)
 
 
 class Priors(NamedTuple):
@@ -142,7 +153,7 @@ class Kernel:
         self.parts = [np.flatnonzero(features.groups == group) for group in groups]
         if not 1 < len(groups) < blocks:
             self.parts = []
-        self.columns = [features.columns(part) for part in self.parts] or [np.arange(features.width)]
+        self.columns = [_run(features.columns(part)) for part in self.parts] or [slice(features.width)]
         self.alike = bool(features.alike.any())
         near = np.exp(-far)
         self.shares = near / max(float(near.sum()), 1e-300)
@@ -162,40 +173,57 @@ class Kernel:
         return values[:blocks], Scales(*scales), values[blocks + len(SCALES) :]
 
     def placed(self, at: Data, parameters: np.ndarray) -> Placed:
-        """Candidates for :meth:`between`: done once, with however many others they are compared."""
+        """Results for :meth:`between`: done once, however many candidates they are compared with."""
         w, by, s = self.unpacked(parameters)
-        u, centred = at.x * np.sqrt(self.features.spread(w)), self.features.centred(at.x)
-        near = [_measured(u[:, columns]) for columns in self.columns]
-        linear = [math.sqrt(by.linear) * centred, at.z * np.sqrt(s)]
+        weights, away = self.features.spread(w), at.x - self.features.middle
+        near = [_measured(at.x[:, columns], weights[columns]) for columns in self.columns]
+        linear = by.linear * self.features.unit**2 * away
         if self.alike:
             bags = self.features.bags(at.x)
-            near.append(_measured(math.sqrt(by.narrow) * bags))
-            linear.append(math.sqrt(by.shared) * bags)
-        return Placed(near, np.concatenate(linear, 1), at.missing, by)
+            near.append(_measured(bags, np.full(bags.shape[1], by.narrow)))
+            linear += by.shared * (bags @ self.features.alike.T)
+        return Placed(near, linear, at.z * s, at.missing, weights, by)
 
-    def between(self, a: Placed, b: Placed) -> np.ndarray:
-        """``(N, M)``, of candidates placed with the same parameters."""
-        near, by = [_near(*pair) for pair in zip(a.near, b.near, strict=True)], a.by
-        found = a.linear @ b.linear.T
+    def between(self, a: Data, b: Placed) -> np.ndarray:
+        """``(N, M)``, of candidates and results."""
+        by, near = b.by, self._near(a, b)
+        found = (a.x - self.features.middle) @ b.linear.T
         if self.alike:
-            found += np.multiply(near[-1], by.bag, out=near.pop())
+            bags = self.features.bags(a.x)
+            bag = _near(bags, np.full(bags.shape[1], by.narrow), b.near[-1])
+            found += np.multiply(bag, by.bag, out=bag)
         whole = reduce(np.multiply, near) if self.parts else near.pop()
         for one in near:
             found += np.multiply(one, by.part, out=one)
         if a.missing.any() and b.missing.any():
-            return found + whole * (by.whole + by.training * np.outer(a.missing, b.missing))
-        found += np.multiply(whole, by.whole, out=whole)
+            whole *= by.whole + by.training * np.outer(a.missing, b.missing)
+        else:
+            whole *= by.whole
+        found += whole
+        return found + a.z @ b.z.T if b.z.shape[1] else found
+
+    def training(self, a: Data, b: Placed) -> np.ndarray:
+        """``(N, M)``: the part of it that is there because neither was trained in full."""
+        both = b.by.training * np.outer(a.missing, b.missing)
+        return np.asarray(both * reduce(np.multiply, self._near(a, b)))
+
+    def _near(self, a: Data, b: Placed) -> list[np.ndarray]:
+        """By part ``(N, M)``; their product is what all choices together give."""
+        near = zip(self.columns, b.near[: len(self.columns)], strict=True)
+        return [_near(a.x[:, columns], b.weights[columns], one) for columns, one in near]
+
+    def variance(self, at: Data, parameters: np.ndarray) -> np.ndarray:
+        """``(N,)``: of each with itself."""
+        _, by, s = self.unpacked(parameters)
+        found = by.whole + by.training * at.missing**2 + by.part * len(self.parts)
+        found += by.linear * (self.features.centred(at.x) ** 2).sum(1) + (at.z**2) @ s
+        if self.alike:
+            found += by.bag + by.shared * (self.features.bags(at.x) ** 2).sum(1)
         return np.asarray(found)
 
-    def training(self, a: Placed) -> np.ndarray:
-        """``(N, N)``: what there is between candidates because none of them was trained in full."""
-        near = [_near(one, one) for one in a.near[: len(self.columns)]]
-        return np.asarray(a.by.training * np.outer(a.missing, a.missing) * reduce(np.multiply, near))
-
-    def variance(self, a: Placed) -> np.ndarray:
-        """``(N,)``: of each with itself."""
-        constant = a.by.whole + a.by.part * len(self.parts) + a.by.bag * self.alike
-        return np.asarray(constant + a.by.training * a.missing**2 + (a.linear**2).sum(1))
+    def noise(self, parameters: np.ndarray) -> float:
+        """Variance of a result, and what keeps the kernel invertible."""
+        return self.unpacked(parameters)[1].noise + JITTER
 
     def mean(self, at: Data, parameters: np.ndarray) -> np.ndarray:
         """``(N,)`` before any result: what earlier studies say together, as far as they are believed."""
@@ -203,12 +231,21 @@ class Kernel:
         return found
 
 
-def _measured(u: np.ndarray) -> np.ndarray:
-    """``(N, F + 2)`` of vectors ``(N, F)``, for :func:`_near`."""
-    return np.concatenate([math.sqrt(2) * u, -(u * u).sum(1)[:, None], np.ones((len(u), 1))], 1)
+def _measured(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """``(N, F + 1)`` of vectors ``(N, F)``, for :func:`_near`."""
+    return np.concatenate([2 * weights * x, -(x * x) @ weights[:, None]], 1)
 
 
-def _near(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """``(N, M)``, 1 at no distance: e to minus squared distances, which are one product of matrices."""
-    apart = a @ np.concatenate([b[:, :-2], b[:, :-3:-1]], 1).T
-    return np.asarray(np.exp(apart, out=apart))
+def _near(x: np.ndarray, weights: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """``(N, M)``, 1 at no distance: e to minus squared distances."""
+    found = x @ measured[:, :-1].T
+    found += measured[:, -1]
+    found -= (x * x) @ weights[:, None]
+    return np.asarray(np.exp(found, out=found))
+
+
+def _run(columns: np.ndarray) -> np.ndarray | slice:
+    """The same as a slice, which copies nothing, if they stand side by side."""
+    if len(columns) and (np.diff(columns) == 1).all():
+        return slice(int(columns[0]), int(columns[-1]) + 1)
+    return columns

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from controllers.learned.codes import Codes
+from controllers.learned.compared import Compared, Score
 from controllers.learned.kernel import Data
 
 _NEIGHBOURS = 6  # of each parent, with one choice moved; as many with two
@@ -17,8 +18,6 @@ _CLIMBS, _CLIMBERS, _STEPS = 2, 5, 10  # rounds of climbing from the best, neigh
 _KEPT = 250  # best ones that stay
 _RANKED = 20  # that are at hand where the first choice is refused
 _FEWEST = 4  # that are compared of those that are given
-
-Score = Callable[[Data], np.ndarray]
 
 
 class Policy(Protocol):
@@ -39,7 +38,7 @@ class Pool:
     def __init__(self, codes: Codes, data: Callable[[np.ndarray], Data]) -> None:
         self._codes, self._data = codes, data
         self._rows: dict[bytes, np.ndarray] = {}
-        self._points: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        self._all = Compared()  # in the order of the rows
         self._proposed: set[bytes] = set()
         self.compared = 0
 
@@ -70,28 +69,29 @@ class Pool:
             rng: Of what is drawn.
             policy: Proposes rows, too.
         """
-        self._keep([key for key in self._rows if key not in tried])
+        self._all.again(score)
+        self._all.leave([i for i, key in enumerate(self._rows) if key in tried])
         # a generator of its own: what the others draw stays the same
         drawn = [] if policy is None else [policy.sample(rng.spawn(1)[0], _PROPOSED)]
-        fresh = self._add([*self._around(parents, rng), *more, *drawn], tried)
+        fresh = self._add([*self._around(parents, rng), *more, *drawn], tried, score)
         self._proposed |= {row.tobytes() for rows in drawn for row in rows}.intersection(fresh)
-        scores = self._scored(list(self._rows), score)
         for _ in range(_CLIMBS):
-            top = _highest(scores, _CLIMBERS)
-            if top:
-                scores |= self._scored(self._climbed(top, tried, rng), score)
-        self.compared = len(scores)
-        self._keep(_highest(scores, _KEPT))
-        return [self._rows[key] for key in _highest(scores, _RANKED)]
+            self._climb(tried, rng, score)
+        self.compared = len(self._all.highest(len(self._rows)))
+        self._keep(self._all.highest(_KEPT))
+        return list(self._rows.values())[:_RANKED]
 
-    def _climbed(self, top: list[bytes], tried: Collection[bytes], rng: np.random.Generator) -> list[bytes]:
-        """Neighbours of some rows; those of what a policy drew are its, too."""
+    def _climb(self, tried: Collection[bytes], rng: np.random.Generator, score: Score) -> None:
+        """Takes in neighbours of the best; those of what a policy drew are its, too."""
+        keys = list(self._rows)
+        top = [keys[i] for i in self._all.highest(_CLIMBERS)]
+        if not top:
+            return
         rows = np.array([self._rows[key] for key in top])
         near = self._codes.neighbours(np.repeat(rows, _STEPS, 0), rng, 1)
-        fresh = self._add([near], tried)
+        fresh = self._add([near], tried, score)
         its = {row.tobytes() for i, row in enumerate(near) if top[i // _STEPS] in self._proposed}
         self._proposed |= its.intersection(fresh)
-        return fresh
 
     def _around(self, parents: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         codes = self._codes
@@ -100,27 +100,21 @@ class Pool:
         moved = [codes.neighbours(each, rng, changes) for changes in (1, 2)]
         return [*moved, codes.crossed(one, other, rng), codes.uniform(rng, _UNIFORM)]
 
-    def _add(self, rows: Iterable[np.ndarray], tried: Collection[bytes]) -> list[bytes]:
+    def _add(self, rows: Iterable[np.ndarray], tried: Collection[bytes], score: Score) -> list[bytes]:
         """Takes in what is legal, new and untried; its keys."""
         every = np.concatenate(list(rows))
         legal = {row.tobytes(): row for row in every[self._codes.legal(every)]}
         fresh = {key: row for key, row in legal.items() if key not in self._rows and key not in tried}
         if fresh:
-            data = self._data(np.array(list(fresh.values())))
-            self._points |= dict(zip(fresh, zip(data.x, data.z, strict=True), strict=True))
+            self._all.add(self._data(np.array(list(fresh.values()))), score)
             self._rows |= fresh
         return list(fresh)
 
-    def _scored(self, keys: list[bytes], score: Score) -> dict[bytes, float]:
-        if not keys:
-            return {}
-        x, z = (np.array(part) for part in zip(*(self._points[key] for key in keys), strict=True))
-        return dict(zip(keys, score(Data(x, z, np.zeros(len(x)))).tolist(), strict=True))
-
-    def _keep(self, keys: list[bytes]) -> None:
-        self._rows = {key: self._rows[key] for key in keys}
-        self._points = {key: self._points[key] for key in keys}
+    def _keep(self, index: np.ndarray) -> None:
+        rows = list(self._rows.items())
+        self._rows = dict(rows[i] for i in index)
         self._proposed &= self._rows.keys()
+        self._all.keep(index)
 
 
 class Among(Pool):
@@ -159,7 +153,7 @@ class Among(Pool):
         self.compared = len(left)
         if not len(left):
             return []
-        return list(left[np.argsort(-score(self._data(left)), kind="stable")[:_RANKED]])
+        return list(left[np.argsort(-score(self._data(left), None)[0], kind="stable")[:_RANKED]])
 
     def _some(self, left: np.ndarray, rng: np.random.Generator, policy: Policy | None) -> np.ndarray:
         """Drawn without repetition."""
@@ -169,7 +163,3 @@ class Among(Pool):
 
     def _left(self, tried: Collection[bytes]) -> np.ndarray:
         return self._given[[row.tobytes() not in tried for row in self._given]]
-
-
-def _highest(scores: dict[bytes, float], count: int) -> list[bytes]:
-    return sorted(scores, key=lambda key: -scores[key])[:count]

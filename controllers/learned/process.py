@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
 from controllers.learned.density import Density
-from controllers.learned.factor import JITTER, Factor
+from controllers.learned.factor import Factor, Halved
 from controllers.learned.features import Features
-from controllers.learned.kernel import Data, Kernel, Placed, Priors, joined
+from controllers.learned.kernel import JITTER, Data, Kernel, Priors, all_data
 
 _BOUND = 6.0  # of a logarithm, either side of its prior's median
 
@@ -30,7 +31,7 @@ class Process:
     ) -> None:
         self.kernel = Kernel(features, np.zeros(0) if far is None else far, priors)
         self.parameters = self.kernel.medians.copy()
-        self._y = self._alpha = np.zeros(0)
+        self._y = self._half = self._alpha = np.zeros(0)
         self._factor: Factor | None = None
 
     def fit(self, data: Data, y: np.ndarray, steps: int) -> None:
@@ -45,18 +46,20 @@ class Process:
                 bounds=list(zip(medians - _BOUND, medians + _BOUND, strict=True)),
                 options={"maxiter": steps},
             )
-            self.parameters, self._factor = np.asarray(done.x), None
+            self.parameters = np.asarray(done.x)
         self.hold(data, y)
 
     def hold(self, data: Data, y: np.ndarray) -> None:
         """Takes in results with the parameters as they are."""
         self._y = y
         self._factor = Factor(self.kernel, self.parameters, data, self._factor)
-        self._alpha = self._factor.solved(y - self.kernel.mean(data, self.parameters))
+        residual = y - self.kernel.mean(data, self.parameters)
+        self._half = solve_triangular(self._factor.root, residual, lower=True, check_finite=False)
+        self._alpha = solve_triangular(self._factor.root, self._half, lower=True, trans=1, check_finite=False)
 
     def believe(self, data: Data) -> None:
         """Takes candidates to have come out as expected."""
-        self.hold(joined(self.points, data), np.concatenate([self._y, self.mean(data)]))
+        self.hold(all_data([self.points, data]), np.concatenate([self._y, self.mean(data)]))
 
     @property
     def _held(self) -> Factor:
@@ -75,32 +78,32 @@ class Process:
 
     def mean(self, at: Data) -> np.ndarray:
         """Posterior means ``(M,)``."""
-        return self._mean(at)[0]
+        cross = self.kernel.between(at, self._held.placed)
+        found: np.ndarray = self.kernel.mean(at, self.parameters) + cross @ self._alpha
+        return found
 
-    def predict(self, at: Data) -> tuple[np.ndarray, np.ndarray]:
+    def halved(self, at: Data, before: Halved | None = None) -> Halved:
+        """What predictions are made of; ``before``: the same of the same candidates, when less was known."""
+        return self._held.halved(at, before)
+
+    def predict(self, at: Data, halved: Halved | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Posterior means and standard deviations ``(M,)``, noise excluded."""
-        mean, placed, cross = self._mean(at)
-        half = self._held.half(cross.T)
-        variance = self.kernel.variance(placed) - (half.T**2).sum(1)
-        return mean, np.sqrt(np.maximum(variance, JITTER))
+        _, half, variance = halved or self.halved(at)
+        mean = self.kernel.mean(at, self.parameters) + half @ self._half
+        left = variance - np.einsum("mn,mn->m", half, half)
+        return mean, np.sqrt(np.maximum(left, JITTER))
 
     def in_full(self) -> np.ndarray:
         """Posterior means ``(N,)`` of the points it knows results of, had they been trained in full.
 
         What a posterior mean is off from a result is its noise times what it counts for.
         """
-        placed = self._held.placed
-        found = self._y - (placed.by.noise + JITTER) * self._alpha
-        partly = np.flatnonzero(placed.missing)
+        found = self._y - self.kernel.noise(self.parameters) * self._alpha
+        partly = np.flatnonzero(self.points.missing)
         if len(partly):
-            found[partly] -= self.kernel.training(placed.at(partly)) @ self._alpha[partly]
+            of = self.points.at(partly), self._held.placed.at(partly)
+            found[partly] -= self.kernel.training(*of) @ self._alpha[partly]
         return np.asarray(found)
-
-    def _mean(self, at: Data) -> tuple[np.ndarray, Placed, np.ndarray]:
-        """Means, the candidates placed, and what is between them and the results ``(M, N)``."""
-        placed = self.kernel.placed(at, self.parameters)
-        cross = self.kernel.between(placed, self._held.placed)
-        return self.kernel.mean(at, self.parameters) + cross @ self._alpha, placed, cross
 
     def parts(self, at: Data) -> np.ndarray:
         """``(M, S)``: what each earlier study adds to the posterior means."""

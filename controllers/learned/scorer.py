@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from controllers.learned.earlier import Earlier
+from controllers.learned.factor import Halved
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.observed import Observed
@@ -81,10 +82,16 @@ class Scorer:
         """Takes what is running to come out as expected."""
         self._process.believe(data)
 
-    def improvement(self, data: Data) -> np.ndarray:
-        """``(N,)``: expected, over the best expected result; for its cost where that is known."""
-        found = self._expected(*self._process.predict(data))
-        return np.asarray(found / self._costing(data) if self._costs else found)
+    def improvement(self, data: Data, before: Halved | None = None) -> tuple[np.ndarray, Halved]:
+        """``(N,)``: expected, over the best expected result; for its cost where that is known.
+
+        Args:
+            data: Candidates.
+            before: What this gave beside the scores of the same candidates, when less was known.
+        """
+        halved = self._process.halved(data, before)
+        found = self._expected(*self._process.predict(data, halved))
+        return np.asarray(found / self._costing(data) if self._costs else found), halved
 
     def explained(self, data: Data) -> dict[str, Any]:
         """Of one candidate: what is expected of it, and on whose word; in plain values."""

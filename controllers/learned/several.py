@@ -8,6 +8,7 @@ studies expect is off by far more than that.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 
@@ -57,27 +58,27 @@ class Several:
         parts = zip(self._parts, self._near, strict=True)
         near = [_near(squares[:, part], x[:, columns], matrix) for (part, columns), matrix in parts]
         whole, part, bag = self._weights
-        found = part * sum(near)
-        together = near[0]
-        for one in near[1:]:
-            together *= one
-        found += np.multiply(together, whole, out=together)
+        found = reduce(np.multiply, near, whole)
+        together, *others = near
+        for one in others:
+            together += one
+        found += np.multiply(together, part, out=together)
         if self._features.alike.any():
-            found += bag * _near(_length(bags), bags, self._alike)
+            one = _near(_length(bags), bags, self._alike)
+            found += np.multiply(one, bag, out=one)
         linear = self._features.centred(x) @ self._linear + bags @ self._shared
         return np.asarray(linear + np.add.reduceat(found, self._starts, axis=1))
 
 
 def _matrix(squares: np.ndarray, lengths: np.ndarray, scaled: np.ndarray) -> np.ndarray:
-    """``(K + F + 1, P)``: by which squares ``(N, K)``, features and 1 of a candidate give its distances."""
-    return _single(np.concatenate([lengths.T, -2 * scaled.T, (lengths * squares).sum(1)[None]]))
+    """``(K + F + 1, P)``: by which squares ``(N, K)``, features and 1 give minus squared distances."""
+    return _single(np.concatenate([-lengths.T, 2 * scaled.T, -(lengths * squares).sum(1)[None]]))
 
 
 def _near(squares: np.ndarray, x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """``(N, P)``, 1 at no distance."""
     found = _single(np.concatenate([squares, x, np.ones((len(x), 1))], 1)) @ matrix
-    np.maximum(found, 0, out=found)
-    return np.asarray(np.exp(np.negative(found, out=found), out=found))
+    return np.asarray(np.exp(found, out=found))
 
 
 def _length(x: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from controllers import learned
 from controllers.learned import Snapshot, fitting, teaching
 from controllers.learned.categories import Categories
 from controllers.learned.codes import Codes
+from controllers.learned.factor import Halved
 from controllers.learned.features import Features
 from controllers.learned.fitting import Told
 from controllers.learned.kernel import SCALES, Data, Scales
@@ -284,10 +285,10 @@ def test_what_a_policy_draws_is_compared_and_known_to_be_its(climb: float, rng: 
         def log_probabilities(self, rows: np.ndarray) -> np.ndarray:
             return np.zeros(len(rows))
 
-    def score(data: Data) -> np.ndarray:
+    def score(data: Data, before: Halved | None) -> tuple[np.ndarray, None]:
         """Highest at what is drawn, or close to it."""
         near = ((data.x - at) ** 2).sum(1)
-        return np.asarray(climb * (near > 0) - near)
+        return np.asarray(climb * (near > 0) - near), None
 
     (first, *_) = pool.best(score, parents, [], (), rng, Draws())
     assert pool.is_proposed(first)

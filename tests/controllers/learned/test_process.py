@@ -105,11 +105,65 @@ def test_variances_are_those_of_the_kernel(rng: np.random.Generator) -> None:
     process = Process(features, np.zeros(2))
     process.hold(data, rng.normal(size=10))
     _, new = points(JOINT, 6, 2, seed=3)
-    held, placed = (process.kernel.placed(at, process.parameters) for at in (data, new))
-    prior = np.diag(process.kernel.between(placed, placed))
+    at = process.parameters
+    held, placed = (process.kernel.placed(one, at) for one in (data, new))
+    prior = np.diag(process.kernel.between(new, placed))
     _, deviation = process.predict(new)
-    cross = process.kernel.between(held, placed)
-    kernel = process.kernel.between(held, held) + (placed.by.noise + 1e-6) * np.eye(10)
+    cross = process.kernel.between(data, placed)
+    kernel = process.kernel.between(data, held) + process.kernel.noise(at) * np.eye(10)
     np.testing.assert_allclose(
         deviation**2, prior - (cross * np.linalg.solve(kernel, cross)).sum(0), atol=1e-6
     )
+
+
+def by_formula(process: Process, a: Data, b: Data) -> np.ndarray:
+    """The kernel as its module writes it, candidate by candidate."""
+    features = process.kernel.features
+    w, by, s = process.kernel.unpacked(process.parameters)
+    found = np.empty((len(a.x), len(b.x)))
+    for i, j in np.ndindex(*found.shape):
+        u, v = a.x[i], b.x[j]
+        factors = np.exp(
+            [-wb * ((u - v)[block] ** 2).sum() for wb, block in zip(w, features.blocks, strict=True)]
+        )
+        found[i, j] = (by.whole + by.training * a.missing[i] * b.missing[j]) * factors.prod()
+        if process.kernel.parts:
+            found[i, j] += by.part * sum(factors[part].prod() for part in process.kernel.parts)
+        found[i, j] += by.linear * (features.centred(u) @ features.centred(v)) + (a.z[i] * s) @ b.z[j]
+        if process.kernel.alike:
+            one, other = features.bags(u), features.bags(v)
+            found[i, j] += by.bag * np.exp(-by.narrow * ((one - other) ** 2).sum()) + by.shared * (
+                one @ other
+            )
+    return found
+
+
+@pytest.mark.parametrize("space", [toy_space(), LINE, JOINT])
+def test_the_kernel_is_that_of_the_formula(space: Space, rng: np.random.Generator) -> None:
+    (features, a), (_, b) = points(space, 6, 2), points(space, 4, 2, seed=1)
+    process = Process(features, np.zeros(2))
+    process.parameters = process.parameters + 0.3 * rng.normal(size=len(process.parameters))
+    found = process.kernel.between(a, process.kernel.placed(b, process.parameters))
+    np.testing.assert_allclose(found, by_formula(process, a, b), rtol=1e-9)
+
+
+def test_what_was_worked_out_before_changes_nothing(rng: np.random.Generator) -> None:
+    """Results come in at the end, in between, and go again; parameters are found anew."""
+    (features, data), (_, new) = points(JOINT, 30, 2), points(JOINT, 8, 2, seed=3)
+    y, process, before = rng.normal(size=30), Process(features, np.zeros(2)), None
+    for index in (np.arange(20), np.arange(30), np.delete(np.arange(30), 7), np.arange(5), np.arange(30)):
+        process.fit(data.at(index), y[index], 5 if len(index) == 5 else 0)
+        before = process.halved(new, before)
+        afresh = Process(features, np.zeros(2))
+        afresh.parameters = process.parameters.copy()
+        afresh.hold(data.at(index), y[index])
+        np.testing.assert_allclose(process.predict(new, before), afresh.predict(new), rtol=1e-8)
+        np.testing.assert_allclose(process.mean(new), afresh.mean(new), rtol=1e-8)
+
+
+def test_its_own_points_are_expected_as_any_candidate_is(rng: np.random.Generator) -> None:
+    features, data = points(JOINT, 20, 2)
+    process = Process(features, np.zeros(2))
+    process.fit(data._replace(missing=data.missing.round()), rng.normal(size=20), 10)
+    full = data._replace(missing=np.zeros(20))
+    np.testing.assert_allclose(process.in_full(), process.mean(full), rtol=1e-8)
