@@ -39,8 +39,8 @@ import numpy as np  # noqa: E402
 from controllers.learned import fitting, judging, replaying  # noqa: E402
 from controllers.learned.codes import Codes  # noqa: E402
 from controllers.learned.features import Features  # noqa: E402
-from controllers.learned.kernel import SCALES, Priors, Scales  # noqa: E402
 from controllers.learned.policy import Policy  # noqa: E402
+from controllers.learned.scales import SCALES, Priors, Scales  # noqa: E402
 from controllers.learned.snapshot import Snapshot  # noqa: E402
 from metanas.budget import Budget  # noqa: E402
 from metanas.cli.controller import adopt, of_policy, part_of, recordings, sentence  # noqa: E402

@@ -9,7 +9,8 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dpotri
 
 from controllers.learned.features import squared
-from controllers.learned.kernel import JITTER, SCALES, Data, Kernel, Scales
+from controllers.learned.kernel import Data, Kernel
+from controllers.learned.scales import JITTER, SCALES, Scales
 
 
 class Density:

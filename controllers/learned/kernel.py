@@ -14,13 +14,13 @@ what matters may be how often a value is taken, and not where.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
 
 from controllers.learned.features import Features
+from controllers.learned.scales import DEVIATION, JITTER, REACH, SCALES, SOURCE, TRUST, Priors, Scales
 
 
 class Data(NamedTuple):
@@ -48,43 +48,6 @@ class Data(NamedTuple):
 def all_data(parts: Sequence[Data]) -> Data:
     """Those of several."""
     return Data(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-@dataclass(frozen=True)
-class Scales:
-    """Parameters that are single numbers; as they stand here, the medians of their log-normal priors.
-
-    All but the last two are variances, of results of variance 1.
-
-    Attributes:
-        whole: a, of what all choices together do.
-        part: p, of what those of one part do.
-        linear: v, of main effects.
-        training: c, of what more training changes.
-        bag: q, of how often values are taken.
-        shared: u, of main effects that choices with the same values have in common.
-        noise: Of a result.
-        narrow: r, an inverse squared length.
-        trust: Of the mean: by how much what earlier studies say together is believed.
-    """
-
-    whole: float = 0.6
-    part: float = 0.1
-    linear: float = 0.3
-    training: float = 0.1
-    bag: float = 0.2
-    shared: float = 0.1
-    noise: float = 0.1
-    narrow: float = 3.0
-    trust: float = 0.5
-
-
-SCALES = tuple(field.name for field in fields(Scales))
-JITTER = 1e-6
-DEVIATION = 1.0  # of a parameter's logarithm
-TRUST = 2.0  # of those of s, and of trust
-REACH = 3.0  # median of w summed over choices
-SOURCE = 0.3  # median of s summed over studies
 
 
 class Placed(NamedTuple):
@@ -116,18 +79,6 @@ class Placed(NamedTuple):
         near = [np.concatenate(pair) for pair in zip(self.near, other.near, strict=True)]
         parts = zip(self[1:4], other[1:4], strict=True)
         return Placed(near, *(np.concatenate(pair) for pair in parts), self.weights, self.by)
-
-
-class Priors(NamedTuple):
-    """Medians of parameters, in logarithms.
-
-    Attributes:
-        lengths: ``(B,)``, of w.
-        scales: ``(9,)``, of :class:`Scales`.
-    """
-
-    lengths: np.ndarray
-    scales: np.ndarray
 
 
 class Kernel:

@@ -9,7 +9,8 @@ from scipy.optimize import minimize
 from controllers.learned.density import Density
 from controllers.learned.factor import Factor, Halved
 from controllers.learned.features import Features
-from controllers.learned.kernel import JITTER, Data, Kernel, Priors, all_data
+from controllers.learned.kernel import Data, Kernel, all_data
+from controllers.learned.scales import JITTER, Priors
 
 _BOUND = 6.0  # of a logarithm, either side of its prior's median
 

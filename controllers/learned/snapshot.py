@@ -16,8 +16,9 @@ from safetensors.numpy import load, save
 from controllers.learned.categories import Categories
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
-from controllers.learned.kernel import REACH, SCALES, Data, Priors
+from controllers.learned.kernel import Data
 from controllers.learned.policy import Policy
+from controllers.learned.scales import REACH, SCALES, Priors
 from search_spaces import Categorical, Choice, Space
 from search_spaces.errors import DataError, MetanasError
 from search_spaces.fingerprint import Fingerprint

@@ -25,11 +25,12 @@ from controllers.learned.codes import Codes
 from controllers.learned.factor import Halved
 from controllers.learned.features import Features
 from controllers.learned.fitting import Told
-from controllers.learned.kernel import SCALES, Data, Scales
+from controllers.learned.kernel import Data
 from controllers.learned.network import Weights
 from controllers.learned.policy import Policy, shapes
 from controllers.learned.pool import Pool
 from controllers.learned.proposing import Proposals, Proposer
+from controllers.learned.scales import SCALES, Scales
 from controllers.learned.teaching import Lesson
 from metanas.testing.controllers import end, objective, search, toy_space
 from search_spaces import Candidate, Categorical, Integer, Real, Signature, Space, catalogue
