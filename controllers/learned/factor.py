@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from controllers.learned.kernel import Data, Kernel
+from controllers.learned.kernel import Data, Kernel, Placed
 
 
 class Factor:
@@ -32,7 +32,7 @@ class Factor:
         self.data, self._kernel, self._parameters = data, kernel, parameters
         kept = self.shared(before)
         new = kernel.placed(data.at(slice(kept, None)), parameters)
-        self.placed = new if before is None or not kept else before.placed.at(slice(kept)).joined(new)
+        self.placed: Placed = new if before is None or not kept else before.placed.at(slice(kept)).joined(new)
         cross = kernel.between(data.at(slice(kept, None)), self.placed)  # (N - K, N), K that are kept
         self.root = np.zeros((len(data.x), len(data.x)), order="F")
         if before is not None and kept:

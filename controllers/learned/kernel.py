@@ -71,14 +71,14 @@ class Placed(NamedTuple):
 
     def at(self, index: np.ndarray | slice) -> Placed:
         """Some of them."""
-        near, parts = [one[index] for one in self.near], (self.linear, self.z, self.missing)
-        return Placed(near, *(part[index] for part in parts), self.weights, self.by)
+        linear, z, missing = (part[index] for part in (self.linear, self.z, self.missing))
+        return Placed([one[index] for one in self.near], linear, z, missing, self.weights, self.by)
 
     def joined(self, other: Placed) -> Placed:
         """These and others."""
         near = [np.concatenate(pair) for pair in zip(self.near, other.near, strict=True)]
-        parts = zip(self[1:4], other[1:4], strict=True)
-        return Placed(near, *(np.concatenate(pair) for pair in parts), self.weights, self.by)
+        linear, z, missing = (np.concatenate(pair) for pair in zip(self[1:4], other[1:4], strict=True))
+        return Placed(near, linear, z, missing, self.weights, self.by)
 
 
 class Kernel:
@@ -137,10 +137,10 @@ class Kernel:
 
     def between(self, a: Data, b: Placed) -> np.ndarray:
         """``(N, M)``, of candidates and results."""
-        by, near = b.by, self._near(a, b)
-        found = (a.x - self.features.middle) @ b.linear.T
+        by, near, away = b.by, self._near(a, b), a.x - self.features.middle
+        found = away @ b.linear.T
         if self.alike:
-            bags = self.features.bags(a.x)
+            bags = away @ self.features.alike
             bag = _near(bags, np.full(bags.shape[1], by.narrow), b.near[-1])
             found += np.multiply(bag, by.bag, out=bag)
         whole = reduce(np.multiply, near) if self.parts else near.pop()
@@ -151,7 +151,7 @@ class Kernel:
         else:
             whole *= by.whole
         found += whole
-        return found + a.z @ b.z.T if b.z.shape[1] else found
+        return np.asarray(found + a.z @ b.z.T if b.z.shape[1] else found)
 
     def training(self, a: Data, b: Placed) -> np.ndarray:
         """``(N, M)``: the part of it that is there because neither was trained in full."""
@@ -165,11 +165,11 @@ class Kernel:
 
     def variance(self, at: Data, parameters: np.ndarray) -> np.ndarray:
         """``(N,)``: of each with itself."""
-        _, by, s = self.unpacked(parameters)
+        (_, by, s), away = self.unpacked(parameters), at.x - self.features.middle
         found = by.whole + by.training * at.missing**2 + by.part * len(self.parts)
-        found += by.linear * (self.features.centred(at.x) ** 2).sum(1) + (at.z**2) @ s
+        found += by.linear * self.features.unit**2 * np.einsum("nf,nf->n", away, away) + (at.z**2) @ s
         if self.alike:
-            found += by.bag + by.shared * (self.features.bags(at.x) ** 2).sum(1)
+            found += by.bag + by.shared * ((away @ self.features.alike) ** 2).sum(1)
         return np.asarray(found)
 
     def noise(self, parameters: np.ndarray) -> float:
