@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -29,17 +29,25 @@ class Column:
     choice: Choice
     openers: list[tuple[int, list[int]]] = field(default_factory=list)
 
-    @property
+    @cached_property
     def is_named(self) -> bool:
         """Whether its values have no order."""
         return isinstance(self.choice, Categorical) and not self.choice.ordered
 
-    @property
+    @cached_property
     def steps(self) -> int:
         """Between its lowest and its highest value; 0 for real numbers, which have no steps."""
         if isinstance(self.choice, Categorical):
             return len(self.choice.values) - 1
         return self.choice.high - self.choice.low if isinstance(self.choice, Integer) else 0
+
+    @cached_property
+    def ends(self) -> tuple[float, float]:
+        """Its lowest and its highest code, on the scale of the choice."""
+        choice = self.choice
+        if isinstance(choice, Categorical):
+            return 0.0, float(self.steps)
+        return (math.log(choice.low), math.log(choice.high)) if choice.log else (choice.low, choice.high)
 
     @property
     def can_move(self) -> bool:
@@ -90,22 +98,19 @@ class Column:
         choice = self.choice
         if isinstance(choice, Categorical):
             return codes / max(1, self.steps)
-        low, high = float(choice.low), float(choice.high)
+        low, high = self.ends
         if high == low:
             return codes * 0 + 0.5
-        if choice.log:
-            return np.asarray((np.log(codes) - math.log(low)) / (math.log(high) - math.log(low)))
-        return (codes - low) / (high - low)
+        return np.asarray(((np.log(codes) if choice.log else codes) - low) / (high - low))
 
     def at(self, places: np.ndarray) -> np.ndarray:
         """``(N,)`` codes of a number at places in [0, 1] on its scale."""
-        choice = self.choice
+        (low, high), choice = self.ends, self.choice
         assert not isinstance(choice, Categorical)
-        low, high = (math.log(v) if choice.log else float(v) for v in (choice.low, choice.high))
         at = low + places * (high - low)
         codes = np.exp(at) if choice.log else at
         codes = codes.round() if isinstance(choice, Integer) else codes
-        return codes.clip(choice.low, choice.high)
+        return np.asarray(np.minimum(np.maximum(codes, choice.low), choice.high))
 
 
 class Codes:
@@ -233,4 +238,4 @@ def _inside(codes: np.ndarray, aside: np.ndarray, low: int, high: int) -> np.nda
     """One step to the side, to the other one at an end."""
     moved = codes + aside
     inside = (moved >= low) & (moved <= high)
-    return np.asarray(np.where(inside, moved, codes - aside).clip(low, high))
+    return np.asarray(np.minimum(np.maximum(np.where(inside, moved, codes - aside), low), high))

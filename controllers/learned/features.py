@@ -146,7 +146,7 @@ def _switches(column: Column) -> np.ndarray:
 
 def _on(places: np.ndarray, width: int) -> np.ndarray:
     """``(..., W)``: as many switches on as a place in [0, 1] has passed; all half on where there is none."""
-    found = (places[..., None] * width - np.arange(width)).clip(0, 1)
+    found = np.minimum(np.maximum(places[..., None] * width - np.arange(width), 0), 1)
     found[np.isnan(places)] = 0.5
     return np.asarray(found / math.sqrt(width))
 
@@ -157,8 +157,8 @@ class _Numbers:
     def __init__(self, choices: list[tuple[int, Column, slice]]) -> None:
         self._places = [j for j, _, _ in choices]
         self._columns = np.array([np.arange(block.start, block.stop) for _, _, block in choices], dtype=int)
-        self._log = np.array([_is_log(column) for _, column, _ in choices], dtype=bool)
-        ends = np.array([_ends(column) for _, column, _ in choices]).reshape(-1, 2)
+        self._log = np.array([getattr(column.choice, "log", False) for _, column, _ in choices], dtype=bool)
+        ends = np.array([column.ends for _, column, _ in choices]).reshape(-1, 2)
         self._low, self._span = ends[:, 0], ends[:, 1] - ends[:, 0]
 
     def switch(self, rows: np.ndarray, found: np.ndarray) -> None:
@@ -167,14 +167,3 @@ class _Numbers:
             at = rows[:, self._places]
             at[:, self._log] = np.log(at[:, self._log])
             found[:, self._columns] = _on((at - self._low) / self._span, _SWITCHES)
-
-
-def _is_log(column: Column) -> bool:
-    return not isinstance(column.choice, Categorical) and column.choice.log
-
-
-def _ends(column: Column) -> tuple[float, float]:
-    choice = column.choice
-    if isinstance(choice, Categorical):
-        return 0.0, float(column.steps)
-    return (math.log(choice.low), math.log(choice.high)) if choice.log else (choice.low, choice.high)
