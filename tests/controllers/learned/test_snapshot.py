@@ -17,6 +17,7 @@ from controllers import learned
 from controllers.learned import Snapshot, fitting
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
+from controllers.learned.kernel import Data
 from metanas.testing.controllers import search, toy_space
 from search_spaces import Costs, Integer, Record, Space
 from search_spaces.errors import DataError
@@ -48,7 +49,7 @@ def opinions(snapshot: Snapshot, space: Space, rows: list[Record], **of: bool) -
     codes = Codes(space)
     features = Features(codes)
     x = features.of(codes.rows([record.candidate for record in rows]))
-    data = learned.controller.Data(x, np.zeros((len(x), 0)), np.zeros(len(x)))
+    data = Data(x, np.zeros((len(x), 0)), np.zeros(len(x)))
     return snapshot.opinion(features, **of).mean(data)
 
 
