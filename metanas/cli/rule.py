@@ -15,6 +15,7 @@ from metanas.cli.parts import COMMANDS
 from metanas.cli.space import TASKS, tasks_of
 from metanas.cli.summary import wide_console
 from search_spaces import Signature, Space, catalogue, plugins
+from search_spaces.errors import UnknownNameError
 from search_spaces.rules import canonical, points
 from search_spaces.rules.expressions import read
 from search_spaces.rules.formulas import formula
@@ -105,7 +106,10 @@ def _written(text: str) -> dict[str, Any]:
 
 
 def _rule(name: str, tasks: str | None) -> dict[str, Any]:
-    module = plugins.load(*catalogue.RULES, name)
+    try:
+        module = plugins.load(*catalogue.RULES, name)
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{error}; methods and steps: metanas rule recipes") from None
     suits = getattr(module, "suits", lambda signature: True)
     signature = TASKS[tasks] if tasks else next((s for s in TASKS.values() if suits(s)), TASKS["regression"])
     doc = inspect.getdoc(module.build) or ""

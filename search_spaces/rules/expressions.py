@@ -218,7 +218,8 @@ def read(text: str) -> Formula:
         tree = ast.parse(text.strip(), mode="eval").body
         return Formula(text, frozenset(_checked(tree)), tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise RuleError(f"{text[:80]!r} is no formula: {error}") from None
+        why = getattr(error, "msg", error)  # without the line, of which there is one
+        raise RuleError(f"{text[:80]!r} is no formula: {why}") from None
 
 
 def _checked(node: ast.expr, depth: int = 0) -> set[str]:

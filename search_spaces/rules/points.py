@@ -8,8 +8,8 @@ import numpy as np
 
 from search_spaces.candidate import Candidate, Value
 from search_spaces.choices import Categorical, Choice
-from search_spaces.errors import SpaceError
-from search_spaces.rules.recipes import USUAL, recipe
+from search_spaces.errors import SpaceError, UnknownNameError
+from search_spaces.rules.recipes import RECIPES, USUAL, recipe
 from search_spaces.rules.steps import STEPS
 from search_spaces.signature import Signature
 from search_spaces.space import Space
@@ -83,6 +83,8 @@ def _settings(name: str, signature: Signature) -> dict[str, dict[str, Value] | N
     """By rule, the choices that say the method; None if the rule's cannot."""
     if name in STEPS:
         return {"symbolic": STEPS[name].choices}
+    if name not in RECIPES:
+        raise UnknownNameError(f"no recipe called {name!r} (known: {', '.join((*RECIPES, *STEPS))})")
     wanted = recipe(name).choices(signature)
     return {"chain": wanted, "gradient": narrowed(wanted)}
 

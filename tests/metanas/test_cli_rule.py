@@ -72,7 +72,9 @@ def test_a_rule_shows_the_same_of_itself(metanas: Run, name: str) -> None:
 def test_what_is_not_there_is_said_in_one_line(metanas: Run) -> None:
     ran = metanas("rule", "show", "mamml")
     assert ran.code == 2
-    assert ran.err == "metanas: no rule called 'mamml' (known: chain, gradient, prototype, ridge, symbolic)\n"
+    known = "chain, gradient, prototype, ridge, symbolic"
+    more = "methods and steps: metanas rule recipes"
+    assert ran.err == f"metanas: no rule called 'mamml' (known: {known}); {more}\n"
     ran = metanas("rule", "show", "proto-maml", "--tasks", "regression")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "is for classification" in ran.err
@@ -190,6 +192,7 @@ def of_both(folder: Path, **options: Any) -> dict[str, Request]:
         ("t-net", "recipe t-net is no point of space default: take --space gradient-methods"),
         ("adam", "recipe adam is no point of space default: take --space symbolic"),
         ("maml,tnet", "no recipe called 'tnet' (known: maml, "),
+        ("metaplastic", "hypentropy, metaplasticity)"),
     ],
 )
 def test_a_start_outside_the_space_makes_no_store(
