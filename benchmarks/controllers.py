@@ -13,18 +13,19 @@ The ratio of a controller to another, say tpe: evaluations that tpe needs to rea
 100, divided by those that the controller needs to get there; medians over seeds, geometric mean over tasks,
 above 1 is better than tpe; 90 % interval by bootstrap over seeds, the threshold's too. Repeats and what the
 table lacks are free; a threshold that is never reached counts as the budget. Each search has one thread.
+With ``--keep FOLDER``, what is done stays when it is interrupted, and tpe need not be replayed in each of
+several comparisons: see ``kept.py``.
 """
 
 from __future__ import annotations
 
-import inspect
 import json
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -37,82 +38,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is loaded, here an
 
 import click  # noqa: E402
 import numpy as np  # noqa: E402
-import optuna  # noqa: E402
-from optuna.samplers import BaseSampler  # noqa: E402
+from kept import Kept  # noqa: E402
 from recorded import Table  # noqa: E402
-from replay import Replay, portfolio, records, replay, table_at  # noqa: E402
+from replay import Replay, table_at  # noqa: E402
 from search import RESULTS, machine  # noqa: E402
+from searches import Job, build, run  # noqa: E402
 
-from controllers.evolution import Evolution  # noqa: E402
-from search_spaces import Space, plugins  # noqa: E402
 from search_spaces.errors import MetanasError  # noqa: E402
 
-CONTROLLERS = ("controllers", "metanas.controllers")
 REFERENCE = "tpe"
 AT = (10, 20, 50, 100, 200)
 THRESHOLD_AT = 100
 PERCENTILES = (99.0, 99.9)
-_START = 10  # candidates of earlier studies that a NAME-warm begins with
-_DRAWS = 2000  # of the bootstrap
-
-
-def _optuna_tpe(space: Space, seed: int) -> BaseSampler:
-    return optuna.samplers.TPESampler(seed=seed)
-
-
-def _optuna_gp(space: Space, seed: int) -> BaseSampler:
-    return optuna.samplers.GPSampler(seed=seed)
-
-
-def _evolution(population: int, space: Space, seed: int) -> BaseSampler:
-    return Evolution(space, seed, population)
-
-
-PEERS: dict[str, Any] = {
-    "optuna-tpe": _optuna_tpe,
-    "optuna-gp": _optuna_gp,
-    "evolution-20": partial(_evolution, 20),
-    "evolution-50": partial(_evolution, 50),
-}
 DEFAULT = "random,evolution-20,evolution-50,tpe"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One search to replay; ``earlier`` are indices of the tasks that the store knows."""
-
-    path: str
-    task: int
-    controller: str
-    seed: int
-    evaluations: int
-    earlier: tuple[int, ...]
-    shuffled: bool
-
-
-def build(name: str) -> Any:
-    """What makes the sampler of that name from a space and a seed."""
-    return PEERS[name] if name in PEERS else plugins.load(*CONTROLLERS, name).build
-
-
-def recorder(table: Table, seed: int) -> BaseSampler:
-    """The search that a store's records come from."""
-    return Evolution(table.space, seed)
-
-
-def run(job: Job) -> Replay:
-    """Replays one search."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    table = table_at(job.path)
-    name = job.controller.removesuffix("-warm").removesuffix("-cold")
-    made, start, options = build(name), [], {}
-    known = [records(job.path, task, job.seed, job.shuffled, recorder) for task in job.earlier]
-    if job.controller.endswith("-warm"):
-        start = portfolio(known, _START)
-    elif job.controller == name and known and "records" in inspect.signature(made).parameters:
-        options = {"records": [record for study in known for record in study]}
-    sampler = made(table.space, job.seed, **options)
-    return replay(table, job.task, sampler, job.evaluations, job.seed, start)
+_DRAWS = 2000  # of the bootstrap
+_EVERY = 10.0  # seconds, of progress
 
 
 def bests(valid: np.ndarray, replays: Sequence[Replay], evaluations: int) -> np.ndarray:
@@ -197,6 +137,17 @@ def table_text(rows: list[dict[str, Any]], ratios: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def told(work: Sequence[Job], done: Iterable[Replay]) -> Iterator[tuple[Job, Replay]]:
+    """Pairs of them; says how many there are yet to come, and how long they take."""
+    begin = last = time.monotonic()
+    for number, pair in enumerate(zip(work, done, strict=True), 1):
+        yield pair
+        if time.monotonic() - last > _EVERY:
+            last = time.monotonic()
+            minutes = (last - begin) / number * (len(work) - number) / 60
+            click.echo(f"{number} of {len(work)} searches, about {minutes:.0f} min left", err=True)
+
+
 def indices(table: Table, names: str) -> list[int]:
     """Of tasks by name, with commas between."""
     if unknown := [name for name in names.split(",") if name not in (*table.tasks, "all")]:
@@ -221,6 +172,11 @@ def indices(table: Table, names: str) -> list[int]:
     "--shuffle-store", is_flag=True, help="Exchange the labels of the store's choices: it misleads."
 )
 @click.option("--jobs", default=1, show_default=True, help="Searches at the same time.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of what is done: the same command goes on, and others take what they share.",
+)
 @click.option("--out", help="Name under benchmarks/results/.")
 @click.option("--json", "as_json", is_flag=True)
 def main(
@@ -233,6 +189,7 @@ def main(
     warm_from: str | None,
     shuffle_store: bool,
     jobs: int,
+    keep: Path | None,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -255,7 +212,8 @@ def main(
     work = [job(name, t, seed) for seed, t, name in product(numbers, tasks, names)]
     found: dict[tuple[str, int], list[Replay]] = {(name, t): [] for t, name in product(tasks, names)}
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        for each, done in zip(work, pool.map(run, work) if jobs > 1 else map(run, work), strict=True):
+        one = partial(run, kept=Kept(keep))
+        for each, done in told(work, pool.map(one, work) if jobs > 1 else map(one, work)):
             found[each.controller, each.task].append(done)
     rows = [row(table, t, name, found[name, t], evaluations) for t, name in product(tasks, names)]
     curves = {
