@@ -116,7 +116,7 @@ class Learned(CandidateSampler):
     def propose(self, study: optuna.Study) -> Candidate:
         seen = self._reader.read(study, self._proposed)
         begun = len(seen.targets) + len(self._reader.running)
-        start = self._earlier.start if self._earlier.names else self._spread + 2 * self._around
+        start = self._earlier.start or self._spread + 2 * self._around
         if begun < start or len(seen.targets) < _FEWEST:
             row = self._codes.rows([self._begin(study, begun)])[0]
             return self._codes.candidate(self._pool.settled(row, self._reader.tried))
@@ -128,7 +128,7 @@ class Learned(CandidateSampler):
 
     def _begin(self, study: optuna.Study, begun: int) -> Candidate:
         tried = self._reader.tried
-        if not self._earlier.names:
+        if not self._earlier.start:
             rows = [self._codes.candidate(np.frombuffer(key)) for key in sorted(tried)]
             found, how = begin(self.space, study, rows, self.rng, self._spread, self._around)
             self._reason = {"how": how}

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from controllers.learned.agreement import Agreement, agreement
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
@@ -41,7 +42,8 @@ class Earlier:
     Attributes:
         names: Of the studies that say something, and of the snapshot.
         far: ``(S,)``: by how much each is trusted less, in logarithms.
-        start: Trials of this search that they choose alone.
+        agreement: Of the studies with each other.
+        start: Trials of this search that they choose alone; 0 where they do not agree.
     """
 
     def __init__(
@@ -68,13 +70,20 @@ class Earlier:
         self._several = Several(features, processes) if processes else None
         self._opinions = list(opinion.values())
         self._tops = [found.rows[np.argsort(-found.targets)[:_TOPS]] for found in seen.values()]
+        self.agreement = self._agreement(processes)
         self.start, self._uniform = (6, 2) if len(seen) < _FEW else (10, 0)
+        if not (self.names and self.agreement.is_followed):
+            self.start = 0
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
         """``(N, S)``: what each study expects of candidates with those features."""
         at = Data(x, np.zeros((len(x), 0)), np.zeros(len(x)))
         told = at.z if self._several is None else self._several.means(x)
         return np.concatenate([told, *(opinion.mean(at)[:, None] for opinion in self._opinions)], 1)
+
+    def _agreement(self, processes: Sequence[Process]) -> Agreement:
+        expected = [self.predictions(p.points.x)[:, : len(processes)] for p in processes]
+        return agreement([p.targets for p in processes], expected, np.exp(-self.far[: len(processes)]))
 
     def first(self, index: int, tried: set[bytes], rng: np.random.Generator) -> tuple[np.ndarray, str]:
         """The candidate to begin a search with after so many others, and how it was chosen.

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from controllers.learned.agreement import Agreement
 from controllers.learned.features import Features
 from controllers.learned.scales import DEVIATION, JITTER, REACH, SCALES, SOURCE, TRUST, Priors, Scales
 
@@ -88,6 +89,7 @@ class Kernel:
         features: Of the candidates.
         far: ``(S,)``: by how much the medians of s are lowered, in logarithms.
         priors: Medians of the other parameters; None: the usual ones.
+        agreed: Of earlier studies with each other; None: it is not known.
 
     Attributes:
         shares: ``(S,)``: of the mean that earlier studies say together.
@@ -98,7 +100,13 @@ class Kernel:
         alike: Whether choices have the same values, so that there is ψ.
     """
 
-    def __init__(self, features: Features, far: np.ndarray, priors: Priors | None = None) -> None:
+    def __init__(
+        self,
+        features: Features,
+        far: np.ndarray,
+        priors: Priors | None = None,
+        agreed: Agreement | None = None,
+    ) -> None:
         self.features = features
         blocks, groups = len(features.blocks), np.unique(features.groups)
         self.parts = [np.flatnonzero(features.groups == group) for group in groups]
@@ -116,6 +124,14 @@ class Kernel:
         loose = np.array([TRUST if name == "trust" else DEVIATION for name in SCALES])
         deviations = [np.full(blocks, DEVIATION), loose, np.full(len(far), TRUST)]
         self.deviations = np.concatenate(deviations)
+        if agreed is not None and agreed.is_known:
+            self._agree(agreed)
+
+    def _agree(self, agreed: Agreement) -> None:
+        blocks = len(self.features.blocks)
+        trust = blocks + SCALES.index("trust")
+        self.medians[trust], self.deviations[trust] = np.log(agreed.trust), DEVIATION
+        self.medians[blocks + len(SCALES) :] += np.log(agreed.alike)
 
     def unpacked(self, parameters: np.ndarray) -> tuple[np.ndarray, Scales, np.ndarray]:
         """w, scales and s of logarithms."""

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
+from controllers.learned.agreement import Agreement
 from controllers.learned.density import Density
 from controllers.learned.factor import Factor, Halved
 from controllers.learned.features import Features
@@ -22,15 +23,20 @@ class Process:
         features: Of the candidates.
         far: ``(S,)``: by how much earlier studies are trusted less, in logarithms; none: there are none.
         priors: Medians of the parameters; None: the usual ones.
+        agreed: Whether earlier studies agree with each other; None: it is not known.
 
     Attributes:
         parameters: Logarithms.
     """
 
     def __init__(
-        self, features: Features, far: np.ndarray | None = None, priors: Priors | None = None
+        self,
+        features: Features,
+        far: np.ndarray | None = None,
+        priors: Priors | None = None,
+        agreed: Agreement | None = None,
     ) -> None:
-        self.kernel = Kernel(features, np.zeros(0) if far is None else far, priors)
+        self.kernel = Kernel(features, np.zeros(0) if far is None else far, priors, agreed)
         self.parameters = self.kernel.medians.copy()
         self._y = self._half = self._alpha = np.zeros(0)
         self._factor: Factor | None = None
@@ -71,6 +77,11 @@ class Process:
     def points(self) -> Data:
         """What results it knows of."""
         return self._held.data
+
+    @property
+    def targets(self) -> np.ndarray:
+        """``(N,)``: what results it knows."""
+        return self._y
 
     @property
     def results(self) -> np.ndarray:

@@ -36,7 +36,8 @@ class Scorer:
 
     def __init__(self, features: Features, earlier: Earlier, snapshot: Snapshot | None = None) -> None:
         self._earlier = earlier
-        self._process = Process(features, earlier.far, snapshot.priors(features) if snapshot else None)
+        priors = snapshot.priors(features) if snapshot else None
+        self._process = Process(features, earlier.far, priors, earlier.agreement)
         self._dear = snapshot.opinion(features, of_cost=True) if snapshot else None
         self._cost = Process(features)
         self._costs = False

@@ -150,7 +150,7 @@ def test_a_search_goes_on_in_another_process_and_repeats_there(tmp_path: Path) -
 
 def test_it_says_why_while_the_trial_runs() -> None:
     memory = [*records("right"), *records("wrong", shuffled=True)]
-    sampler = learned.Learned(toy_space(), 0, memory, {})
+    sampler = learned.Learned(toy_space(), 0, memory, {"right": 0.0, "wrong": 1.5})
     study = optuna.create_study(sampler=sampler)
     reasons = []
     for trial, candidate in search(study, toy_space(), 20, tell=False):
