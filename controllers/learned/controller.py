@@ -180,6 +180,7 @@ class Learned(CandidateSampler):
             "compared": self._pool.compared,
             "results": len(seen.targets),
             "nearest": {"trial": seen.numbers[nearest], "differs": names},
+            "agreement": self._earlier.agreement.slope if self._earlier.agreement.is_known else None,
             **drawn,
             **self._scorer.explained(self._points(row[None])),
         }

@@ -84,7 +84,13 @@ def _sources(reason: dict[str, Any]) -> list[str]:
     lines = [
         "Earlier studies, and by how much each changed what was expected (standard deviations of results):"
     ]
-    return lines + [f"  {study['study']}: {study['part']:+.2f}" for study in reason["earlier"]]
+    lines += [f"  {study['study']}: {study['part']:+.2f}" for study in reason["earlier"]]
+    if (slope := reason.get("agreement")) is not None:
+        lines.append(
+            f"Held against each other before the search: {100 * slope:.0f} % of what they expected of one "
+            "another's results came true."
+        )
+    return lines
 
 
 def _by(reason: dict[str, Any]) -> str:

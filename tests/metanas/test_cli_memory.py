@@ -28,7 +28,7 @@ def searched(folder: Path, metanas_in: Run) -> Path:
     for words in (
         (*QUICK, "--trials", 12),
         (*LEARNED, "--study", "next", "--trials", 14),
-        ("search", "harmonics", *LEARNED[2:], "--study", "waves"),
+        ("search", "harmonics", *LEARNED[2:], "--study", "waves", "--trials", 12),
     ):
         assert metanas_in(folder, *words, "--json").code == 0
     return folder
@@ -50,6 +50,8 @@ def test_why_says_it_in_words(searched: Path, metanas_in: Run) -> None:
     assert "sinusoid: " in told
     assert "earlier studies rank it high" in metanas_in(searched, "why", "next", 0).out
     assert "gives no reasons" in metanas_in(searched, "why", "sinusoid", 0).out
+    assert "came true" not in told  # one study alone cannot be held against another
+    assert "of one another's results came true" in metanas_in(searched, "why", "waves", 11).out
 
 
 def test_why_of_what_is_not_there_is_one_line(searched: Path, metanas_in: Run) -> None:

@@ -163,6 +163,7 @@ def test_it_says_why_while_the_trial_runs() -> None:
     assert 0 <= last["better_than"]["low"] <= last["better_than"]["mean"] <= last["better_than"]["high"] <= 1
     assert 0 <= last["exploration"] <= 1
     assert [study["study"] for study in last["earlier"]] == ["right", "wrong"]
+    assert 0 < last["agreement"] < 1
     near = study.trials[last["nearest"]["trial"]].params
     assert set(last["nearest"]["differs"]) == {
         name
