@@ -107,3 +107,30 @@ def test_what_is_not_there_is_said_in_one_line(table: Path, words: tuple[str, st
     assert done.returncode == 1
     assert done.stderr.startswith(f"Error: no {words[0][2:].removesuffix('s')} ")
     assert done.stderr.count("\n") == 1
+
+
+def test_what_was_replayed_is_kept_and_what_is_broken_is_replayed_anew(table: Path, tmp_path: Path) -> None:
+    words = (
+        "--table",
+        table,
+        "--task",
+        "first",
+        "--seeds",
+        1,
+        "--evaluations",
+        8,
+        "--keep",
+        tmp_path / "kept",
+    )
+    first = run(*words, "--controllers", "random")
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert len(kept) == 2  # random, and tpe
+    for path in kept:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"milliseconds": 1234.0}))
+    kept[0].write_text(kept[0].read_text()[:-20])
+    again = run(*words, "--controllers", "random", "--warm-from", "all")  # which changes nothing for these
+    assert sorted(row["ms"] == 1234.0 for row in again["rows"]) == [False, True]
+    assert [row["best"] for row in again["rows"]] == [row["best"] for row in first["rows"]]
+    assert sorted((tmp_path / "kept").iterdir()) == kept
+    run(*words, "--controllers", "random", "--first-seed", 1)
+    assert len(list((tmp_path / "kept").iterdir())) == 4
