@@ -21,7 +21,7 @@ from metanas.search import Search
 from metanas.together import _compared
 from search_spaces.errors import EvaluationError
 from search_spaces.shared import share
-from tests.metanas.test_search import RUNGS, SEED, SPACE, Clock, Kept, Script, Scripted, _quiet  # noqa: F401
+from tests.metanas.scripted import RUNGS, SEED, SPACE, Clock, Kept, Script, Scripted, _quiet  # noqa: F401
 
 Tick = Callable[[], None]
 

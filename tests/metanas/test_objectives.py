@@ -28,7 +28,7 @@ from metanas.smallest import smallest
 from search_spaces import Candidate, Categorical, Costs, Record, catalogue
 from search_spaces.errors import BudgetError
 from search_spaces.shared import share
-from tests.metanas.test_search import (  # noqa: F401
+from tests.metanas.scripted import (  # noqa: F401
     RUNGS,
     SEED,
     SIGNATURE,

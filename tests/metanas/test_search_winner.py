@@ -1,0 +1,193 @@
+"""How the winner of a search goes on, with an evaluator that trains nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from optuna.trial import TrialState
+
+from metanas.budget import FINISH, Budget
+from metanas.evaluator import Ended, Job
+from metanas.finish import finish, winner_of
+from metanas.search import Search
+from metanas.standings import best_of
+from search_spaces import Candidate, Record, Score
+from tests.metanas.scripted import (
+    RUNGS,
+    Clock,
+    Script,
+    Scripted,
+    make,
+    states,
+    told,
+)
+from tests.metanas.scripted import _quiet as _quiet
+
+
+def searched(child: float | Ended, **options: Any) -> Search:
+    """A search of two trials, of which the second, with 0.5, is the better; going on comes to ``child``."""
+    search = make(lambda number, rung: child if number > 1 else 1.0 - number / 2, **options)
+    search.run(Budget(trials=2))
+    return search
+
+
+def test_the_winner_goes_on_in_a_trial_that_names_its_parent() -> None:
+    search = searched(0.25)
+    winner = finish(search, Budget(trials=2))
+    assert (winner.record.number, winner.record.parent, winner.record.state) == (2, 1, "complete")
+    assert winner.record.reason == "went on from trial 1"
+    assert winner.record.candidate == search.records[1].candidate
+    assert torch.all(winner.checkpoint.average == winner.checkpoint.average[0])
+    assert told(search)[2] is TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("child", [0.75, "diverged", "timeout", "out of memory"])
+def test_a_parent_that_was_better_stays_the_winner(child: float | Ended) -> None:
+    search = searched(child)
+    parent = winner_of(search)
+    winner = finish(search, Budget(trials=2))
+    assert winner.record == parent.record
+    assert winner.record.number == 1
+    assert torch.equal(winner.checkpoint.average, parent.checkpoint.average)
+    assert states(search)[2][0] == ("complete" if child == 0.75 else "failed")
+
+
+def test_without_time_the_winner_is_what_there_is() -> None:
+    search, clock = searched(0.25), Clock()
+    budget = Budget(10.0, clock=clock)
+    clock.now = 9.0
+    assert finish(search, budget).record.number == 1
+    assert len(search.records) == 2
+
+
+def test_a_trial_left_by_one_who_was_killed_before_going_on_is_not_searched() -> None:
+    search = searched(0.25)
+    search.study.enqueue_trial(dict(search.records[0].candidate), user_attrs={"parent": 0})
+    again = make(lambda number, rung: 2.0, study=search.study, memory=search.memory)
+    again.run(Budget(trials=1))
+    assert sorted(states(again)) == [0, 1, 3]
+    assert told(again)[2] is TrialState.FAIL
+
+
+def test_going_on_is_not_mixed_up_with_anothers_trial() -> None:
+    search = searched(0.25)
+    stranger = search.space.sample(np.random.default_rng(99))
+    search.study.enqueue_trial(dict(stranger), user_attrs={"parent": 0})
+    winner = finish(search, Budget(trials=2))
+    assert winner.record.parent == 1
+    assert winner.record.candidate == search.records[1].candidate
+    assert TrialState.RUNNING not in told(search).values()
+
+
+SHORT = 70.0  # seconds, of which a final has too few for a second round
+
+
+def before_the_final(script: Script) -> tuple[Search, Budget]:
+    """A search of which trial 0 is the best of rung 3, trial 1 of rung 2, trial 3 of rung 1."""
+    search = make(lambda number, rung: 1.0)
+    for number, (rung, value) in enumerate([(90, 0.6), (30, 0.3), (10, 0.8), (10, 0.2)]):
+        live = search.begin()
+        evaluator: Any = search.evaluator
+        job = Job(live.record.candidate, live.record.seed)
+        evaluator._script = lambda _, at, value=value: value + (90 - at) / 1000
+        for at in RUNGS[: RUNGS.index(rung) + 1]:
+            search.advance(live, evaluator._outcome(job, at))
+        search.end(live, "complete" if rung == 90 else "pruned", f"trial {number} of the test")
+    clock = Clock()
+    evaluator._script, evaluator._tick = script, clock.go(1.0)
+    return search, Budget(SHORT, clock=clock)
+
+
+def test_in_seconds_the_best_of_each_rung_meet_in_a_final_and_its_winner_goes_on() -> None:
+    parents = {4: 3, 5: 0, 6: 1}  # the best first, then from the last rung down
+    search, budget = before_the_final(lambda number, at: 0.05 if parents[number] == 1 else 0.5)
+    winner = finish(search, budget).record
+    assert budget.spent <= SHORT * FINISH
+    children = search.memory.records("s")[4:]
+    assert {child.number: child.parent for child in children} == parents
+    assert (winner.parent, winner.state, winner.reason) == (1, "complete", "went on from trial 1")
+    others = [child for child in children if child.parent != 1]
+    assert {child.state for child in others} == {"pruned"}
+    assert all(child.reason.startswith("in the final, after ") for child in others)
+    assert all(child.score is not None and child.weights for child in others)
+    assert TrialState.RUNNING not in told(search).values()
+
+
+def test_with_time_the_winner_goes_on_in_several_ways_to_train() -> None:
+    """The same network and rule from the same weights, other outer settings; the best of them goes on."""
+    search, _ = before_the_final(lambda number, at: 0.05 if number == 8 else 0.5)
+    clock = Clock()
+    evaluator: Any = search.evaluator
+    evaluator._tick = clock.go(1.0)
+    winner = finish(search, Budget(200.0, clock=clock)).record
+    assert clock.now <= 200 * FINISH
+    records = {record.number: record for record in search.memory.records("s")}
+    first = records[winner.parent or 0]
+    assert winner.number == 8
+    assert winner.reason == f"went on from trial {first.number}"
+    ways = [record for record in records.values() if record.parent == first.number]
+    assert len(ways) == 2
+    inner = [{k: v for k, v in r.candidate.items() if not k.startswith("outer.")} for r in (first, *ways)]
+    assert all(part == inner[0] for part in inner)
+    assert len({r.candidate.id for r in (first, *ways)}) == 3
+    # few as they are, they try what can be tried
+    for name in ("outer.tasks", "outer.schedule", "outer.shots"):
+        values = {r.candidate[name] for r in (first, *ways)}
+        assert len(values) >= min(3, len(search.space.flat[name].values))
+    assert TrialState.RUNNING not in told(search).values()
+
+
+def test_where_one_alone_would_leave_threads_idle_the_last_two_go_on_side_by_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Scripted, "lanes", 2)
+    # of the finalists 4 is ahead at first, 6 after a while
+    search, budget = before_the_final(lambda number, at: {4: 0.2, 5: 0.9, 6: 20 / at}[number])
+    winner = finish(search, budget).record
+    children = search.memory.records("s")[4:]
+    assert {child.number: child.state for child in children} == {4: "pruned", 5: "pruned", 6: "complete"}
+    steps = {child.number: child.valid_curve[-1][0] for child in children}
+    assert steps[5] < steps[4] < steps[6]
+    assert winner.number == 6
+    assert budget.spent <= SHORT * FINISH
+    assert TrialState.RUNNING not in told(search).values()
+
+
+def test_a_final_that_nobody_survives_leaves_the_winner_there_was() -> None:
+    search, budget = before_the_final(lambda number, at: "diverged")
+    winner = finish(search, budget).record
+    assert (winner.number, winner.parent) == (3, None)
+    children = search.memory.records("s")[4:]
+    assert {child.state for child in children} == {"failed"}
+    assert TrialState.RUNNING not in told(search).values()
+
+
+def test_ctrl_c_in_a_final_ends_all_finalists() -> None:
+    def press(number: int, at: int) -> float:
+        if number == 5:
+            raise KeyboardInterrupt
+        return 0.1
+
+    search, budget = before_the_final(press)
+    with pytest.raises(KeyboardInterrupt):
+        finish(search, budget)
+    assert [states(search)[number] for number in (4, 5, 6)] == [
+        ("pruned", "interrupted"),
+        ("failed", "interrupted"),
+        ("failed", "interrupted"),
+    ]
+
+
+def test_the_best_has_weights_to_hand_back() -> None:
+    candidate = Candidate({"rule": "ridge"})
+    score = Score("mse", 0.1, 0.1, 2, "valid")
+    lost = Record("s", 0, candidate, score=score)
+    kept = Record("s", 1, candidate, score=replace(score, value=0.2), weights="sha")
+    assert best_of([lost, kept, Record("s", 2, candidate)]) == kept
+    assert best_of([lost]) is None
+    higher = [replace(kept, number=n, score=replace(score, metric="accuracy", value=n / 10)) for n in (3, 5)]
+    assert best_of(higher) == higher[1]
