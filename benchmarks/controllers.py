@@ -198,8 +198,12 @@ def main(
         table = table_at(str(path.resolve()))
         for name in controllers.split(","):
             build(name.removesuffix("-warm").removesuffix("-cold"))
+        if keep:  # before hours of work, not after
+            keep.mkdir(parents=True, exist_ok=True)
     except MetanasError as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"--keep {keep}: {error.strerror}") from None
     names = list(dict.fromkeys([*controllers.split(","), REFERENCE]))
     tasks, numbers = indices(table, task), range(first_seed, first_seed + seeds)
     sources = [] if not warm_from else indices(table, warm_from)

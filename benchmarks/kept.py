@@ -27,7 +27,7 @@ _OURS = [HERE / name for name in ("searches.py", "replay.py", "recorded.py")]
 
 @dataclass(frozen=True)
 class Kept:
-    """Those of a folder, which is made when the first one is put there; None: nothing is kept."""
+    """Those of a folder; None: nothing is kept."""
 
     folder: Path | None
 
@@ -42,7 +42,6 @@ class Kept:
         """Keeps one: the whole of it or nothing."""
         if self.folder is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f"{name}.{os.getpid()}.part"
         part.write_text(json.dumps(asdict(replay)))
         part.replace(self.folder / name)

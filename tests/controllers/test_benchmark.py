@@ -110,18 +110,8 @@ def test_what_is_not_there_is_said_in_one_line(table: Path, words: tuple[str, st
 
 
 def test_what_was_replayed_is_kept_and_what_is_broken_is_replayed_anew(table: Path, tmp_path: Path) -> None:
-    words = (
-        "--table",
-        table,
-        "--task",
-        "first",
-        "--seeds",
-        1,
-        "--evaluations",
-        8,
-        "--keep",
-        tmp_path / "kept",
-    )
+    words: tuple[object, ...] = ("--table", table, "--task", "first", "--seeds", 1, "--evaluations", 8)
+    words += ("--keep", tmp_path / "kept")
     first = run(*words, "--controllers", "random")
     kept = sorted((tmp_path / "kept").iterdir())
     assert len(kept) == 2  # random, and tpe
@@ -134,3 +124,14 @@ def test_what_was_replayed_is_kept_and_what_is_broken_is_replayed_anew(table: Pa
     assert sorted((tmp_path / "kept").iterdir()) == kept
     run(*words, "--controllers", "random", "--first-seed", 1)
     assert len(list((tmp_path / "kept").iterdir())) == 4
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_replayed(
+    table: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    command = [sys.executable, BENCHMARKS / "controllers.py", "--table", table]
+    done = subprocess.run([*command, "--keep", tmp_path / "file" / "kept"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: --keep ")
+    assert done.stderr.count("\n") == 1
