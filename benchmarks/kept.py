@@ -2,6 +2,7 @@
 
 What a replay gives depends on the job, the table, the code of its controller and of what replays it, and
 Optuna; all of that is in the name of its file. Another code or table gives other names, and is replayed anew.
+A controller of another package is known by its name alone: after a change to it, take another folder.
 """
 
 from __future__ import annotations

@@ -86,10 +86,9 @@ def _sources(reason: dict[str, Any]) -> list[str]:
     ]
     lines += [f"  {study['study']}: {study['part']:+.2f}" for study in reason["earlier"]]
     if (slope := reason.get("agreement")) is not None:
-        lines.append(
-            f"Held against each other before the search: {100 * slope:.0f} % of what they expected of one "
-            "another's results came true."
-        )
+        true = 100 * min(max(slope, 0), 1)
+        told = f"{true:.0f} % of what they expected of one another's results came true"
+        lines.append(f"Held against each other before the search: {told}.")
     return lines
 
 
