@@ -39,6 +39,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is loaded, here an
 import click  # noqa: E402
 import numpy as np  # noqa: E402
 from kept import Kept  # noqa: E402
+from needed import bests, needed, ratio  # noqa: E402
 from recorded import Table  # noqa: E402
 from replay import Replay, table_at  # noqa: E402
 from search import RESULTS, machine  # noqa: E402
@@ -48,48 +49,9 @@ from search_spaces.errors import MetanasError  # noqa: E402
 
 REFERENCE = "tpe"
 AT = (10, 20, 50, 100, 200)
-THRESHOLD_AT = 100
 PERCENTILES = (99.0, 99.9)
 DEFAULT = "random,evolution-20,evolution-50,tpe"
-_DRAWS = 2000  # of the bootstrap
 _EVERY = 10.0  # seconds, of progress
-
-
-def bests(valid: np.ndarray, replays: Sequence[Replay], evaluations: int) -> np.ndarray:
-    """``(S, E)``: the best value so far, after each evaluation."""
-    found = np.empty((len(replays), evaluations))
-    for i, one in enumerate(replays):
-        best = np.maximum.accumulate(np.nan_to_num(valid[one.found], nan=-np.inf))
-        found[i] = np.concatenate([best, np.full(evaluations - len(best), best[-1])])
-    return found
-
-
-def needed(best: np.ndarray, threshold: float) -> np.ndarray:
-    """``(S,)``: evaluations to the threshold; the budget where it is never reached."""
-    reached = best >= threshold
-    return np.where(reached.any(1), reached.argmax(1) + 1, best.shape[1]).astype(float)
-
-
-def ratio(reference: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> dict[str, float]:
-    """By task, ``(S, E)`` bests of two controllers; see the module."""
-    at = min(THRESHOLD_AT, next(iter(reference.values())).shape[1]) - 1
-    rng = np.random.default_rng(0)
-
-    def gain(draw: bool) -> float:
-        logs = []
-        for task, ours in other.items():
-            theirs = reference[task]
-            if draw:
-                theirs = theirs[rng.integers(len(theirs), size=len(theirs))]
-                ours = ours[rng.integers(len(ours), size=len(ours))]
-            threshold = float(np.median(theirs[:, at]))
-            a, b = (float(np.median(needed(best, threshold))) for best in (theirs, ours))
-            logs.append(np.log(a / b))
-        return float(np.exp(np.mean(logs)))
-
-    drawn = [gain(True) for _ in range(_DRAWS)]
-    low, high = (float(q) for q in np.quantile(drawn, [0.05, 0.95]))
-    return {"point": gain(False), "low": low, "high": high}
 
 
 def row(

@@ -1,4 +1,4 @@
-"""``benchmarks/controllers.py`` on a table of a conditional space: what it replays and what it reports."""
+"""``benchmarks/controllers.py`` and ``transfer.py`` on a table of a conditional space."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(*words: object) -> Any:
-    command = [sys.executable, BENCHMARKS / "controllers.py", *map(str, words), "--json"]
+def run(*words: object, script: str = "controllers.py") -> Any:
+    command = [sys.executable, BENCHMARKS / script, *map(str, words), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -135,3 +135,23 @@ def test_a_folder_that_cannot_be_made_is_said_before_anything_is_replayed(
     assert done.returncode == 1
     assert done.stderr.startswith("Error: --keep ")
     assert done.stderr.count("\n") == 1
+
+
+def test_what_knows_the_same_task_elsewhere_finds_its_best_at_once(table: Path, tmp_path: Path) -> None:
+    arrays = dict(np.load(table))
+    arrays |= {name: arrays[name][[0, 1, 1]] for name in ("valid", "test", "cost")}
+    arrays["tasks"] = np.array(["first", "second", "third"])
+    path = tmp_path / "three.npz"
+    np.savez(path, **arrays)
+    found = run("--table", path, "--seeds", 1, "--evaluations", 10, script="transfer.py")
+    assert [row["controller"] for row in found["rows"]] == ["tpe", "evolution-20-warm", "learned", "knowing"]
+    assert found["rows"][3]["rank"] == {"10": 1.0}
+    for ratio in found["ratios"]["knowing"].values():
+        assert ratio["low"] <= ratio["point"] <= ratio["high"]
+
+
+def test_two_tasks_are_too_few_to_tell_what_one_can_learn(table: Path) -> None:
+    command = [sys.executable, BENCHMARKS / "transfer.py", "--table", table]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "has 2 tasks: three are needed" in done.stderr
