@@ -33,6 +33,7 @@ _FIRST_BATCH, _FEWEST, _SHORT = 12, 3, 15.0
 _HOPELESS = 60  # trials that all failed, after which the next will too
 PROPOSED = "proposed"  # in a study's log: why, in JSON, as the controller tells it
 SECONDS = "seconds"  # of a trial, for controllers: only where repeating exactly is not promised
+INTERVAL = "ci95"  # of a trial's score, for controllers
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 # of the budget that one trial may take to a rung, first rung and later ones
 _FIRST_SHARE, _LATER_SHARE = 0.02, 0.05
@@ -214,6 +215,8 @@ class Searching(Generic[E]):
             self.records.append(record)
             if self._clocked:
                 live.trial.set_user_attr(SECONDS, record.costs.seconds)
+            if record.score is not None and math.isfinite(record.score.ci95):
+                live.trial.set_user_attr(INTERVAL, record.score.ci95)
             self.study.tell(live.trial, value, _STATES[state])
         self.tell(f"trial {record.number} {state}", record)
         return record

@@ -52,7 +52,7 @@ class Density:
             "training": by.training * (slope @ (whole * self._missing)),
             "bag": slope @ bag,
             "shared": by.shared * (slope @ self._shared),
-            "noise": by.noise * slope[self._twice == 1].sum(),
+            "noise": by.noise * (slope[self._twice == 1] @ self._data.noise),
             "narrow": -by.narrow * (slope @ (bag * self._apart)),
             "trust": -by.trust * (alpha @ self._mean),
         }
@@ -72,7 +72,7 @@ class Density:
         if self._kernel.parts:
             found += by.part * sum(parts)
         kernel = self._square(found) + (self._data.z * s) @ self._data.z.T
-        kernel[np.diag_indices(len(kernel))] += by.noise + JITTER
+        kernel[np.diag_indices(len(kernel))] += by.noise * self._data.noise + JITTER
         return np.asarray(cholesky(kernel, lower=True, check_finite=False))
 
     def _slope(self, root: np.ndarray, alpha: np.ndarray) -> np.ndarray:

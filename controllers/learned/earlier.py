@@ -77,7 +77,7 @@ class Earlier:
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
         """``(N, S)``: what each study expects of candidates with those features."""
-        at = Data(x, np.zeros((len(x), 0)), np.zeros(len(x)))
+        at = Data.whole(x)
         told = at.z if self._several is None else self._several.means(x)
         return np.concatenate([told, *(opinion.mean(at)[:, None] for opinion in self._opinions)], 1)
 
@@ -124,7 +124,8 @@ class Earlier:
         rest = order[half:]
         even = np.linspace(0, len(rest) - 1, half).astype(int) if len(rest) > half else slice(None)
         used = np.concatenate([order[:half], rest[even]])
-        data = Data(self._features.of(seen.rows[used]), np.zeros((len(used), 0)), seen.missing[used])
+        whole = Data.whole(self._features.of(seen.rows[used]))
+        data = whole._replace(missing=seen.missing[used], noise=seen.noise[used])
         process = Process(self._features)
         process.fit(data, seen.targets[used], _STEPS)
         return process

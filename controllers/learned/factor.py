@@ -33,14 +33,14 @@ class Factor:
         kept = self.shared(before)
         new = kernel.placed(data.at(slice(kept, None)), parameters)
         self.placed: Placed = new if before is None or not kept else before.placed.at(slice(kept)).joined(new)
-        cross = kernel.between(data.at(slice(kept, None)), self.placed)  # (N - K, N), K that are kept
+        cross = kernel.between(fresh := data.at(slice(kept, None)), self.placed)  # (N - K, N), K are kept
         self.root = np.zeros((len(data.x), len(data.x)), order="F")
         if before is not None and kept:
             self.root[:kept, :kept] = before.root[:kept, :kept]
             self.root[kept:, :kept] = half = _solved(before.root[:kept, :kept], cross[:, :kept])
             cross[:, kept:] -= half @ half.T
         if len(cross):
-            cross[:, kept:][np.diag_indices(len(cross))] += kernel.noise(parameters)
+            cross[:, kept:][np.diag_indices(len(cross))] += kernel.noise(fresh, parameters)
             self.root[kept:, kept:] = cholesky(cross[:, kept:], lower=True, check_finite=False)
 
     def shared(self, other: Factor | None) -> int:

@@ -89,7 +89,7 @@ def told(
         used = np.union1d(np.argsort(-one.targets, kind="stable")[: _MOST // 2], np.arange(_MOST // 2))
         used = used[used < len(x)]
         process = Process(features)
-        data = Data(x[used], np.zeros((len(used), 0)), one.missing[used])
+        data = Data.whole(x[used])._replace(missing=one.missing[used], noise=one.noise[used])
         process.fit(data, one.targets[used], _STEPS)
         blocks = len(features.blocks)
         lengths, scales = process.parameters[:blocks], process.parameters[blocks:]

@@ -31,11 +31,19 @@ class Data(NamedTuple):
         x: ``(N, F)`` features.
         z: ``(N, S)`` predictions of earlier studies.
         missing: ``(N,)`` in [0, 1]: the part of its training that each has not had.
+        noise: ``(N,)``: variance of the noise of each one's result, in that of a usual result.
     """
 
     x: np.ndarray
     z: np.ndarray
     missing: np.ndarray
+    noise: np.ndarray
+
+    @classmethod
+    def whole(cls, x: np.ndarray, z: np.ndarray | None = None) -> Data:
+        """Candidates that were trained in full, with usual results; without z, without earlier studies."""
+        z = np.zeros((len(x), 0)) if z is None else z
+        return cls(x, z, np.zeros(len(x)), np.ones(len(x)))
 
     def at(self, index: np.ndarray | slice) -> Data:
         """Some of them."""
@@ -188,9 +196,9 @@ class Kernel:
             found += by.bag + by.shared * ((away @ self.features.alike) ** 2).sum(1)
         return np.asarray(found)
 
-    def noise(self, parameters: np.ndarray) -> float:
-        """Variance of a result, and what keeps the kernel invertible."""
-        return self.unpacked(parameters)[1].noise + JITTER
+    def noise(self, at: Data, parameters: np.ndarray) -> np.ndarray:
+        """``(N,)``: variances of results, and what keeps the kernel invertible."""
+        return self.unpacked(parameters)[1].noise * at.noise + JITTER
 
     def mean(self, at: Data, parameters: np.ndarray) -> np.ndarray:
         """``(N,)`` before any result: what earlier studies say together, as far as they are believed."""

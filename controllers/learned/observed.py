@@ -17,6 +17,7 @@ from controllers.learned.codes import Codes
 from search_spaces import Candidate, Record
 
 _TINY = 1e-9
+_LOUD = 2  # powers of two by which noise is at most more or less than usual; whole ones, so that they stay
 _ASIDE = {"illegal", "parent"}  # trials that were refused, or go on from another: they tell nothing new
 
 
@@ -27,24 +28,37 @@ class Observed(NamedTuple):
         rows: ``(N, J)`` codes of them.
         targets: ``(N,)``: ranks on the scale of a standard normal, more is better.
         missing: ``(N,)`` in [0, 1]: the part of its training that each has not had, on a logarithmic scale.
+        noise: ``(N,)``: variances of targets, in that of a usual one.
         numbers: Of their trials.
     """
 
     rows: np.ndarray
     targets: np.ndarray
     missing: np.ndarray
+    noise: np.ndarray
     numbers: list[int]
 
 
-def results(scores: Sequence[Mapping[int, float]], up: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Targets and missing parts ``(N,)`` of candidates by their scores, by meta-step.
+class Results(NamedTuple):
+    """Three of :class:`Observed`."""
+
+    targets: np.ndarray
+    missing: np.ndarray
+    noise: np.ndarray
+
+
+def results(scores: Sequence[Mapping[int, float]], up: bool, intervals: Sequence[float] = ()) -> Results:
+    """What candidates come to by their scores, by meta-step.
 
     A candidate counts with what it scored at the last rung that it reached, less what candidates gain on
-    the average from rung to rung; one without a score, as the worst.
+    the average from rung to rung; one without a score, as the worst. How much noise there is in scores is
+    left to be found; intervals say where there is more of it. They are not taken for the noise itself:
+    candidates are scored on the same tasks, and most of what is wide about an interval all of them share.
 
     Args:
         scores: By candidate; those that failed have none.
         up: Whether more is better.
+        intervals: By candidate, half the width of its last score's; NaN or 0 where it is not known.
     """
     table, steps = _tabled(scores)
     known = np.isfinite(table)
@@ -54,7 +68,13 @@ def results(scores: Sequence[Mapping[int, float]], up: bool) -> tuple[np.ndarray
     levels = np.full(len(scores), -math.inf)
     scored = np.flatnonzero(last >= 0)
     levels[scored] = worths[scored, last[scored]] - gains[last[scored]]
-    return _normal(levels), _missing(steps, last)
+    targets, noise = _normal(levels), np.ones(len(scores))
+    if len(intervals) and len(scored):
+        wide = np.array(intervals, dtype=float)[scored]
+        if _is_logarithm(table[known], up):
+            wide = wide * np.exp(worths[scored, last[scored]])
+        noise[scored] = _noise(levels[scored], targets[scored], wide)
+    return Results(targets, _missing(steps, last), noise)
 
 
 def _tabled(scores: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -68,13 +88,16 @@ def _tabled(scores: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarr
 
 def _worths(table: np.ndarray, known: np.ndarray, up: bool) -> np.ndarray:
     """``(N, R)``: more is better; NaN where there is no score that is finite."""
-    every = table[known]
-    shares = up and bool(((every >= 0) & (every <= 1)).all())  # accuracies
-    errors = not up and bool((every >= 0).all())
+    is_logarithm = _is_logarithm(table[known], up)
     table = np.where(known, table, math.nan)
-    if shares or errors:
-        return np.asarray(-np.log((1 - table if shares else table) + _TINY))
+    if is_logarithm:
+        return np.asarray(-np.log((1 - table if up else table) + _TINY))
     return table if up else -table
+
+
+def _is_logarithm(every: np.ndarray, up: bool) -> bool:
+    """Whether scores are accuracies or errors, of which the logarithm is taken."""
+    return bool((every >= 0).all() and (not up or (every <= 1).all()))
 
 
 def _gains(worths: np.ndarray) -> Iterator[float]:
@@ -103,6 +126,18 @@ def _normal(levels: np.ndarray) -> np.ndarray:
     return found
 
 
+def _noise(levels: np.ndarray, targets: np.ndarray, wide: np.ndarray) -> np.ndarray:
+    """``(N,)``: variances that intervals of levels come to on the scale of targets, by the median one."""
+    order, found = np.argsort(levels), np.ones(len(levels))
+    ends = [np.interp(levels + side, levels[order], targets[order]) for side in (-wide, wide)]
+    variance = np.max([(end - targets) ** 2 for end in ends], 0)  # beyond the best there is nothing to tell
+    known = np.isfinite(variance) & (variance > 0)
+    if known.any():
+        powers = np.round(np.log2(variance[known] / np.median(variance[known])))
+        found[known] = 2 ** powers.clip(-_LOUD, _LOUD)
+    return found
+
+
 class _Trial(NamedTuple):
     """What is read of a trial.
 
@@ -112,6 +147,7 @@ class _Trial(NamedTuple):
         has_ended: Whether it has.
         tells: Whether its result says something new.
         scores: By meta-step.
+        interval: Half the width of the last one's; NaN where it is not told.
         seconds: NaN where they are not told.
         reached: Its last meta-step.
     """
@@ -121,6 +157,7 @@ class _Trial(NamedTuple):
     has_ended: bool
     tells: bool
     scores: Mapping[int, float]
+    interval: float
     seconds: float
     reached: int
 
@@ -153,11 +190,11 @@ class Reader:
         self.running += list(self._codes.rows([proposed[number] for number in sorted(silent)]))
         self.tried = {row.tobytes() for row in (*self.running, *(row for _, row in known))}
         up = study.direction == StudyDirection.MAXIMIZE
-        targets, missing = results([trial.scores for trial, _ in ended], up)
+        found = results([t.scores for t, _ in ended], up, [t.interval for t, _ in ended])
         self.costs = _relative([trial.seconds for trial, _ in ended], [trial.reached for trial, _ in ended])
         empty = np.zeros((0, len(self._codes.columns)))
         rows = np.array([row for _, row in ended]) if ended else empty
-        return Observed(rows, targets, missing, [trial.number for trial, _ in ended])
+        return Observed(rows, *found, [trial.number for trial, _ in ended])
 
     def _trial(self, trial: FrozenTrial) -> _Trial:
         if trial.number in self._ended:
@@ -169,6 +206,7 @@ class Reader:
             trial.state.is_finished(),
             trial.state.is_finished() and not _ASIDE & trial.user_attrs.keys(),
             _by_rung(trial),
+            float(trial.user_attrs.get("ci95", math.nan)),
             float(trial.user_attrs.get("seconds", math.nan)),
             max(trial.intermediate_values, default=0),
         )
@@ -210,6 +248,6 @@ def of_records(records: Sequence[Record], codes: Codes) -> Observed:
     scored = [r for r in records if r.score is not None and r.parent is None]
     up = bool(scored) and scored[0].score is not None and scored[0].score.metric == "accuracy"
     told = [dict(r.valid_curve) or {r.rung: r.score.value} for r in scored if r.score is not None]
-    targets, missing = results(told, up)
+    found = results(told, up, [r.score.ci95 for r in scored if r.score is not None])
     candidates: list[Candidate] = [r.candidate for r in scored]
-    return Observed(codes.rows(candidates), targets, missing, [r.number for r in scored])
+    return Observed(codes.rows(candidates), *found, [r.number for r in scored])

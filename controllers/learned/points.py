@@ -35,7 +35,7 @@ class Points:
         else:
             fresh = zip(*self._worked(rows[[one is None for one in kept]]), strict=True)
             x, z = (np.array(part) for part in zip(*(one or next(fresh) for one in kept), strict=True))
-        return Data(x, z, np.zeros(len(x)))
+        return Data.whole(x, z)
 
     def _worked(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = self._features.of(rows)

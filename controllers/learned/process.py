@@ -110,7 +110,7 @@ class Process:
 
         What a posterior mean is off from a result is its noise times what it counts for.
         """
-        found = self._y - self.kernel.noise(self.parameters) * self._alpha
+        found = self._y - self.kernel.noise(self.points, self.parameters) * self._alpha
         partly = np.flatnonzero(self.points.missing)
         if len(partly):
             of = self.points.at(partly), self._held.placed.at(partly)

@@ -59,7 +59,7 @@ class Scorer:
             used = np.union1d(best, used[-_MOST // 2 :])
         new = abs(len(seen.targets) - self._fitted) > _REFIT * self._fitted
         self._fitted = len(seen.targets) if new else self._fitted
-        partly = data._replace(missing=seen.missing).at(used)
+        partly = data._replace(missing=seen.missing, noise=seen.noise).at(used)
         self._process.fit(partly, seen.targets[used], _STEPS if new else 0)
         means = self._means(data, used)
         self._best = float(means.max())

@@ -98,6 +98,8 @@ def test_every_rung_is_in_the_curve_and_in_optuna() -> None:
     (trial,) = search.study.get_trials()
     assert (trial.value, tuple(trial.intermediate_values.items())) == (1 / 90, curve)
     assert candidate_of(trial, SPACE) == record.candidate  # the trial's parameters are the candidate
+    assert record.score is not None
+    assert trial.user_attrs["ci95"] == record.score.ci95
     assert trial.user_attrs["rule"].startswith(str(record.candidate["rule"]))  # in words, for the dashboard
     assert record.costs == Costs(3.0, 1, 2, 3, 4.0)  # of three rungs
 

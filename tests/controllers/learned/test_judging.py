@@ -83,7 +83,7 @@ def test_one_that_proposes_nothing_valid_is_left_out(
 def test_part_of_what_is_left_is_compared_and_a_policy_says_which(tables: list[replaying.Recorded]) -> None:
     codes, rng = Codes(toy_space()), np.random.default_rng(0)
     rows = codes.rows([record.candidate for record in tables[0].records])
-    pool = Among(codes, lambda x: Data(x, x, x), rows, 0.25)
+    pool = Among(codes, lambda x: Data(x, x, x, x), rows, 0.25)
     policy = Proposer(leaning(True), Categories(codes), codes, {}).after(rows[:0], np.zeros(0))
 
     def mean(policy: Proposals | None) -> float:

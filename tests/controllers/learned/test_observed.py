@@ -17,28 +17,39 @@ CODES = Codes(Space("line", (Integer("n", 1, 50),)))
 
 
 def test_more_is_better_in_either_direction() -> None:
-    up, _ = results([{1: 0.3}, {1: 0.9}, {1: 0.5}], True)
-    down, _ = results([{1: 0.3}, {1: 0.9}, {1: 0.5}], False)
+    up, *_ = results([{1: 0.3}, {1: 0.9}, {1: 0.5}], True)
+    down, *_ = results([{1: 0.3}, {1: 0.9}, {1: 0.5}], False)
     assert up.argsort().tolist() == [0, 2, 1]
     np.testing.assert_allclose(up, -down)
 
 
 def test_what_failed_or_diverged_is_worst_and_has_no_training_missing() -> None:
-    targets, missing = results([{10: 3.0}, {}, {10: math.nan}, {10: 5.0, 30: 4.0}], False)
+    targets, missing, _ = results([{10: 3.0}, {}, {10: math.nan}, {10: 5.0, 30: 4.0}], False)
     assert targets[1] == targets[2] < min(targets[0], targets[3])
     assert missing.tolist() == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_a_stopped_trial_is_not_worse_for_having_been_stopped() -> None:
     """Errors fall tenfold from rung to rung: the one stopped at 0.5 would have come to about 0.05."""
-    targets, missing = results([{10: 1.0, 30: 0.1}, {10: 2.0, 30: 0.2}, {10: 0.5}], False)
+    targets, missing, _ = results([{10: 1.0, 30: 0.1}, {10: 2.0, 30: 0.2}, {10: 0.5}], False)
     assert targets.argsort().tolist() == [1, 0, 2]
     assert missing.tolist() == [0.0, 0.0, 1.0]
 
 
 def test_missing_training_is_counted_in_rungs_not_in_steps() -> None:
-    _, missing = results([{10: 1.0}, {10: 1.0, 30: 1.0}, {10: 1.0, 30: 1.0, 90: 1.0}], True)
+    _, missing, _ = results([{10: 1.0}, {10: 1.0, 30: 1.0}, {10: 1.0, 30: 1.0, 90: 1.0}], True)
     np.testing.assert_allclose(missing, [1.0, 0.5, 0.0])
+
+
+def test_intervals_say_which_results_are_noisier() -> None:
+    scores: list[dict[int, float]] = [{1: error} for error in (0.1, 0.2, 0.4, 0.8, 1.6)]
+    parts = results(scores, False, [0.1 * score[1] for score in scores]).noise
+    assert parts.tolist() == [1.0, 1.0, 0.5, 1.0, 1.0]  # of a normal's, the middle ones are nearest
+    loud = results(scores, False, [0.01, 0.02, 0.32, 0.08, math.nan]).noise
+    assert loud.tolist() == [1.0, 1.0, 4.0, 1.0, 1.0]
+    assert results(scores, False, [0.0] * 5).noise.tolist() == [1.0] * 5
+    with_failed = results([{}, *scores], False, [math.nan, 0.01, 0.02, 0.32, 0.08, math.nan]).noise
+    assert (with_failed[0], with_failed.argmax()) == (1.0, 3)
 
 
 def trial(n: int, state: TrialState = TrialState.COMPLETE, **more: Any) -> optuna.trial.FrozenTrial:
@@ -75,6 +86,16 @@ def test_what_was_proposed_and_has_not_begun_is_running() -> None:
     reader = Reader(CODES)
     reader.read(study, {number: Candidate({"n": 9})})
     assert [row[0] for row in reader.running] == [9]
+
+
+def test_a_trial_tells_its_interval() -> None:
+    study = optuna.create_study(direction="maximize")
+    for n in range(1, 8):
+        wide = 3.0 if n == 4 else 0.3
+        study.add_trial(trial(n, user_attrs={"ci95": wide}))
+    noise = Reader(CODES).read(study, {}).noise
+    assert noise.argmax() == 3
+    assert noise[3] == 4
 
 
 def test_costs_are_compared_among_those_that_came_as_far() -> None:

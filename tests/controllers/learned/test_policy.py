@@ -273,7 +273,7 @@ def test_trials_tell_whether_the_policy_proposed_them_and_none_is_proposed_twice
 def test_what_a_policy_draws_is_compared_and_known_to_be_its(climb: float, rng: np.random.Generator) -> None:
     codes = Codes(toy_space())
     features = Features(codes)
-    pool = Pool(codes, lambda rows: Data(features.of(rows), np.zeros((len(rows), 0)), rows[:, 0]))
+    pool = Pool(codes, lambda rows: Data.whole(features.of(rows))._replace(missing=rows[:, 0]))
     parents, wanted = codes.uniform(rng, 3), codes.uniform(rng, 40)
     wanted = wanted[codes.legal(wanted)]
     (at,) = features.of(wanted[:1])

@@ -22,7 +22,7 @@ def points(space: Space, n: int, studies: int = 0, seed: int = 0) -> tuple[Featu
     codes, rng = Codes(space), np.random.default_rng(seed)
     features = Features(codes)
     x = features.of(codes.uniform(rng, n))
-    return features, Data(x, rng.normal(size=(n, studies)), rng.random(n))
+    return features, Data(x, rng.normal(size=(n, studies)), rng.random(n), rng.uniform(0.3, 3.0, n))
 
 
 @pytest.mark.parametrize("studies", [0, 3])
@@ -43,15 +43,26 @@ def test_it_learns_a_function_and_is_unsure_where_it_has_not_looked(rng: np.rand
     rows = codes.uniform(rng, 60)
     rows = rows[(rows[:, 0] < 0.6) & (rows[:, 1] < 2)]
     y = np.sin(5 * rows[:, 0]) + rows[:, 1]
-    nothing = np.zeros((len(rows), 0))
     process = Process(features)
-    process.fit(Data(features.of(rows), nothing, np.zeros(len(rows))), y - y.mean(), 30)
+    process.fit(Data.whole(features.of(rows)), y - y.mean(), 30)
     new = codes.uniform(rng, 400)
     inside = (new[:, 0] < 0.55) & (new[:, 1] < 2)
-    mean, deviation = process.predict(Data(features.of(new), np.zeros((400, 0)), np.zeros(400)))
+    mean, deviation = process.predict(Data.whole(features.of(new)))
     truth = np.sin(5 * new[:, 0]) + new[:, 1] - y.mean()
     assert np.abs(mean - truth)[inside].mean() < 0.1
     assert deviation[inside].max() < deviation[new[:, 1] == 2].min()
+
+
+def test_a_noisy_result_counts_less(rng: np.random.Generator) -> None:
+    features, data = points(toy_space(), 20)
+    y = rng.normal(size=20)
+    y[0] = 3.0
+    off = []
+    for loud in (0.25, 4.0):
+        process = Process(features)
+        process.hold(data._replace(noise=np.array([loud, *np.ones(19)])), y)
+        off.append(3.0 - process.mean(data)[0])
+    assert 0 < off[0] < off[1]
 
 
 def test_a_study_that_was_right_is_believed_and_others_are_not(rng: np.random.Generator) -> None:
@@ -110,7 +121,7 @@ def test_variances_are_those_of_the_kernel(rng: np.random.Generator) -> None:
     prior = np.diag(process.kernel.between(new, placed))
     _, deviation = process.predict(new)
     cross = process.kernel.between(data, placed)
-    kernel = process.kernel.between(data, held) + process.kernel.noise(at) * np.eye(10)
+    kernel = process.kernel.between(data, held) + np.diag(process.kernel.noise(data, at))
     np.testing.assert_allclose(
         deviation**2, prior - (cross * np.linalg.solve(kernel, cross)).sum(0), atol=1e-6
     )

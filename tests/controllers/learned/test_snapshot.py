@@ -49,7 +49,7 @@ def opinions(snapshot: Snapshot, space: Space, rows: list[Record], **of: bool) -
     codes = Codes(space)
     features = Features(codes)
     x = features.of(codes.rows([record.candidate for record in rows]))
-    data = Data(x, np.zeros((len(x), 0)), np.zeros(len(x)))
+    data = Data.whole(x)
     return snapshot.opinion(features, **of).mean(data)
 
 
