@@ -14,7 +14,8 @@ The ratio of a controller to another, say tpe: evaluations that tpe needs to rea
 above 1 is better than tpe; 90 % interval by bootstrap over seeds, the threshold's too. Repeats and what the
 table lacks are free; a threshold that is never reached counts as the budget. Each search has one thread.
 With ``--keep FOLDER``, what is done stays when it is interrupted, and tpe need not be replayed in each of
-several comparisons: see ``kept.py``.
+several comparisons: see ``kept.py``. In a table of a few hundred configurations tpe repeats itself ever more,
+which is free but takes its time: take ``--evaluations 100`` there.
 """
 
 from __future__ import annotations
