@@ -128,7 +128,7 @@ class Learned(CandidateSampler):
 
     def _begin(self, study: optuna.Study, begun: int) -> Candidate:
         tried = self._reader.tried
-        if not self._earlier.start:
+        if begun >= self._earlier.start:
             rows = [self._codes.candidate(np.frombuffer(key)) for key in sorted(tried)]
             found, how = begin(self.space, study, rows, self.rng, self._spread, self._around)
             self._reason = {"how": how}

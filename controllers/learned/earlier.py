@@ -11,19 +11,23 @@ from controllers.learned.agreement import Agreement, agreement
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
-from controllers.learned.observed import Observed, of_records
+from controllers.learned.observed import Observed, costs_of_records, of_records, scored
 from controllers.learned.process import Process
 from controllers.learned.several import Several
 from controllers.learned.snapshot import Opinion
-from search_spaces import Record
+from search_spaces import Real, Record
 
 _MOST, _FEWEST = 128, 8  # records of a study that are used, and without which it says nothing
 _TOGETHER = 2048  # records of all studies: a proposal takes as long whether they are of 16 studies or of 50
 _LEAST = 24  # that are used of each, however many there are
 _STEPS = 25  # of fitting each
 _DISTANCE = 0.5  # of a family that nothing is known of
-_TRUST = 2.0  # by which a distance of 1 lowers the logarithm of a study's weight
+_TRUST = 4.0  # by which a distance of 1 lowers the logarithm of a study's weight
 _TOPS = 20  # best candidates of each study that are looked at
+_GOOD = 5  # a fifth of what is drawn, the highest, is good enough to begin with
+_APART, _FEW_CHOICES = 3, 2  # a third of a candidate's choices differ from all that was tried, two at least
+_SAME = 0.2  # of the range of a real number, up to which it is the same where more than two are asked
+_DEAR = 0.5  # by how much an e-fold cost lowers what is expected
 _DRAWN, _CLIMBS, _STEPPED, _KEPT = 1000, 4, 5, 100  # of the search for what the studies rank high
 _FEW = 10  # studies; from which on their best ones alone begin a search
 
@@ -67,6 +71,7 @@ class Earlier:
         self.far = _TRUST * np.array(apart + [_DISTANCE if distances else 0.0] * len(opinion))
         most = min(_MOST, max(_LEAST, _TOGETHER // max(1, len(seen))))
         processes = [self._process(found, most) for found in seen.values()]
+        self._cost = self._costs([by_study[name] for name in seen])
         self._several = Several(features, processes) if processes else None
         self._opinions = list(opinion.values())
         self._tops = [found.rows[np.argsort(-found.targets)[:_TOPS]] for found in seen.values()]
@@ -88,7 +93,7 @@ class Earlier:
     def first(self, index: int, tried: set[bytes], rng: np.random.Generator) -> tuple[np.ndarray, str]:
         """The candidate to begin a search with after so many others, and how it was chosen.
 
-        What the studies rank highest together, and differs in two choices from all that was tried; then a
+        What the studies rank highest together, and differs in many choices from all that was tried; then a
         few uniform ones.
         """
         if self.start - self._uniform <= index < self.start:
@@ -97,26 +102,60 @@ class Earlier:
             if fresh:
                 return fresh[0], "uniform"
         known = np.array([np.frombuffer(key) for key in sorted(tried)]).reshape(-1, self.best.shape[1])
-        apart = np.array([_differing(row, known).min(initial=2) for row in self.best])
-        return self.best[np.argmax(np.minimum(apart, 2))], "earlier"
+        rows = np.concatenate(self._found)
+        return rows[np.argmax([min(self._apart(row, known), 1.0) for row in rows])], "earlier"
 
-    @cached_property
+    @property
     def best(self) -> np.ndarray:
         """``(100, J)``: what the studies rank highest together, found by climbing; the highest first."""
+        return self._found[0]
+
+    @cached_property
+    def _found(self) -> tuple[np.ndarray, np.ndarray]:
+        """The best, and ``(N, J)`` good ones that the climbing began with, which differ more."""
         rng = np.random.default_rng(0)
         drawn = self._codes.uniform(rng, _DRAWN)
-        rows = [self._codes.repaired(np.concatenate([*self._tops, drawn[:0]]), rng), drawn]
-        found = self._highest(np.concatenate(rows))
+        tops = self._codes.repaired(np.concatenate([*self._tops, drawn[:0]]), rng)
+        others = self._highest(np.concatenate([tops, drawn]))
+        best = others[:_KEPT]
         for _ in range(_CLIMBS):
-            near = self._codes.neighbours(np.repeat(found, _STEPPED, 0), rng, 1)
-            found = self._highest(np.concatenate([found, near]))
-        return found
+            near = self._codes.neighbours(np.repeat(best, _STEPPED, 0), rng, 1)
+            best = self._highest(np.concatenate([best, near]))[:_KEPT]
+        return best, others[: len(others) // _GOOD]
 
     def _highest(self, rows: np.ndarray) -> np.ndarray:
+        """All of them, once each, the highest first."""
         rows = rows[self._codes.legal(rows)]
         rows = np.array(list({row.tobytes(): row for row in rows}.values()))
-        together = self.predictions(self._features.of(rows)) @ shares(self.far)
-        return rows[np.argsort(-together, kind="stable")[:_KEPT]]
+        x = self._features.of(rows)
+        together = self.predictions(x) @ shares(self.far)
+        if self._cost is not None:
+            together = together - _DEAR * self._cost.mean(Data.whole(x))
+        return rows[np.argsort(-together, kind="stable")]
+
+    def _apart(self, row: np.ndarray, known: np.ndarray) -> float:
+        """In how many choices a row differs from all others, in those that are asked of it.
+
+        Of many choices much is asked: networks that all cost too much differ in how they are trained.
+        """
+        asked = max(int((~np.isnan(row)).sum()) // _APART, _FEW_CHOICES)
+        differs = (row != known) & ~(np.isnan(row) & np.isnan(known))
+        for j, column in enumerate(self._codes.columns):
+            if asked > _FEW_CHOICES and isinstance(column.choice, Real):
+                one, other = column.place(row[j : j + 1]), column.place(known[:, j])
+                differs[:, j] &= ~(np.abs(one - other) < _SAME)
+        return float(differs.sum(1).min(initial=asked)) / asked
+
+    def _costs(self, studies: Sequence[Sequence[Record]]) -> Process | None:
+        """What candidates cost, as far as the studies tell: a process of logarithms."""
+        rows = [self._codes.rows([r.candidate for r in scored(study)]) for study in studies]
+        costs = np.concatenate([np.zeros(0), *(costs_of_records(study) for study in studies)])
+        known = np.flatnonzero(np.isfinite(costs))[-2 * _MOST :]
+        if len(known) < _FEWEST:
+            return None
+        process = Process(self._features)
+        process.fit(Data.whole(self._features.of(np.concatenate(rows)[known])), costs[known], _STEPS)
+        return process
 
     def _process(self, seen: Observed, most: int) -> Process:
         """Fitted to the best, and as many of the rest, evenly from the next to the worst."""
@@ -134,10 +173,4 @@ class Earlier:
 def shares(far: np.ndarray) -> np.ndarray:
     """``(S,)`` parts of studies in what they say together."""
     found: np.ndarray = np.exp(-far) / np.exp(-far).sum() if len(far) else far
-    return found
-
-
-def _differing(row: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """``(N,)``: choices in which rows differ from that one."""
-    found: np.ndarray = ((row != known) & ~(np.isnan(row) & np.isnan(known))).sum(1)
     return found

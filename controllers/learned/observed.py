@@ -236,18 +236,23 @@ def _relative(seconds: Sequence[float], steps: Sequence[int]) -> np.ndarray:
     return logs
 
 
+def scored(records: Sequence[Record]) -> list[Record]:
+    """Those that say anything: they have a score, and go on from no other."""
+    return [r for r in records if r.score is not None and r.parent is None]
+
+
 def costs_of_records(records: Sequence[Record]) -> np.ndarray:
     """The same of those records of a study that :func:`of_records` takes."""
-    scored = [r for r in records if r.score is not None and r.parent is None]
-    steps = [max((step for step, _ in r.valid_curve), default=r.rung) for r in scored]
-    return _relative([r.costs.seconds for r in scored], steps)
+    taken = scored(records)
+    steps = [max((step for step, _ in r.valid_curve), default=r.rung) for r in taken]
+    return _relative([r.costs.seconds for r in taken], steps)
 
 
 def of_records(records: Sequence[Record], codes: Codes) -> Observed:
     """The same of another study's records, as far as they say anything about this space."""
-    scored = [r for r in records if r.score is not None and r.parent is None]
-    up = bool(scored) and scored[0].score is not None and scored[0].score.metric == "accuracy"
-    told = [dict(r.valid_curve) or {r.rung: r.score.value} for r in scored if r.score is not None]
-    found = results(told, up, [r.score.ci95 for r in scored if r.score is not None])
-    candidates: list[Candidate] = [r.candidate for r in scored]
-    return Observed(codes.rows(candidates), *found, [r.number for r in scored])
+    taken = scored(records)
+    up = bool(taken) and taken[0].score is not None and taken[0].score.metric == "accuracy"
+    told = [dict(r.valid_curve) or {r.rung: r.score.value} for r in taken if r.score is not None]
+    found = results(told, up, [r.score.ci95 for r in taken if r.score is not None])
+    candidates: list[Candidate] = [r.candidate for r in taken]
+    return Observed(codes.rows(candidates), *found, [r.number for r in taken])
