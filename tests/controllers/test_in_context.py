@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 
+from controllers.learned.codes import Codes
+from controllers.learned.features import Features
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(BENCHMARKS)])  # a file there is called as our package is
     import in_context_model
 
     return in_context_model
@@ -45,9 +48,6 @@ def test_queries_see_results_in_any_order_and_no_other_query(
 def test_simulated_searches_are_of_all_kinds_of_spaces_and_tokens_keep_distances(
     module: ModuleType, rng: np.random.Generator
 ) -> None:
-    from controllers.learned.codes import Codes
-    from controllers.learned.features import Features
-
     spaces = [module.drawn_space(rng) for _ in range(20)]
     assert {type(choice.values[0]) for space in spaces for choice in space.flat.values()} == {int, str}
     assert any(choice.branches for space in spaces for choice in space.choices)
