@@ -9,7 +9,7 @@ from functools import cached_property, reduce
 
 import numpy as np
 
-from search_spaces import Candidate, Categorical, Choice, Integer, Space, Value
+from search_spaces import Candidate, Categorical, Choice, Integer, Real, Space, Value
 
 Among = Callable[[np.ndarray], np.ndarray]
 _STEP = 1 / 6  # of its range, by which a number moves: as search_spaces.choices does
@@ -145,6 +145,21 @@ class Codes:
         """The candidate of a row."""
         active = (i for i, code in enumerate(row) if not math.isnan(code))
         return Candidate({self.columns[i].choice.name: self.columns[i].value(row[i]) for i in active})
+
+    def differing(self, row: np.ndarray, others: np.ndarray, same: float = 0.0) -> np.ndarray:
+        """``(N,)``: in how many choices others ``(N, J)`` differ from a row.
+
+        Args:
+            row: ``(J,)``.
+            others: Rows.
+            same: Part of its range, up to which a real number does not.
+        """
+        differs = (row != others) & ~(np.isnan(row) & np.isnan(others))
+        for j, column in enumerate(self.columns):
+            if same and isinstance(column.choice, Real):
+                apart = np.abs(column.place(row[j : j + 1]) - column.place(others[:, j]))
+                differs[:, j] &= ~(apart < same)
+        return np.asarray(differs.sum(1))
 
     def uniform(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """``(count, J)``, every active choice drawn uniformly on its own scale."""

@@ -27,6 +27,8 @@ from search_spaces.fingerprint import Fingerprint
 
 START = 8  # trials of a start without earlier studies
 _FEWEST = 4  # results, before which nothing can be fitted
+_CLEARLY = 2  # choices in which candidates differ that are asked for at the same time
+_SAME = 0.2  # of the range of a real number, up to which it does not differ
 
 
 def build(
@@ -155,9 +157,21 @@ class Learned(CandidateSampler):
                 self._scorer.improvement, parents, more, self._reader.tried, self.rng, policy
             )
             self._ranked = self._ranked if policy is None else self._new(self._ranked)
+            self._ranked = self._unlike(self._ranked, running)
         if self._ranked:
             self._reason = self._explained(self._ranked[0], seen)
         return self._ranked
+
+    def _unlike(self, rows: list[np.ndarray], running: list[np.ndarray]) -> list[np.ndarray]:
+        """From the first on that differs clearly from all that is running; all, if there is none.
+
+        What is asked for at the same time would else be one network in a dozen wordings.
+        """
+        if not running:
+            return rows
+        known = np.array(running)
+        alike = (self._codes.differing(row, known, _SAME).min() < _CLEARLY for row in rows)
+        return list(dropwhile(lambda row: next(alike), rows)) or rows
 
     def _new(self, rows: list[np.ndarray]) -> list[np.ndarray]:
         """From the first on that is not a candidate in other words that was tried; all, if there is none."""

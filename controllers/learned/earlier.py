@@ -15,7 +15,7 @@ from controllers.learned.observed import Observed, costs_of_records, of_records,
 from controllers.learned.process import Process
 from controllers.learned.several import Several
 from controllers.learned.snapshot import Opinion
-from search_spaces import Real, Record
+from search_spaces import Record
 
 _MOST, _FEWEST = 128, 8  # records of a study that are used, and without which it says nothing
 _TOGETHER = 2048  # records of all studies: a proposal takes as long whether they are of 16 studies or of 50
@@ -139,12 +139,8 @@ class Earlier:
         Of many choices much is asked: networks that all cost too much differ in how they are trained.
         """
         asked = max(int((~np.isnan(row)).sum()) // _APART, _FEW_CHOICES)
-        differs = (row != known) & ~(np.isnan(row) & np.isnan(known))
-        for j, column in enumerate(self._codes.columns):
-            if asked > _FEW_CHOICES and isinstance(column.choice, Real):
-                one, other = column.place(row[j : j + 1]), column.place(known[:, j])
-                differs[:, j] &= ~(np.abs(one - other) < _SAME)
-        return float(differs.sum(1).min(initial=asked)) / asked
+        differing = self._codes.differing(row, known, _SAME if asked > _FEW_CHOICES else 0.0)
+        return float(differing.min(initial=asked)) / asked
 
     def _costs(self, studies: Sequence[Sequence[Record]]) -> Process | None:
         """What candidates cost, as far as the studies tell: a process of logarithms."""
