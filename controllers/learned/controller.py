@@ -163,15 +163,15 @@ class Learned(CandidateSampler):
         return self._ranked
 
     def _unlike(self, rows: list[np.ndarray], running: list[np.ndarray]) -> list[np.ndarray]:
-        """From the first on that differs clearly from all that is running; all, if there is none.
+        """From the first on that differs clearly from all that is running, or else the one that does most.
 
         What is asked for at the same time would else be one network in a dozen wordings.
         """
-        if not running:
+        if not running or not rows:
             return rows
         known = np.array(running)
-        alike = (self._codes.differing(row, known, _SAME).min() < _CLEARLY for row in rows)
-        return list(dropwhile(lambda row: next(alike), rows)) or rows
+        apart = [min(int(self._codes.differing(row, known, _SAME).min()), _CLEARLY) for row in rows]
+        return rows[int(np.argmax(apart)) :]
 
     def _new(self, rows: list[np.ndarray]) -> list[np.ndarray]:
         """From the first on that is not a candidate in other words that was tried; all, if there is none."""

@@ -16,7 +16,7 @@ _NEIGHBOURS = 6  # of each parent, with one choice moved; as many with two
 _CROSSED, _UNIFORM, _PROPOSED = 30, 60, 40
 _CLIMBS, _CLIMBERS, _STEPS = 2, 5, 10  # rounds of climbing from the best, neighbours of each
 _KEPT = 250  # best ones that stay
-_RANKED = 100  # that are at hand where the first choice is refused, or much like what is running
+_RANKED = _KEPT  # that are at hand where the first choice is refused, or much like what is running
 _FEWEST = 4  # that are compared of those that are given
 
 
