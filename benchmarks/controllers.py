@@ -43,7 +43,7 @@ from kept import Kept  # noqa: E402
 from needed import bests, needed, ratio  # noqa: E402
 from recorded import Table  # noqa: E402
 from replay import Replay, table_at  # noqa: E402
-from search import RESULTS, machine  # noqa: E402
+from search import machine, publish  # noqa: E402
 from searches import Job, build, run  # noqa: E402
 
 from search_spaces.errors import MetanasError  # noqa: E402
@@ -198,8 +198,7 @@ def main(
     command = f"benchmarks/controllers.py {' '.join(sys.argv[1:])}"
     data = {"command": command, "machine": machine(), "rows": rows, "ratios": ratios}
     if out:
-        (RESULTS / f"{out}.json").write_text(json.dumps(data) + "\n")
-        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{table_text(rows, ratios)}\n")
+        publish(out, data, table_text(rows, ratios))
     click.echo(json.dumps(data) if as_json else table_text(rows, ratios))
 
 

@@ -44,7 +44,7 @@ import torch  # noqa: E402
 from in_context_model import InContext, View, load, normal, placed, save, train  # noqa: E402
 from recorded import Table, read  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
-from search import RESULTS, machine  # noqa: E402
+from search import machine, publish  # noqa: E402
 
 from controllers.learned.codes import Codes  # noqa: E402
 from controllers.learned.features import Features  # noqa: E402
@@ -269,8 +269,7 @@ def main(
         "rows": plain(rows),
     }
     if out:
-        (RESULTS / f"{out}.json").write_text(json.dumps(data) + "\n")
-        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{text(data)}\n")
+        publish(out, data, text(data))
     click.echo(json.dumps(data) if as_json else text(data))
 
 

@@ -35,7 +35,7 @@ import optuna
 from grid import MAML, NETWORK
 from recorded import Table
 from replay import replay, table_at
-from search import RESULTS, machine
+from search import machine, publish
 
 from search_spaces import Value, plugins
 from search_spaces.errors import DataError, MetanasError
@@ -193,8 +193,7 @@ def main(
     command = f"benchmarks/joint.py {' '.join(sys.argv[1:])}"
     data = {"command": command, "machine": machine(), "rows": rows, "gains": found}
     if out:
-        (RESULTS / f"{out}.json").write_text(json.dumps(data) + "\n")
-        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{text(rows, found)}\n")
+        publish(out, data, text(rows, found))
     click.echo(json.dumps(data) if as_json else text(rows, found))
 
 

@@ -28,7 +28,7 @@ import click  # noqa: E402
 import numpy as np  # noqa: E402
 import optuna  # noqa: E402
 import torch  # noqa: E402
-from search import RESULTS, machine  # noqa: E402
+from search import machine, publish  # noqa: E402
 
 from metanas.testing import simulated  # noqa: E402
 from search_spaces import Candidate, Record, Signature, Space, catalogue  # noqa: E402
@@ -126,8 +126,7 @@ def main(proposals: int, out: str | None, as_json: bool) -> None:
             rows.append(pool.apply(timed, (studies, proposals)))
     data = {"command": "benchmarks/proposal.py", "machine": machine(), "rows": rows}
     if out:
-        (RESULTS / f"{out}.json").write_text(json.dumps(data) + "\n")
-        (RESULTS / f"{out}.md").write_text(f"`benchmarks/proposal.py`, {machine()}\n\n{table(rows)}\n")
+        publish(out, data, table(rows))
     click.echo(json.dumps(data) if as_json else table(rows))
 
 

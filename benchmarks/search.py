@@ -28,6 +28,12 @@ RESULTS = HERE / "results"
 METANAS = Path(sys.executable).with_name("metanas")
 
 
+def publish(name: str, data: dict[str, Any], text: str) -> None:
+    """Writes what a benchmark found, with the command it is told of, under benchmarks/results/."""
+    (RESULTS / f"{name}.json").write_text(json.dumps(data) + "\n")
+    (RESULTS / f"{name}.md").write_text(f"`{data['command']}`, {data['machine']}\n\n{text}\n")
+
+
 def family_arguments(name: str) -> list[str]:
     """The words of the command line that name the family."""
     if name != "omniglot":
@@ -122,10 +128,7 @@ def main(
             click.echo(table(rows[-1:]).splitlines()[-1], err=True)
     if out:
         command = f"benchmarks/search.py {' '.join(sys.argv[1:])}"
-        (RESULTS / f"{out}.json").write_text(
-            json.dumps({"command": command, "machine": machine(), "rows": rows}) + "\n"
-        )
-        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{table(rows)}\n")
+        publish(out, {"command": command, "machine": machine(), "rows": rows}, table(rows))
     click.echo(json.dumps({"machine": machine(), "rows": rows}) if as_json else table(rows))
 
 

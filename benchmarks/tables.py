@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from search import RESULTS, machine, search
+from search import machine, publish, search
 
 # file → the columns that tell tasks apart and that are predicted; labelled rows a task
 TABLES = {
@@ -68,8 +68,7 @@ def main(budget: str, seed: int, only: str, jobs: int, out: str | None, as_json:
     command = f"benchmarks/tables.py --budget {budget} --seed {seed} --jobs {jobs}"
     if out:
         data = {"command": command, "machine": machine(), "rows": rows}
-        (RESULTS / f"{out}.json").write_text(json.dumps(data) + "\n")
-        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{table(rows)}\n")
+        publish(out, data, table(rows))
     click.echo(json.dumps({"machine": machine(), "rows": rows}) if as_json else table(rows))
 
 

@@ -41,7 +41,7 @@ from recorded import Table  # noqa: E402
 from replay import Replay, table_at  # noqa: E402
 from scipy.special import ndtri  # noqa: E402
 from scipy.stats import rankdata  # noqa: E402
-from search import RESULTS, machine  # noqa: E402
+from search import machine, publish  # noqa: E402
 from searches import Job, run  # noqa: E402
 
 from controllers.learned import controller  # noqa: E402
@@ -174,8 +174,7 @@ def main(
     command = f"benchmarks/transfer.py {' '.join(sys.argv[1:])}"
     data = {"command": command, "machine": machine(), **compared(table, curves)}
     if out:
-        (RESULTS / f"{out}.json").write_text(json.dumps(data) + "\n")
-        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{text(data)}\n")
+        publish(out, data, text(data))
     click.echo(json.dumps(data) if as_json else text(data))
 
 

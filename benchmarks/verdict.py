@@ -38,7 +38,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from search import RESULTS, machine
+from search import machine, publish
 from threadpoolctl import threadpool_limits
 
 from metanas.budget import Budget, parse
@@ -290,8 +290,7 @@ def main(
     command = f"benchmarks/verdict.py {' '.join(sys.argv[1:])}"
     if out:
         data = {"command": command, "machine": machine(), "summary": summary(rows), "rows": rows}
-        (RESULTS / f"{out}.json").write_text(json.dumps(data) + "\n")
-        (RESULTS / f"{out}.md").write_text(f"`{command}`, {machine()}\n\n{table(rows)}\n")
+        publish(out, data, table(rows))
     click.echo(
         json.dumps({"machine": machine(), "summary": summary(rows), "rows": rows}) if as_json else table(rows)
     )

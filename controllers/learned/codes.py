@@ -13,6 +13,7 @@ from search_spaces import Candidate, Categorical, Choice, Integer, Real, Space, 
 
 Among = Callable[[np.ndarray], np.ndarray]
 _STEP = 1 / 6  # of its range, by which a number moves: as search_spaces.choices does
+SAME = 0.2  # of its range, by which real numbers differ too little to make another candidate
 
 
 @dataclass

@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from controllers.interface import CandidateSampler
-from controllers.learned.codes import Codes
+from controllers.learned.codes import SAME, Codes
 from controllers.learned.earlier import Earlier
 from controllers.learned.features import Features
 from controllers.learned.observed import Observed, Reader
@@ -28,7 +28,6 @@ from search_spaces.fingerprint import Fingerprint
 START = 8  # trials of a start without earlier studies
 _FEWEST = 4  # results, before which nothing can be fitted
 _CLEARLY = 2  # choices in which candidates differ that are asked for at the same time
-_SAME = 0.2  # of the range of a real number, up to which it does not differ
 
 
 def build(
@@ -169,9 +168,11 @@ class Learned(CandidateSampler):
         """
         if not running or not rows:
             return rows
-        known = np.array(running)
-        apart = [min(int(self._codes.differing(row, known, _SAME).min()), _CLEARLY) for row in rows]
-        return rows[int(np.argmax(apart)) :]
+        known, apart = np.array(running), [0]
+        for row in rows:
+            if apart[-1] < _CLEARLY:
+                apart.append(int(self._codes.differing(row, known, SAME).min()))
+        return rows[int(np.argmax(apart[1:])) :]
 
     def _new(self, rows: list[np.ndarray]) -> list[np.ndarray]:
         """From the first on that is not a candidate in other words that was tried; all, if there is none."""

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from controllers.learned.agreement import Agreement, agreement
-from controllers.learned.codes import Codes
+from controllers.learned.codes import SAME, Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.observed import Observed, costs_of_records, of_records, scored
@@ -26,7 +26,6 @@ _TRUST = 4.0  # by which a distance of 1 lowers the logarithm of a study's weigh
 _TOPS = 20  # best candidates of each study that are looked at
 _GOOD = 5  # a fifth of what is drawn, the highest, is good enough to begin with
 _APART, _FEW_CHOICES = 3, 2  # a third of a candidate's choices differ from all that was tried, two at least
-_SAME = 0.2  # of the range of a real number, up to which it is the same where more than two are asked
 _DEAR = 0.5  # by how much an e-fold cost lowers what is expected
 _DRAWN, _CLIMBS, _STEPPED, _KEPT = 1000, 4, 5, 100  # of the search for what the studies rank high
 _FEW = 10  # studies; from which on their best ones alone begin a search
@@ -103,7 +102,9 @@ class Earlier:
                 return fresh[0], "uniform"
         known = np.array([np.frombuffer(key) for key in sorted(tried)]).reshape(-1, self.best.shape[1])
         rows = np.concatenate(self._found)
-        return rows[np.argmax([min(self._apart(row, known), 1.0) for row in rows])], "earlier"
+        clear = (row for row in rows if self._apart(row, known) >= 1)
+        found = next(clear, None)
+        return max(rows, key=lambda row: self._apart(row, known)) if found is None else found, "earlier"
 
     @property
     def best(self) -> np.ndarray:
@@ -134,12 +135,13 @@ class Earlier:
         return rows[np.argsort(-together, kind="stable")]
 
     def _apart(self, row: np.ndarray, known: np.ndarray) -> float:
-        """In how many choices a row differs from all others, in those that are asked of it.
+        """In how many choices a row differs from all others, as a part of those that are asked of it.
 
-        Of many choices much is asked: networks that all cost too much differ in how they are trained.
+        Where there are many choices, much is asked: networks that all cost too much differ in how they are
+        trained.
         """
         asked = max(int((~np.isnan(row)).sum()) // _APART, _FEW_CHOICES)
-        differing = self._codes.differing(row, known, _SAME if asked > _FEW_CHOICES else 0.0)
+        differing = self._codes.differing(row, known, SAME if asked > _FEW_CHOICES else 0.0)
         return float(differing.min(initial=asked)) / asked
 
     def _costs(self, studies: Sequence[Sequence[Record]]) -> Process | None:

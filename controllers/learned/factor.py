@@ -31,9 +31,10 @@ class Factor:
     ) -> None:
         self.data, self._kernel, self._parameters = data, kernel, parameters
         kept = self.shared(before)
-        new = kernel.placed(data.at(slice(kept, None)), parameters)
+        fresh = data.at(slice(kept, None))
+        new = kernel.placed(fresh, parameters)
         self.placed: Placed = new if before is None or not kept else before.placed.at(slice(kept)).joined(new)
-        cross = kernel.between(fresh := data.at(slice(kept, None)), self.placed)  # (N - K, N), K are kept
+        cross = kernel.between(fresh, self.placed)  # (N - K, N), K that are kept
         self.root = np.zeros((len(data.x), len(data.x)), order="F")
         if before is not None and kept:
             self.root[:kept, :kept] = before.root[:kept, :kept]

@@ -40,7 +40,7 @@ class Observed(NamedTuple):
 
 
 class Results(NamedTuple):
-    """Three of :class:`Observed`."""
+    """What results come to; see :class:`Observed`."""
 
     targets: np.ndarray
     missing: np.ndarray
@@ -58,7 +58,7 @@ def results(scores: Sequence[Mapping[int, float]], up: bool, intervals: Sequence
     Args:
         scores: By candidate; those that failed have none.
         up: Whether more is better.
-        intervals: By candidate, half the width of its last score's; NaN or 0 where it is not known.
+        intervals: By candidate, half the width of that of its best score; NaN or 0 where it is not known.
     """
     table, steps = _tabled(scores)
     known = np.isfinite(table)
@@ -147,7 +147,7 @@ class _Trial(NamedTuple):
         has_ended: Whether it has.
         tells: Whether its result says something new.
         scores: By meta-step.
-        interval: Half the width of the last one's; NaN where it is not told.
+        interval: Half the width of that of its best one; NaN where it is not told.
         seconds: NaN where they are not told.
         reached: Its last meta-step.
     """

@@ -41,7 +41,13 @@ def records(name: str = "earlier", count: int = 60, seed: int = 3, shuffled: boo
     pairs = enumerate(zip(found, values, strict=True))
     return [
         Record(
-            name, i, c, "complete", rung=10, score=Score("mse", v, 0.0, 9, "valid"), valid_curve=((10, v),)
+            name,
+            i,
+            c,
+            "complete",
+            rung=10,
+            score=Score("mse", v, 0.1 * v, 9, "valid"),
+            valid_curve=((10, v),),
         )
         for i, (c, v) in pairs
     ]
@@ -61,7 +67,7 @@ def best(trials: int, seeds: range = range(6), **memory: Any) -> float:
 def test_every_proposal_is_a_candidate_of_any_space(space: Space, seed: int, warm: bool) -> None:
     rng = np.random.default_rng(seed)
     known = [
-        Record("s", i, space.sample(rng), "complete", score=Score("accuracy", rng.random(), 0.0, 9, "valid"))
+        Record("s", i, space.sample(rng), "complete", score=Score("accuracy", rng.random(), 0.1, 9, "valid"))
         for i in range(10)
     ]
     sampler = learned.build(space, seed % 1000, known if warm else ())
