@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def read(path: Path) -> Table:
             valid, test, configs = (np.asarray(data[key]) for key in ("valid", "test", "configs"))
             dimensions, tasks = json.loads(str(data["space"])), [str(task) for task in data["tasks"]]
             rungs = [int(rung) for rung in data["rungs"]] if "rungs" in data else []
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
         raise DataError(f"{path} is no table of recorded results: {error}") from None
     return Table(path.stem, dimensions, configs, tasks, np.atleast_3d(valid), test, rungs)
 

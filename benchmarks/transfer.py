@@ -48,6 +48,7 @@ from controllers.learned import controller  # noqa: E402
 from controllers.learned.codes import Codes  # noqa: E402
 from controllers.learned.earlier import Earlier  # noqa: E402
 from controllers.learned.features import Features  # noqa: E402
+from search_spaces.errors import MetanasError  # noqa: E402
 
 REFERENCES = ("tpe", "evolution-20-warm")
 OURS = ("learned", "knowing")
@@ -149,12 +150,15 @@ def main(
     as_json: bool,
 ) -> None:
     """Replays the searches."""
-    table, names = table_at(str(path.resolve())), (*REFERENCES, *OURS)
+    try:
+        table, names = table_at(str(path.resolve())), (*REFERENCES, *OURS)
+        if keep:
+            keep.mkdir(parents=True, exist_ok=True)
+    except (MetanasError, OSError) as error:
+        raise click.ClickException(str(error)) from None
     tasks, numbers = range(len(table.tasks)), range(first_seed, first_seed + seeds)
     if len(tasks) < 3:
         raise click.ClickException(f"{path} has {len(tasks)} tasks: three are needed, two to tell of one")
-    if keep:
-        keep.mkdir(parents=True, exist_ok=True)
 
     def job(name: str, t: int, seed: int) -> Job:
         others = tuple(s for s in tasks if s != t)

@@ -150,6 +150,18 @@ def test_what_knows_the_same_task_elsewhere_finds_its_best_at_once(table: Path, 
         assert ratio["low"] <= ratio["point"] <= ratio["high"]
 
 
+@pytest.mark.parametrize("script", ["controllers.py", "transfer.py"])
+@pytest.mark.parametrize("junk", [b"", b"junk", b"PK\x03\x04junk"])
+def test_what_is_no_table_is_said_in_one_line(script: str, junk: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "junk.npz"
+    path.write_bytes(junk)
+    command = [sys.executable, BENCHMARKS / script, "--table", path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: {path} is no table of recorded results")
+    assert done.stderr.count("\n") == 1
+
+
 def test_two_tasks_are_too_few_to_tell_what_one_can_learn(table: Path) -> None:
     command = [sys.executable, BENCHMARKS / "transfer.py", "--table", table]
     done = subprocess.run(command, capture_output=True, text=True)
