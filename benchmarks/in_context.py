@@ -6,9 +6,9 @@
 A small transformer is taught with simulated searches (``in_context_model.py``), ``--minutes`` of one thread's
 processor time; Ctrl-C ends that sooner. ``--save FILE`` keeps it, ``--load FILE`` takes one that was kept.
 Then it and the Gaussian process of the controller ``learned``, cold, are told the same results of recorded
-tables (``recorded.py``): of each task 10, 25 and 50, two thirds of them any, one third among the task's best
-1 %, as a search has them. Both predict 2,500 others. No model was taught with any table: every task is one
-that was left out.
+tables (``recorded.py``): of each task the first 10, 25 and 50 that a search by regularised evolution found,
+which favours neither. Both predict 2,500 others. No model was taught with any table: every task is one that
+was left out.
 
     best 20      percentile in its table, on the average, of the 20 candidates that are ranked highest
     Spearman     rank correlation of predictions and results
@@ -40,12 +40,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is loaded
 
 import click  # noqa: E402
 import numpy as np  # noqa: E402
+import optuna  # noqa: E402
 import torch  # noqa: E402
 from in_context_model import InContext, View, load, normal, placed, save, train  # noqa: E402
 from recorded import Table, read  # noqa: E402
+from replay import replay  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 from search import machine, publish  # noqa: E402
 
+from controllers.evolution import Evolution  # noqa: E402
 from controllers.learned.codes import Codes  # noqa: E402
 from controllers.learned.features import Features  # noqa: E402
 from controllers.learned.kernel import Data  # noqa: E402
@@ -55,7 +58,7 @@ from search_spaces.errors import DataError, MetanasError  # noqa: E402
 RESULTS_KNOWN = (10, 25, 50)
 MODEL, PROCESS = "in-context", "process"
 MEASURES = ("best 20", "Spearman", "log score")
-_BEST, _ASKED, _RANKED = 0.01, 2500, 20
+_ASKED, _RANKED, _POPULATION = 2500, 20, 20
 _STEPS = 40  # of fitting the process: about what its refits in a search of 50 trials come to
 _DRAWS = 2000  # of the bootstrap
 
@@ -72,14 +75,10 @@ def by_process(
     return mean, deviation**2 + process.kernel.noise(data, process.parameters)
 
 
-def split(valid: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows with so many results that are known, one third of them among the best, and of others."""
-    third = count // 3
-    order = np.argsort(-valid)
-    top = rng.choice(order[: max(third, round(_BEST * len(valid)))], third, replace=False)
-    rest = rng.permutation(np.setdiff1d(np.arange(len(valid)), top))
-    known = np.append(top, rest[: count - third])
-    return known, rest[count - third :][:_ASKED]
+def searched(table: Table, task: int, seed: int) -> np.ndarray:
+    """Rows that a search of a task found, in their order."""
+    most = min(max(RESULTS_KNOWN), len(table.configs) // 2)
+    return np.array(replay(table, task, Evolution(table.space, seed, _POPULATION), most, seed).found)
 
 
 def measured(
@@ -119,21 +118,24 @@ def compared(
     codes = Codes(table.space)
     features = Features(codes)
     x = features.of(codes.rows([table.candidate(i) for i in range(len(table.configs))]))
-    for (name, values), count in product(zip(table.tasks, table.valid[:, :, -1], strict=True), RESULTS_KNOWN):
+    paths = {task: [searched(table, task, seed) for seed in range(draws)] for task in range(len(table.tasks))}
+    for task, count in product(paths, RESULTS_KNOWN):
+        values = table.valid[task, :, -1]
         if 2 * count > len(values):
             continue
         valid = np.nan_to_num(values, nan=np.nanmin(values))
         found: dict[str, list[list[float]]] = {by: [] for by in predictors}
         taken: dict[str, list[float]] = {by: [] for by in predictors}
-        for _ in range(draws):
-            known, asked = split(valid, count, rng)
+        for path in paths[task]:
+            known = path[:count]
+            asked = rng.permutation(np.setdiff1d(np.arange(len(valid)), known))[:_ASKED]
             for by, predict in predictors.items():
                 begin = time.process_time()
                 told = predict(features, x[known], normal(valid[known]), x[asked])
                 taken[by].append(1000 * (time.process_time() - begin))
                 found[by].append(measured(valid, known, asked, told))
         for by in predictors:
-            told_of = {"table": table.name, "task": name, "results": count, "by": by}
+            told_of = {"table": table.name, "task": table.tasks[task], "results": count, "by": by}
             yield {**told_of, "ms": float(np.median(taken[by])), "measures": np.array(found[by])}
 
 
@@ -211,7 +213,7 @@ def text(data: dict[str, Any]) -> str:
     show_default=True,
     help="Of processor time.",
 )
-@click.option("--draws", type=click.IntRange(1), default=8, show_default=True, help="Of results, a task.")
+@click.option("--draws", type=click.IntRange(1), default=8, show_default=True, help="Searches, a task.")
 @click.option("--views", type=click.IntRange(1), default=4, show_default=True, help="Averaged a prediction.")
 @click.option("--seed", default=0, show_default=True)
 @click.option(
@@ -233,6 +235,7 @@ def main(
 ) -> None:
     """Teaches a model, and holds it against the process."""
     torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         tables = [read(path) for path in paths]
         for table in tables:

@@ -41,6 +41,7 @@ FEWEST_RESULTS, MOST_RESULTS = 8, 50
 _CONDITIONAL = 0.25  # part of choices that others open
 _SMALLEST = 300  # candidates of a space that is drawn
 _UNIFORM, _NEAR = 128, 64  # candidates at which a function is drawn: any, and neighbours of its best
+_GREED, _OFF = 3.0, 0.5  # at most, by how much what is expected counts; by how much that is off
 _SPACES, _FUNCTIONS, _SPLITS, _QUERIES = 2, 2, 4, 32  # of a step of training
 _RATE, _WARM = 1e-3, 0.05  # highest learning rate, and the part of the time that it takes to get there
 _EVERY = 10.0  # seconds, of progress
@@ -54,7 +55,7 @@ def normal(results: np.ndarray) -> np.ndarray:
 def placed(results: np.ndarray, known: np.ndarray) -> np.ndarray:
     """``(M,)``: where results stand on the scale that those ``(N,)`` have that are known."""
     order = np.argsort(known)
-    return np.interp(results, known[order], normal(known)[order])
+    return np.asarray(np.interp(results, known[order], normal(known)[order]))
 
 
 def drawn_space(rng: np.random.Generator) -> Space:
@@ -150,7 +151,10 @@ class View:
 
 
 def simulated(space: Space, count: int, rng: np.random.Generator) -> Iterator[Search]:
-    """Searches of one function on a space, with so many results: two thirds any, one third of its best."""
+    """Searches of one function on a space, with so many results: the better, the more often.
+
+    As a search does, they choose by what they expect, and do not know by how much a result will be off.
+    """
     codes = Codes(space)
     features = Features(codes)
     kernel = Kernel(features, np.zeros(0))
@@ -160,14 +164,14 @@ def simulated(space: Space, count: int, rng: np.random.Generator) -> Iterator[Se
     best = np.repeat(rows[np.argsort(-first)[: _NEAR // 8]], 8, 0)
     x = features.of(np.concatenate([rows, codes.neighbours(best, rng, 1)]))
     # with the same draw the function stays what it was where it is known
-    found = _function(kernel, parameters, x, seed)
-    found += rng.normal(size=len(x)) * np.sqrt(kernel.noise(Data.whole(x), parameters))
+    function = _function(kernel, parameters, x, seed)
+    found = function + rng.normal(size=len(x)) * np.sqrt(kernel.noise(Data.whole(x), parameters))
     for _ in range(_SPLITS):
-        top = rng.choice(np.argsort(-found)[: max(count // 3, 24)], count // 3, replace=False)
-        rest = rng.permutation(np.setdiff1d(np.arange(len(x)), top))
-        rest = np.concatenate([rest[rest < _UNIFORM], rest[rest >= _UNIFORM]])
-        known, asked = np.append(top, rest[: count - len(top)]), rest[count - len(top) :]
-        asked, tokens = rng.choice(asked, _QUERIES, replace=False), View(features, rng).of(x)
+        expected = function + function.std() * rng.normal(scale=_OFF, size=len(x))
+        keys = rng.uniform(0, _GREED) * expected / function.std() + rng.gumbel(size=len(x))
+        order = np.argsort(-keys)  # drawn without repetition, by the exponential of what is expected
+        known = order[:count]
+        asked, tokens = rng.choice(order[count:], _QUERIES, replace=False), View(features, rng).of(x)
         answers = placed(found[asked], found[known])
         yield Search(tokens[known], normal(found[known]), tokens[asked], answers)
 

@@ -38,6 +38,7 @@ def build(
     snapshot: Snapshot | None = None,
     dear: bool = False,
     fingerprint: Fingerprint | None = None,
+    timed: bool = False,
 ) -> BaseSampler:
     """A Gaussian process that learns from this search and, where there are some, from earlier ones.
 
@@ -53,13 +54,15 @@ def build(
         dear: Whether a search makes but dozens of trials: then a start without earlier studies goes on around
             the best of it.
         fingerprint: What the family at hand is like; None: nothing is known of it, or it is several.
+        timed: Whether the budget is in seconds: then what is good comes far in little time, in earlier
+            studies, too.
 
     References:
         Snoek, Larochelle, Adams, *Practical Bayesian optimization*, 2012, https://arxiv.org/abs/1206.2944;
         Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
         https://arxiv.org/abs/1802.02219. Differs: earlier studies' predictions are terms of the kernel.
     """
-    return Learned(space, seed, records, distances or {}, snapshot, fingerprint, dear=dear)
+    return Learned(space, seed, records, distances or {}, snapshot, fingerprint, dear=dear, timed=timed)
 
 
 class Learned(CandidateSampler):
@@ -80,6 +83,7 @@ class Learned(CandidateSampler):
         among: Sequence[Candidate] = (),
         part: float = 1.0,
         dear: bool = False,
+        timed: bool = False,
     ) -> None:
         super().__init__(space, seed)
         self._codes = Codes(space)
@@ -87,7 +91,7 @@ class Learned(CandidateSampler):
         self._reader = Reader(self._codes)
         self._snapshot = {} if snapshot is None else {"snapshot": snapshot.sha}
         opinion = {f"snapshot {snapshot.sha[:12]}": snapshot.opinion(self._features)} if snapshot else {}
-        self._earlier = Earlier(self._codes, self._features, records, distances, opinion)
+        self._earlier = Earlier(self._codes, self._features, records, distances, opinion, timed)
         self._scorer = Scorer(self._features, self._earlier, snapshot)
         self._points = Points(self._features, self._earlier)
         self._pool = Pool(self._codes, self._points)

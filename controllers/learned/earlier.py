@@ -11,7 +11,7 @@ from controllers.learned.agreement import Agreement, agreement
 from controllers.learned.codes import SAME, Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
-from controllers.learned.observed import Observed, costs_of_records, of_records, scored
+from controllers.learned.observed import Observed, of_records
 from controllers.learned.process import Process
 from controllers.learned.several import Several
 from controllers.learned.snapshot import Opinion
@@ -26,7 +26,6 @@ _TRUST = 4.0  # by which a distance of 1 lowers the logarithm of a study's weigh
 _TOPS = 20  # best candidates of each study that are looked at
 _GOOD = 5  # a fifth of what is drawn, the highest, is good enough to begin with
 _APART, _FEW_CHOICES = 3, 2  # a third of a candidate's choices differ from all that was tried, two at least
-_DEAR = 0.5  # by how much an e-fold cost lowers what is expected
 _DRAWN, _CLIMBS, _STEPPED, _KEPT = 1000, 4, 5, 100  # of the search for what the studies rank high
 _FEW = 10  # studies; from which on their best ones alone begin a search
 
@@ -41,6 +40,7 @@ class Earlier:
         distances: By study, how far its family is; see :class:`search_spaces.fingerprint.Fingerprint`.
         opinion: Of a snapshot, by its name: it is heard as one more study, and as that trusted as far as it
             is right; none: there is no snapshot.
+        timed: Whether candidates are wanted that come far in little time.
 
     Attributes:
         names: Of the studies that say something, and of the snapshot.
@@ -56,12 +56,13 @@ class Earlier:
         records: Sequence[Record],
         distances: Mapping[str, float],
         opinion: Mapping[str, Opinion] | None = None,
+        timed: bool = False,
     ) -> None:
         self._codes, self._features = codes, features
         by_study: dict[str, list[Record]] = {}
         for record in records:
             by_study.setdefault(record.study, []).append(record)
-        seen = {name: of_records(found, codes) for name, found in by_study.items()}
+        seen = {name: of_records(found, codes, timed) for name, found in by_study.items()}
         seen = {name: found for name, found in seen.items() if len(found.targets) >= _FEWEST}
         opinion = opinion or {}
         self.names = [*seen, *opinion]
@@ -70,7 +71,6 @@ class Earlier:
         self.far = _TRUST * np.array(apart + [_DISTANCE if distances else 0.0] * len(opinion))
         most = min(_MOST, max(_LEAST, _TOGETHER // max(1, len(seen))))
         processes = [self._process(found, most) for found in seen.values()]
-        self._cost = self._costs([by_study[name] for name in seen])
         self._several = Several(features, processes) if processes else None
         self._opinions = list(opinion.values())
         self._tops = [found.rows[np.argsort(-found.targets)[:_TOPS]] for found in seen.values()]
@@ -130,8 +130,6 @@ class Earlier:
         rows = np.array(list({row.tobytes(): row for row in rows}.values()))
         x = self._features.of(rows)
         together = self.predictions(x) @ shares(self.far)
-        if self._cost is not None:
-            together = together - _DEAR * self._cost.mean(Data.whole(x))
         return rows[np.argsort(-together, kind="stable")]
 
     def _apart(self, row: np.ndarray, known: np.ndarray) -> float:
@@ -143,17 +141,6 @@ class Earlier:
         asked = max(int((~np.isnan(row)).sum()) // _APART, _FEW_CHOICES)
         differing = self._codes.differing(row, known, SAME if asked > _FEW_CHOICES else 0.0)
         return float(differing.min(initial=asked)) / asked
-
-    def _costs(self, studies: Sequence[Sequence[Record]]) -> Process | None:
-        """What candidates cost, as far as the studies tell: a process of logarithms."""
-        rows = [self._codes.rows([r.candidate for r in scored(study)]) for study in studies]
-        costs = np.concatenate([np.zeros(0), *(costs_of_records(study) for study in studies)])
-        known = np.flatnonzero(np.isfinite(costs))[-2 * _MOST :]
-        if len(known) < _FEWEST:
-            return None
-        process = Process(self._features)
-        process.fit(Data.whole(self._features.of(np.concatenate(rows)[known])), costs[known], _STEPS)
-        return process
 
     def _process(self, seen: Observed, most: int) -> Process:
         """Fitted to the best, and as many of the rest, evenly from the next to the worst."""

@@ -17,6 +17,7 @@ from controllers.learned.codes import Codes
 from search_spaces import Candidate, Record
 
 _TINY = 1e-9
+_STEEPEST = 1.0  # of what is gained by a meta-step more: a score never gets better faster than that for long
 _LOUD = 2  # powers of two by which noise is at most more or less than usual; whole ones, so that they stay
 _ASIDE = {"illegal", "parent"}  # trials that were refused, or go on from another: they tell nothing new
 
@@ -47,7 +48,12 @@ class Results(NamedTuple):
     noise: np.ndarray
 
 
-def results(scores: Sequence[Mapping[int, float]], up: bool, intervals: Sequence[float] = ()) -> Results:
+def results(
+    scores: Sequence[Mapping[int, float]],
+    up: bool,
+    intervals: Sequence[float] = (),
+    costs: Sequence[float] | np.ndarray = (),
+) -> Results:
     """What candidates come to by their scores, by meta-step.
 
     A candidate counts with what it scored at the last rung that it reached, less what candidates gain on
@@ -55,10 +61,14 @@ def results(scores: Sequence[Mapping[int, float]], up: bool, intervals: Sequence
     left to be found; intervals say where there is more of it. They are not taken for the noise itself:
     candidates are scored on the same tasks, and most of what is wide about an interval all of them share.
 
+    Where costs are told, what counts is what a candidate would come to in the time of a usual one: what it
+    scored, less what candidates gain on the average while training goes on that much longer.
+
     Args:
         scores: By candidate; those that failed have none.
         up: Whether more is better.
         intervals: By candidate, half the width of that of its best score; NaN or 0 where it is not known.
+        costs: By candidate, logarithms of its seconds, in those of a usual one; NaN where they are not known.
     """
     table, steps = _tabled(scores)
     known = np.isfinite(table)
@@ -68,6 +78,8 @@ def results(scores: Sequence[Mapping[int, float]], up: bool, intervals: Sequence
     levels = np.full(len(scores), -math.inf)
     scored = np.flatnonzero(last >= 0)
     levels[scored] = worths[scored, last[scored]] - gains[last[scored]]
+    if len(costs):
+        levels -= _by_step(gains, steps) * np.nan_to_num(np.array(costs, dtype=float))
     targets, noise = _normal(levels), np.ones(len(scores))
     if len(intervals) and len(scored):
         wide = np.array(intervals, dtype=float)[scored]
@@ -105,6 +117,15 @@ def _gains(worths: np.ndarray) -> Iterator[float]:
     for gained in np.diff(worths, axis=1).T:
         both = gained[np.isfinite(gained)]
         yield float(both.mean()) if len(both) else 0.0
+
+
+def _by_step(gains: np.ndarray, steps: np.ndarray) -> float:
+    """What candidates gain while their meta-steps grow by the factor e; so do their seconds."""
+    some = steps >= 1
+    if some.sum() < 2:
+        return 0.0
+    found = (gains[some][-1] - gains[some][0]) / math.log(steps[-1] / steps[some][0])
+    return float(np.clip(found, 0, _STEEPEST))
 
 
 def _missing(steps: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -190,8 +211,8 @@ class Reader:
         self.running += list(self._codes.rows([proposed[number] for number in sorted(silent)]))
         self.tried = {row.tobytes() for row in (*self.running, *(row for _, row in known))}
         up = study.direction == StudyDirection.MAXIMIZE
-        found = results([t.scores for t, _ in ended], up, [t.interval for t, _ in ended])
         self.costs = _relative([trial.seconds for trial, _ in ended], [trial.reached for trial, _ in ended])
+        found = results([t.scores for t, _ in ended], up, [t.interval for t, _ in ended], self.costs)
         empty = np.zeros((0, len(self._codes.columns)))
         rows = np.array([row for _, row in ended]) if ended else empty
         return Observed(rows, *found, [trial.number for trial, _ in ended])
@@ -248,11 +269,24 @@ def costs_of_records(records: Sequence[Record]) -> np.ndarray:
     return _relative([r.costs.seconds for r in taken], steps)
 
 
-def of_records(records: Sequence[Record], codes: Codes) -> Observed:
-    """The same of another study's records, as far as they say anything about this space."""
+def of_records(records: Sequence[Record], codes: Codes, timed: bool = False) -> Observed:
+    """The same of another study's records, as far as they say anything about this space.
+
+    Args:
+        records: Of one study.
+        codes: Of the space.
+        timed: Whether candidates are wanted that come far in little time; then those that took too long for
+            the other search are its worst, with no result.
+    """
     taken = scored(records)
     up = bool(taken) and taken[0].score is not None and taken[0].score.metric == "accuracy"
     told = [dict(r.valid_curve) or {r.rung: r.score.value} for r in taken if r.score is not None]
-    found = results(told, up, [r.score.ci95 for r in taken if r.score is not None])
+    intervals = [r.score.ci95 for r in taken if r.score is not None]
+    costs = costs_of_records(records) if timed else np.zeros(0)
+    slow = [r for r in records if timed and r.score is None and r.reason.startswith("timeout")]
+    if slow and taken:
+        taken, told = taken + slow, told + [{}] * len(slow)
+        intervals, costs = intervals + [math.nan] * len(slow), np.append(costs, [math.nan] * len(slow))
+    found = results(told, up, intervals, costs)
     candidates: list[Candidate] = [r.candidate for r in taken]
     return Observed(codes.rows(candidates), *found, [r.number for r in taken])

@@ -25,6 +25,7 @@ def proposer(
     seed: int,
     near: Fingerprint | None = None,
     dear: bool = False,
+    timed: bool = False,
 ) -> tuple[BaseSampler, dict[str, str]]:
     """What proposes; told what the store knows of other studies, if it can learn from that.
 
@@ -36,6 +37,7 @@ def proposer(
         seed: Of the controller.
         near: What its family is like; None: it is of several, and no records are told.
         dear: Whether trials take so long that a search makes but dozens of them.
+        timed: Whether the budget is in seconds.
 
     Returns:
         The controller, and what trials record of it beside the versions of packages.
@@ -52,8 +54,7 @@ def proposer(
         told[SNAPSHOT] = snapshot
     if "fingerprint" in takes:
         told["fingerprint"] = near
-    if "dear" in takes:
-        told["dear"] = dear
+    told |= {key: value for key, value in (("dear", dear), ("timed", timed)) if key in takes}
     made: BaseSampler = build(space, seed, **told)
     return made, {} if snapshot is None else {SNAPSHOT: snapshot.sha}
 

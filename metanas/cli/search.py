@@ -53,7 +53,10 @@ _DEFAULT_BUDGET = "10m"
 @click.option("--trials", type=int, help="New trials of this run; repeats exactly, given the seed.")
 @click.option("--seed", type=int, help="Of everything random. [default: the study's, else 0]")
 @click.option(
-    "--controller", default="tpe", show_default=True, help="What proposes; see metanas controller list."
+    "--controller",
+    default="learned",
+    show_default=True,
+    help="What proposes; see metanas controller list.",
 )
 @click.option(
     "--space",

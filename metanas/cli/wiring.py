@@ -66,6 +66,12 @@ class Request:
     objective: str | None = None  # objectives, with commas between
     max_params: int | None = None
     max_latency: str | None = None
+    trials: int | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether the budget is in seconds alone."""
+        return self.trials is None
 
 
 @dataclass(frozen=True)
@@ -226,7 +232,7 @@ def begin(
     near = remembered(store, name, family, signature)
     seeded = derive(seed, "controller", len(records))
     study.sampler, told = proposer(
-        request.controller, plan.space, store, name, seeded, near, dear=plan.by_time
+        request.controller, plan.space, store, name, seeded, near, plan.by_time, request.timed
     )
     made_by, aims = versions() | told, Aims(goals, Sizes(evaluator, goals.timed, records))
     return Search(

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def searched(folder: Path, metanas_in: Run) -> Path:
     """Three studies: one by another controller, of another family; two of the same by ours."""
     for words in (
-        (*QUICK, "--trials", 12),
+        (*QUICK, "--controller", "tpe", "--trials", 12),
         (*LEARNED, "--study", "next", "--trials", 14),
         ("search", "harmonics", *LEARNED[2:], "--study", "waves", "--trials", 12),
     ):

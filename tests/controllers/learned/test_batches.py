@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import optuna
@@ -38,7 +39,7 @@ def records() -> list[Record]:
     ]
 
 
-def asked(count: int, told: int = 0, **memory: list[Record]) -> list[np.ndarray]:
+def asked(count: int, told: int = 0, **memory: Any) -> list[np.ndarray]:
     """Rows of what is asked for at the same time, after so many results."""
     study = optuna.create_study(sampler=learned.build(SPACE, 0, **memory))
     for _ in range(told):
@@ -64,17 +65,20 @@ def test_a_search_begins_with_good_ones_that_differ_in_much_and_goes_on_as_one_w
     assert len(set(parts)) > 1
 
 
-def test_what_cost_much_elsewhere_is_not_what_a_search_begins_with() -> None:
+def test_where_time_is_short_a_search_begins_with_what_came_far_in_little_of_it_elsewhere() -> None:
     def width(rows: list[np.ndarray]) -> float:
         return float(
             np.mean([np.nansum([v for k, v in CODES.candidate(r).items() if "width" in k]) for r in rows])
         )
 
-    free = records()
-    dear = [
-        replace(
-            r, costs=Costs(seconds=float(np.exp(sum(v for k, v in r.candidate.items() if "width" in k) / 64)))
-        )
-        for r in free
-    ]
-    assert width(asked(4, records=dear)) < 0.7 * width(asked(4, records=free))
+    def seconds(r: Record) -> float:
+        return float(np.exp(sum(v for k, v in r.candidate.items() if "width" in k) / 64))
+
+    def curve(r: Record) -> tuple[tuple[int, float], ...]:
+        assert r.score is not None
+        return (10, 9 * r.score.value), (90, r.score.value)
+
+    dear = [replace(r, costs=Costs(seconds=seconds(r)), rung=90, valid_curve=curve(r)) for r in records()]
+    free = [replace(r, costs=Costs(seconds=1.0)) for r in dear]
+    assert width(asked(4, records=dear, timed=True)) < 0.7 * width(asked(4, records=free, timed=True))
+    np.testing.assert_array_equal(asked(4, records=dear), asked(4, records=free))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,18 @@ def test_a_stopped_trial_is_not_worse_for_having_been_stopped() -> None:
     targets, missing, _ = results([{10: 1.0, 30: 0.1}, {10: 2.0, 30: 0.2}, {10: 0.5}], False)
     assert targets.argsort().tolist() == [1, 0, 2]
     assert missing.tolist() == [0.0, 0.0, 1.0]
+
+
+def test_where_time_is_short_a_result_counts_for_the_time_that_it_took() -> None:
+    """Errors fall threefold from rung to rung: what took three times as long would be behind by so much."""
+    scores = [{10: 0.3, 30: 0.1}, {10: 0.27, 30: 0.09}, {10: 0.6, 30: 0.2}, {}]
+    slow, log = math.log(3), [0.0, math.log(3), math.nan, math.nan]
+    assert results(scores, False, [], log).targets.argsort().tolist() == [3, 1, 2, 0]
+    assert results(scores, False, [], [0.0, 0.0, slow, 0.0]).targets.argsort().tolist() == [3, 2, 0, 1]
+    once = [{10: 0.3}, {10: 0.2}]  # nothing tells what more training would bring
+    np.testing.assert_array_equal(results(once, False, [], [0, 9]).targets, results(once, False).targets)
+    flat = [{10: 0.3, 30: 0.3}, {10: 0.2, 30: 0.4}]
+    np.testing.assert_array_equal(results(flat, False, [], [0, 9]).targets, results(flat, False).targets)
 
 
 def test_missing_training_is_counted_in_rungs_not_in_steps() -> None:
@@ -122,3 +135,14 @@ def test_records_tell_what_they_have_in_common_with_the_space() -> None:
     assert seen.targets.argsort().tolist() == [0, 2, 1]
     assert seen.rows[[0, 2], 0].tolist() == [3, 9]
     assert math.isnan(seen.rows[1, 0])
+
+
+def test_what_was_too_slow_for_another_study_is_its_worst_where_time_is_short() -> None:
+    slow = replace(record(2, 9), score=None, state="failed", reason="timeout: needs about 9 s, may take 2 s")
+    broken = replace(slow, number=3, reason="diverged: not a number")
+    told = [record(0, 3), record(1, 20), slow, broken]
+    assert of_records(told, CODES).numbers == [0, 1]
+    seen = of_records(told, CODES, timed=True)
+    assert seen.numbers == [0, 1, 2]
+    assert seen.targets.argsort().tolist() == [2, 0, 1]
+    assert of_records([slow] * 9, CODES, timed=True).numbers == []
