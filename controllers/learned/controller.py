@@ -121,7 +121,7 @@ class Learned(CandidateSampler):
     def propose(self, study: optuna.Study) -> Candidate:
         seen = self._reader.read(study, self._proposed)
         begun = len(seen.targets) + len(self._reader.running)
-        start = self._earlier.start or self._spread + 2 * self._around
+        start = self._earlier.start if self._earlier.is_enough else self._spread + 2 * self._around
         if begun < start or len(seen.targets) < _FEWEST:
             row = self._codes.rows([self._begin(study, begun)])[0]
             return self._codes.candidate(self._pool.settled(row, self._reader.tried))

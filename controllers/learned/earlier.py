@@ -13,6 +13,7 @@ from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.observed import Observed, of_records
 from controllers.learned.process import Process
+from controllers.learned.scales import closeness
 from controllers.learned.several import Several
 from controllers.learned.snapshot import Opinion
 from search_spaces import Record
@@ -46,7 +47,9 @@ class Earlier:
         names: Of the studies that say something, and of the snapshot.
         far: ``(S,)``: by how much each is trusted less, in logarithms.
         agreement: Of the studies with each other.
-        start: Trials of this search that they choose alone; 0 where they do not agree.
+        start: Trials of this search that they choose alone: few if their families are far away, 0 where
+            they do not agree.
+        is_enough: Whether a search needs no other start.
     """
 
     def __init__(
@@ -75,9 +78,12 @@ class Earlier:
         self._opinions = list(opinion.values())
         self._tops = [found.rows[np.argsort(-found.targets)[:_TOPS]] for found in seen.values()]
         self.agreement = self._agreement(processes)
-        self.start, self._uniform = (6, 2) if len(seen) < _FEW else (10, 0)
-        if not (self.names and self.agreement.is_followed):
-            self.start = 0
+        most, uniform = (4, 2) if len(seen) < _FEW else (10, 0)
+        is_heard = bool(self.names) and self.agreement.is_followed
+        chosen = round(most * closeness(self.far)) if is_heard else 0
+        self.is_enough = chosen == most
+        self._uniform = uniform if self.is_enough else 0
+        self.start = chosen + self._uniform
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
         """``(N, S)``: what each study expects of candidates with those features."""

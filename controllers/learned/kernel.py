@@ -21,7 +21,17 @@ import numpy as np
 
 from controllers.learned.agreement import Agreement
 from controllers.learned.features import Features
-from controllers.learned.scales import DEVIATION, JITTER, REACH, SCALES, SOURCE, TRUST, Priors, Scales
+from controllers.learned.scales import (
+    DEVIATION,
+    JITTER,
+    REACH,
+    SCALES,
+    SOURCE,
+    TRUST,
+    Priors,
+    Scales,
+    closeness,
+)
 
 
 class Data(NamedTuple):
@@ -134,6 +144,8 @@ class Kernel:
         self.deviations = np.concatenate(deviations)
         if agreed is not None and agreed.is_known:
             self._agree(agreed)
+        # what is said of families far away is believed less, also where none is nearer
+        self.medians[blocks + SCALES.index("trust")] += np.log(closeness(far))
 
     def _agree(self, agreed: Agreement) -> None:
         blocks = len(self.features.blocks)

@@ -43,6 +43,15 @@ DEVIATION = 1.0  # of a parameter's logarithm
 TRUST = 2.0  # of those of s, and of trust
 REACH = 3.0  # median of w summed over choices
 SOURCE = 0.3  # median of s summed over studies
+_FARTHEST = 10.0  # in logarithms: what is farther away is believed as little as that
+
+
+def closeness(far: np.ndarray) -> float:
+    """How near earlier studies ``(S,)`` are, in (0, 1]: their mean weight, each by its own; 1 of none."""
+    if not len(far):
+        return 1.0
+    near = np.exp(far.min() - far)
+    return float(np.exp(-min(far.min(), _FARTHEST)) * (near @ near) / near.sum())
 
 
 class Priors(NamedTuple):

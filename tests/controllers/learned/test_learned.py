@@ -103,6 +103,23 @@ def test_a_family_that_is_far_is_trusted_less_at_first() -> None:
     assert right < wrong
 
 
+def test_studies_of_families_far_away_begin_no_search_alone() -> None:
+    def begun(distance: float) -> list[str]:
+        sampler = learned.build(toy_space(), 0, records(), {"earlier": distance})
+        study, reasons = optuna.create_study(sampler=sampler), []
+        for _ in range(9):
+            trial = study.ask()
+            reasons.append(json.loads(sampler.why(trial.number))["how"])  # type: ignore[attr-defined]
+            study.tell(trial, objective(toy_space().suggest(trial)))
+        return reasons
+
+    near, far, beyond = (begun(distance) for distance in (0.0, 0.25, 3.0))
+    assert near[:7] == ["earlier"] * 4 + ["uniform"] * 2 + ["improvement"]
+    assert far[:2] == ["earlier", "spread"]
+    assert "earlier" not in beyond
+    assert far[8] == beyond[8] == "improvement"
+
+
 def test_studies_of_another_space_help_with_what_they_share() -> None:
     foreign = [
         Record(r.study, r.number, Candidate({k: v for k, v in r.candidate.items() if k != "rate"}), r.state,
