@@ -15,8 +15,8 @@ from others (``proposed``): after two fifths of its budget a search proposes no 
 the end of its time, so that final scores come late whatever the controller does.
 
 Told, medians over seeds: the scores; seconds from the start of the command to when cold first had its own
-last score, and to when warm first had that score (never: infinite); their ratio; and the ratio of the
-errors of cold and tpe, below 1 where cold is better.
+last score, and to when warm first had that score (never: infinite); their ratio; the ratio of the errors of
+cold and tpe, below 1 where cold is better; and the geometric means of those of warm and cold at some moments.
 
 ``--out NAME`` puts the rows into NAME.json and NAME.md under benchmarks/results/ as they come, and the same
 command, with more seeds if need be, does what is missing. With ``--folder`` stores are kept, too: without it

@@ -12,6 +12,7 @@ import numpy as np
 METHODS = {"tpe": "tpe", "cold": "learned", "warm": "learned"}  # the controller of each
 KINDS = ("final", "proposed")
 _AS_GOOD = 1 + 1e-9  # times an error
+_MOMENTS = {"12_s": 12.0, "30_s": 30.0, "end": math.inf}  # seconds, at which warm and cold are compared
 
 Row = dict[str, Any]  # a search
 Curve = list[tuple[float, float]]  # seconds, and the best error from then on
@@ -20,6 +21,11 @@ Curve = list[tuple[float, float]]  # seconds, and the best error from then on
 def reached(curve: Curve, error: float) -> float:
     """Seconds to when that error was reached; infinite if it never was."""
     return next((seconds for seconds, value in curve if value <= error * _AS_GOOD), math.inf)
+
+
+def error_at(curve: Curve, seconds: float) -> float:
+    """The best error by then; NaN if there was none."""
+    return next((value for when, value in reversed(curve) if when <= seconds), math.nan)
 
 
 def summary(rows: Sequence[Row]) -> list[Row]:
@@ -54,7 +60,17 @@ def _ratios(kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
     return {
         "cold_to_tpe": float(np.median([run["cold"][kind] / run["tpe"][kind] for run in runs])),
         "seconds_ratio": float(np.median([w / c for w, c in zip(warm, cold, strict=True)])),
+        **{f"warm_to_cold_{name}": _warm_to_cold(kind, runs, at) for name, at in _MOMENTS.items()},
     }
+
+
+def _warm_to_cold(kind: str, runs: Sequence[Mapping[str, Row]], seconds: float) -> float | None:
+    """Geometric mean of ratios of errors, of the seeds where both had one by then; None where none had."""
+    curves = [[run[method]["curves"][kind] for method in ("warm", "cold")] for run in runs]
+    errors = np.array([[error_at(curve, seconds) for curve in pair] for pair in curves])
+    logs = np.log(errors[:, 0] / errors[:, 1])
+    logs = logs[np.isfinite(logs)]
+    return float(np.exp(logs.mean())) if len(logs) else None
 
 
 def _times(method: str, kind: str, runs: Sequence[Mapping[str, Row]]) -> list[float]:
@@ -66,11 +82,13 @@ def text(rows: Sequence[Row]) -> str:
     """Markdown: the medians, then one row a search."""
     shown = {**dict.fromkeys(METHODS, ".4g"), "cold_to_tpe": ".2f", "seconds_cold": ".0f"}
     shown |= {"seconds_warm": ".0f", "seconds_ratio": ".2f"}
+    shown |= {f"warm_to_cold_{name}": ".2f" for name in _MOMENTS}
     head = ["family", "score", "seeds", *METHODS, "cold / tpe", "cold, s", "warm to cold's, s", "ratio"]
+    head += ["warm / cold at 12 s", "at 30 s", "at the end"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in summary(rows):
         cells = [r["family"], r["kind"], str(r.get("seeds", ""))]
-        cells += [format(r[name], form) if name in r else "" for name, form in shown.items()]
+        cells += ["" if r.get(name) is None else format(r[name], form) for name, form in shown.items()]
         lines.append("| " + " | ".join(cells) + " |")
     head = ["family", "seed", "method", "trials", "proposed", "final", "test", "wall s"]
     lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

@@ -100,4 +100,8 @@ def test_seconds_to_the_last_score_of_a_cold_search(live: ModuleType) -> None:
     assert (final["seconds_cold"], final["seconds_warm"]) == (50.0, math.inf)
     assert final["cold_to_tpe"] == every["cold_to_tpe"] == 0.75
     assert live.summary(rows[:3])[0]["seconds_ratio"] == 0.25
-    assert "| waves | final | 1 | 4 | 2 | 1 | 0.50 | 60 | 15 | 0.25 |" in live.text(rows[:3])
+    assert "| waves | final | 1 | 4 | 2 | 1 | 0.50 | 60 | 15 | 0.25 | 0.75 | 0.25 | 0.50 |" in live.text(
+        rows[:3]
+    )
+    assert final["warm_to_cold_12_s"] == 0.75  # of one seed: in the other neither had a score yet
+    assert live.summary([row for row in rows if row["seed"] == 1])[0]["warm_to_cold_12_s"] is None
