@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any, cast
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from search_spaces import Space
@@ -46,14 +46,22 @@ def fingerprints(session: Session) -> dict[str, Fingerprint]:
 
 
 def records(
-    session: Session, space: Space, near: Fingerprint | None, limit: int, besides: Collection[str]
+    session: Session,
+    space: Space,
+    near: Fingerprint | None,
+    limit: int,
+    besides: Collection[str],
+    slow: bool = False,
 ) -> list[Record]:
-    """Scored records of other studies that tell of the space, those of the nearest families first."""
+    """Scored records of other studies that tell of the space, those of the nearest families first.
+
+    Where it matters what is ``slow``, also those of trials that took too long to get a score.
+    """
     found: list[Record] = []
     for number, name in _by_nearness(session, near, besides):
         if len(found) >= limit:
             break
-        for row in session.execute(_query(session, number)):
+        for row in session.execute(_query(session, number, slow)):
             candidate = Candidate.from_json(row.text)
             shared = space.shared(candidate)
             if len(shared) >= max(1, _LEAST * len(candidate)):
@@ -71,18 +79,21 @@ def _by_nearness(
     return sorted(others, key=lambda study: known.get(study[1], math.inf))
 
 
-def _query(session: Session, study: int) -> Any:
-    scored = Trial.study_id == study, Trial.state.in_(("complete", "pruned"))
-    last = session.scalar(select(func.max(Trial.number)).where(*scored)) or 0
+def _query(session: Session, study: int, slow: bool) -> Any:
+    scored = and_(Trial.state.in_(("complete", "pruned")), Scorecard.trial_id.is_not(None))
+    timed_out = and_(Trial.state == "failed", Trial.parent.is_(None), Trial.reason.startswith("timeout"))
+    told = Trial.study_id == study, or_(scored, timed_out) if slow else scored
+    last = session.scalar(select(func.max(Trial.number)).outerjoin(Trial.score).where(*told)) or 0
     columns = Trial.number, Trial.state, Trial.rung, Trial.valid_curve, Trial.seed, Trial.parent, Trial.reason
-    query = select(*columns, models.Candidate.text, Scorecard).join(Trial.candidate).join(Trial.score)
+    query = select(*columns, Trial.costs, models.Candidate.text, Scorecard).join(Trial.candidate)
     ends = or_(Trial.number < _EACH // 2, Trial.number > last - _EACH // 2)
-    return query.where(*scored, ends).order_by(Trial.number)
+    return query.outerjoin(Trial.score).where(*told, ends).order_by(Trial.number)
 
 
 def _record(study: str, row: Row[Any], candidate: Candidate) -> Record:
-    card = row.Scorecard
-    score = values.Score(card.metric, card.value, card.ci95, card.tasks, card.split, card.transductive)
+    card, score = row.Scorecard, None
+    if card is not None:
+        score = values.Score(card.metric, card.value, card.ci95, card.tasks, card.split, card.transductive)
     return Record(
         study,
         row.number,
@@ -91,6 +102,7 @@ def _record(study: str, row: Row[Any], candidate: Candidate) -> Record:
         row.reason,
         row.rung,
         score,
+        costs=values.Costs(seconds=float(row.costs.get("seconds") or 0.0)),
         valid_curve=tuple((step, value) for step, value in row.valid_curve),
         seed=row.seed,
         parent=row.parent,

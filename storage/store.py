@@ -155,6 +155,7 @@ class Store:
         near: Fingerprint | None = None,
         limit: int = earlier.LIMIT,
         besides: Collection[str] = (),
+        slow: bool = False,
     ) -> list[Record]: ...
     def records(
         self,
@@ -162,20 +163,22 @@ class Store:
         near: Fingerprint | None = None,
         limit: int = earlier.LIMIT,
         besides: Collection[str] = (),
+        slow: bool = False,
     ) -> list[Record]:
         """What is known of all trials of a study, by number; or of scored ones that tell of a space.
 
         Args:
             of: A study's name, or a space: then the records are those of any study that have choices of
-                it, with these choices only, and without weights, costs and training curves.
+                it, with these choices only, of costs the seconds, and without weights and training curves.
             near: What the family at hand is like: the studies of the nearest come first. None: the newest.
             limit: Records at most, of a space.
             besides: Studies that are left out, of a space.
+            slow: Whether trials are told, too, that took too long to get a score, of a space.
         """
         with self.session() as session:
             if isinstance(of, str):
                 return trials.read(session, of)
-            return earlier.records(session, of, near, limit, besides)
+            return earlier.records(session, of, near, limit, besides, slow)
 
     def fingerprint(self, key: str) -> Fingerprint | None:
         """What the family of that key is like, if a study has told; see :meth:`save_fingerprint`."""

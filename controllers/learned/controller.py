@@ -88,7 +88,7 @@ class Learned(CandidateSampler):
         super().__init__(space, seed)
         self._codes = Codes(space)
         self._features = Features(self._codes)
-        self._reader = Reader(self._codes)
+        self._reader = Reader(self._codes, timed)
         self._snapshot = {} if snapshot is None else {"snapshot": snapshot.sha}
         opinion = {f"snapshot {snapshot.sha[:12]}": snapshot.opinion(self._features)} if snapshot else {}
         self._earlier = Earlier(self._codes, self._features, records, distances, opinion, timed)
@@ -121,7 +121,9 @@ class Learned(CandidateSampler):
     def propose(self, study: optuna.Study) -> Candidate:
         seen = self._reader.read(study, self._proposed)
         begun = len(seen.targets) + len(self._reader.running)
-        start = self._earlier.start if self._earlier.is_enough else self._spread + 2 * self._around
+        start = self._earlier.start
+        if not self._earlier.is_enough:
+            start = max(start, self._spread + 2 * self._around)
         if begun < start or len(seen.targets) < _FEWEST:
             row = self._codes.rows([self._begin(study, begun)])[0]
             return self._codes.candidate(self._pool.settled(row, self._reader.tried))

@@ -11,7 +11,7 @@ from controllers.learned.agreement import Agreement, agreement
 from controllers.learned.codes import SAME, Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
-from controllers.learned.observed import Observed, of_records
+from controllers.learned.observed import Observed, of_records, scored
 from controllers.learned.process import Process
 from controllers.learned.scales import closeness
 from controllers.learned.several import Several
@@ -66,24 +66,26 @@ class Earlier:
         for record in records:
             by_study.setdefault(record.study, []).append(record)
         seen = {name: of_records(found, codes, timed) for name, found in by_study.items()}
-        seen = {name: found for name, found in seen.items() if len(found.targets) >= _FEWEST}
+        seen = {name: found for name, found in seen.items() if len(scored(by_study[name])) >= _FEWEST}
         opinion = opinion or {}
         self.names = [*seen, *opinion]
         apart = [distances.get(name, _DISTANCE if distances else 0.0) for name in seen]
         # it knows no family: among studies it counts as one of which nothing is known
-        self.far = _TRUST * np.array(apart + [_DISTANCE if distances else 0.0] * len(opinion))
+        self.far = _TRUST * np.array(apart + [_DISTANCE if seen and distances else 0.0] * len(opinion))
         most = min(_MOST, max(_LEAST, _TOGETHER // max(1, len(seen))))
         processes = [self._process(found, most) for found in seen.values()]
         self._several = Several(features, processes) if processes else None
         self._opinions = list(opinion.values())
         self._tops = [found.rows[np.argsort(-found.targets)[:_TOPS]] for found in seen.values()]
         self.agreement = self._agreement(processes)
-        most, uniform = (4, 2) if len(seen) < _FEW else (10, 0)
+        self.start, self._uniform, self.is_enough = self._begun(len(seen))
+
+    def _begun(self, studies: int) -> tuple[int, int, bool]:
+        """How many trials they begin a search with, uniform ones of these, and whether that is enough."""
+        most, uniform = (4, 2) if studies < _FEW else (10, 0)
         is_heard = bool(self.names) and self.agreement.is_followed
         chosen = round(most * closeness(self.far)) if is_heard else 0
-        self.is_enough = chosen == most
-        self._uniform = uniform if self.is_enough else 0
-        self.start = chosen + self._uniform
+        return (chosen + uniform, uniform, True) if chosen == most else (chosen, 0, False)
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
         """``(N, S)``: what each study expects of candidates with those features."""

@@ -62,7 +62,8 @@ def results(
     candidates are scored on the same tasks, and most of what is wide about an interval all of them share.
 
     Where costs are told, what counts is what a candidate would come to in the time of a usual one: what it
-    scored, less what candidates gain on the average while training goes on that much longer.
+    scored, less what candidates gain on the average while training goes on that much longer. That is for the
+    training to come; what it costs to find out is a matter of the scorer.
 
     Args:
         scores: By candidate; those that failed have none.
@@ -78,7 +79,7 @@ def results(
     levels = np.full(len(scores), -math.inf)
     scored = np.flatnonzero(last >= 0)
     levels[scored] = worths[scored, last[scored]] - gains[last[scored]]
-    if len(costs):
+    if len(costs) and _is_logarithm(table[known], up):
         levels -= _by_step(gains, steps) * np.nan_to_num(np.array(costs, dtype=float))
     targets, noise = _normal(levels), np.ones(len(scores))
     if len(intervals) and len(scored):
@@ -184,10 +185,15 @@ class _Trial(NamedTuple):
 
 
 class Reader:
-    """Reads a study, each of its trials once: one that has ended stays as it is."""
+    """Reads a study, each of its trials once: one that has ended stays as it is.
 
-    def __init__(self, codes: Codes) -> None:
-        self._codes = codes
+    Args:
+        codes: Of the space.
+        timed: Whether a result counts for the time that it took.
+    """
+
+    def __init__(self, codes: Codes, timed: bool = False) -> None:
+        self._codes, self._timed = codes, timed
         self._ended: dict[int, _Trial] = {}
         self.running: list[np.ndarray] = []
         self.costs = np.zeros(0)
@@ -212,7 +218,8 @@ class Reader:
         self.tried = {row.tobytes() for row in (*self.running, *(row for _, row in known))}
         up = study.direction == StudyDirection.MAXIMIZE
         self.costs = _relative([trial.seconds for trial, _ in ended], [trial.reached for trial, _ in ended])
-        found = results([t.scores for t, _ in ended], up, [t.interval for t, _ in ended], self.costs)
+        costs = self.costs if self._timed else ()
+        found = results([t.scores for t, _ in ended], up, [t.interval for t, _ in ended], costs)
         empty = np.zeros((0, len(self._codes.columns)))
         rows = np.array([row for _, row in ended]) if ended else empty
         return Observed(rows, *found, [trial.number for trial, _ in ended])
@@ -257,6 +264,11 @@ def _relative(seconds: Sequence[float], steps: Sequence[int]) -> np.ndarray:
     return logs
 
 
+def _is_slow(record: Record) -> bool:
+    """Whether it took too long to get a score; what went on from another got its score there."""
+    return record.score is None and record.parent is None and record.reason.startswith("timeout")
+
+
 def scored(records: Sequence[Record]) -> list[Record]:
     """Those that say anything: they have a score, and go on from no other."""
     return [r for r in records if r.score is not None and r.parent is None]
@@ -283,7 +295,7 @@ def of_records(records: Sequence[Record], codes: Codes, timed: bool = False) -> 
     told = [dict(r.valid_curve) or {r.rung: r.score.value} for r in taken if r.score is not None]
     intervals = [r.score.ci95 for r in taken if r.score is not None]
     costs = costs_of_records(records) if timed else np.zeros(0)
-    slow = [r for r in records if timed and r.score is None and r.reason.startswith("timeout")]
+    slow = [r for r in records if timed and _is_slow(r)]
     if slow and taken:
         taken, told = taken + slow, told + [{}] * len(slow)
         intervals, costs = intervals + [math.nan] * len(slow), np.append(costs, [math.nan] * len(slow))

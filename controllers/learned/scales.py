@@ -50,8 +50,8 @@ def closeness(far: np.ndarray) -> float:
     """How near earlier studies ``(S,)`` are, in (0, 1]: their mean weight, each by its own; 1 of none."""
     if not len(far):
         return 1.0
-    near = np.exp(far.min() - far)
-    return float(np.exp(-min(far.min(), _FARTHEST)) * (near @ near) / near.sum())
+    near = np.exp(-np.minimum(far, _FARTHEST))
+    return float(near @ near / near.sum())
 
 
 class Priors(NamedTuple):

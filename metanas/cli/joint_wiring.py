@@ -144,9 +144,7 @@ def _joint(
     starting.enqueue(study, common.start, shared.space, _of_classes(parts), seed)
     tried = len(store.records(name))
     seeded = derive(seed, "controller", tried)
-    study.sampler, learned = proposer(
-        common.controller, shared.space, store, name, seeded, dear=by_time, timed=common.timed
-    )
+    study.sampler, learned = proposer(common.controller, shared.space, store, name, seeded, dear=by_time)
     made_by = versions() | learned
 
     def told_all(moment: Moment) -> None:

@@ -37,7 +37,7 @@ def proposer(
         seed: Of the controller.
         near: What its family is like; None: it is of several, and no records are told.
         dear: Whether trials take so long that a search makes but dozens of them.
-        timed: Whether the budget is in seconds.
+        timed: Whether the budget is in seconds alone.
 
     Returns:
         The controller, and what trials record of it beside the versions of packages.
@@ -47,7 +47,7 @@ def proposer(
     told: dict[str, Any] = {}
     if near is not None and "records" in takes:
         others = store.fingerprints().items()
-        told["records"] = store.records(space, near, besides=unfit(store, study))
+        told["records"] = store.records(space, near, besides=unfit(store, study), slow=timed)
         told["distances"] = {other: near.distance(found) for other, found in others}
     snapshot = _snapshot(store, study) if SNAPSHOT in takes else None
     if snapshot is not None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import optuna
 import pytest
 
-from metanas.cli.memory import unfit
+from metanas.cli.memory import proposer, unfit
 from metanas.testing import tables
+from search_spaces import Record, Score, Signature, catalogue
+from search_spaces.fingerprint import Fingerprint
+from search_spaces.record import Costs
 from storage import Store
 from tests.metanas.conftest import QUICK
 
@@ -78,3 +84,35 @@ def test_other_divisions_of_the_same_data_tell_nothing(tmp_path: Path, metanas_i
         names = {summary.name for summary in store.studies()}
         assert len(names) == 5
         assert unfit(store, "table") == names
+
+
+def test_where_the_budget_is_in_seconds_the_store_tells_what_came_far_in_little_time(tmp_path: Path) -> None:
+    """Wide networks are a little better, and much dearer."""
+    signature = Signature("regression", (1,), 1, 5)
+    space, rng = catalogue.space("default", signature), np.random.default_rng(0)
+
+    def width(candidate: Mapping[str, Any]) -> float:
+        return float(sum(value for name, value in candidate.items() if "width" in name)) / 256
+
+    store = Store.open(str(tmp_path / "store.db"))
+    store.save_study("known", {})
+    for number in range(60):
+        record = Record("known", number, space.sample(rng))
+        store.start(record)
+        error, seconds = np.exp(-width(record.candidate)), np.exp(4 * width(record.candidate))
+        score = Score("mse", error, 0.01, 9, "valid")
+        ended = replace(record, state="pruned", rung=90, score=score, costs=Costs(seconds=seconds))
+        store.finish(replace(ended, valid_curve=((10, 9 * error), (90, error))))
+    near = Fingerprint("any", signature, {"linear": 0.5})
+    store.save_fingerprint("known", "known", near)
+    found = {}
+    for timed in (False, True):
+        sampler, _ = proposer("learned", space, store, "new", 0, near, timed=timed)
+        study = optuna.create_study(sampler=sampler)
+        found[timed] = np.mean([width(space.suggest(study.ask())) for _ in range(4)])
+    store.close()
+    assert found[True] < 0.7 * found[False]
+
+
+def test_the_default_controller_is_the_one_that_learns(metanas_in: Run, folder: Path) -> None:
+    assert "[default: learned]" in " ".join(metanas_in(folder, "search", "--help").out.split())

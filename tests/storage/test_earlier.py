@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from search_spaces import Candidate, Categorical, Integer, Record, Score, Signature, Space
 from search_spaces.errors import StoreError
 from search_spaces.fingerprint import Fingerprint
+from search_spaces.record import Costs
 from storage import Store
 
 STEPS = Integer("steps", 1, 5)
@@ -33,6 +36,7 @@ def study(store: Store, name: str, *candidates: dict[str, str | int], state: str
             "rung 1",
             30,
             score,
+            costs=Costs(seconds=1.5),
             valid_curve=((10, 2.0), (30, 0.5)),  # type: ignore[arg-type]
         )
         store.finish(ended)
@@ -70,6 +74,18 @@ def test_records_keep_what_the_space_shares_with_theirs(store: Store) -> None:
 def test_trials_without_a_score_tell_nothing(store: Store) -> None:
     study(store, "broken", {"rule": "ridge", "size": 3}, state="failed")
     assert store.records(SPACE) == []
+
+
+def test_what_took_too_long_is_told_where_that_matters_and_seconds_always(store: Store) -> None:
+    study(store, "theirs", {"rule": "ridge", "size": 3})
+    ends = ((1, None, "timeout: needs 9 s, may take 2 s"), (2, None, "diverged"), (3, 0, "timeout: it ended"))
+    for number, parent, reason in ends:
+        record = Record("theirs", number, Candidate({"rule": "ridge", "size": 4}), parent=parent)
+        store.start(record)
+        store.finish(replace(record, state="failed", reason=reason, costs=Costs(seconds=7.0)))
+    assert [record.number for record in store.records(SPACE)] == [0]
+    told = store.records(SPACE, slow=True)
+    assert [(r.number, r.score is None, r.costs.seconds) for r in told] == [(0, False, 1.5), (1, True, 7.0)]
 
 
 def test_a_long_study_is_told_of_by_its_ends(store: Store) -> None:

@@ -140,7 +140,8 @@ def test_records_tell_what_they_have_in_common_with_the_space() -> None:
 def test_what_was_too_slow_for_another_study_is_its_worst_where_time_is_short() -> None:
     slow = replace(record(2, 9), score=None, state="failed", reason="timeout: needs about 9 s, may take 2 s")
     broken = replace(slow, number=3, reason="diverged: not a number")
-    told = [record(0, 3), record(1, 20), slow, broken]
+    went_on = replace(slow, number=4, parent=1)  # whose score is that of its parent
+    told = [record(0, 3), record(1, 20), slow, broken, went_on]
     assert of_records(told, CODES).numbers == [0, 1]
     seen = of_records(told, CODES, timed=True)
     assert seen.numbers == [0, 1, 2]

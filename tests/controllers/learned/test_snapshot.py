@@ -147,3 +147,13 @@ def test_every_trial_can_tell_which_snapshot_proposed_it(snapshot: Snapshot) -> 
         study.tell(trial, float(trial.number))
     assert {reason["snapshot"] for reason in reasons} == {snapshot.sha}
     assert [one["study"] for one in reasons[-1]["earlier"]] == [f"snapshot {snapshot.sha[:12]}"]
+
+
+def test_a_snapshot_alone_is_heard_as_it_was_judged_whatever_the_store_has_besides(
+    snapshot: Snapshot,
+) -> None:
+    asked = []
+    for distances in ({}, {"a study that may not tell": 0.3}):
+        study = optuna.create_study(sampler=learned.build(toy_space(), 0, (), distances, snapshot))
+        asked.append([candidate for _, candidate in search(study, toy_space(), 9)])
+    assert asked[0] == asked[1]
