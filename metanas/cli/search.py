@@ -50,7 +50,7 @@ _DEFAULT_BUDGET = "10m"
     "budget_text",
     help="Time for everything, final scoring included: 90s, 10m, 2h. [default: 10m]",
 )
-@click.option("--trials", type=int, help="New trials of this run; repeats exactly, given the seed.")
+@click.option("--trials", type=int, help="New trials of this run; repeats exactly, given seed and store.")
 @click.option("--seed", type=int, help="Of everything random. [default: the study's, else 0]")
 @click.option(
     "--controller",

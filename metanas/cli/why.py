@@ -47,7 +47,7 @@ def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
     if record.parent is not None:
         return [f"It goes on from trial {record.parent}; no controller chose it."]
     if reason is None:
-        return ["The controller that proposed it gives no reasons; metanas search --controller learned does."]
+        return ["The controller that proposed it gives no reasons; learned, the usual one, does."]
     if reason["how"] == NEIGHBOUR:
         return [_near(reason["of"])]
     if reason["how"] in _STARTS:
