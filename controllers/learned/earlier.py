@@ -11,8 +11,9 @@ from controllers.learned.agreement import Agreement, agreement
 from controllers.learned.codes import SAME, Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
-from controllers.learned.observed import Observed, of_records, scored
+from controllers.learned.observed import Observed
 from controllers.learned.process import Process
+from controllers.learned.recorded import of_records, scored
 from controllers.learned.scales import closeness
 from controllers.learned.several import Several
 from controllers.learned.snapshot import Opinion

@@ -11,8 +11,8 @@ import numpy as np
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
-from controllers.learned.observed import costs_of_records, of_records
 from controllers.learned.process import Process
+from controllers.learned.recorded import costs_of_records, of_records
 from controllers.learned.snapshot import Snapshot, closed
 from search_spaces import Record, Space
 from search_spaces.errors import DataError

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 
 from controllers.interface import candidate_of
 from controllers.learned.codes import Codes
-from search_spaces import Candidate, Record
+from search_spaces import Candidate
 
 _TINY = 1e-9
 _STEEPEST = 1.0  # of what is gained by a meta-step more: a score never gets better faster than that for long
@@ -217,7 +217,7 @@ class Reader:
         self.running += list(self._codes.rows([proposed[number] for number in sorted(silent)]))
         self.tried = {row.tobytes() for row in (*self.running, *(row for _, row in known))}
         up = study.direction == StudyDirection.MAXIMIZE
-        self.costs = _relative([trial.seconds for trial, _ in ended], [trial.reached for trial, _ in ended])
+        self.costs = relative([trial.seconds for trial, _ in ended], [trial.reached for trial, _ in ended])
         costs = self.costs if self._timed else ()
         found = results([t.scores for t, _ in ended], up, [t.interval for t, _ in ended], costs)
         empty = np.zeros((0, len(self._codes.columns)))
@@ -252,7 +252,7 @@ def _by_rung(trial: FrozenTrial) -> dict[int, float]:
     return {} if trial.value is None else {0: trial.value}
 
 
-def _relative(seconds: Sequence[float], steps: Sequence[int]) -> np.ndarray:
+def relative(seconds: Sequence[float], steps: Sequence[int]) -> np.ndarray:
     """``(N,)`` logarithms of seconds, less the mean of those that came as far; NaN where none are told."""
     told, reached = np.array(seconds, dtype=float), np.array(steps)
     logs = np.log(np.where(told > 0, told, math.nan))
@@ -262,43 +262,3 @@ def _relative(seconds: Sequence[float], steps: Sequence[int]) -> np.ndarray:
             logs[here] -= logs[here].mean()
     logs[reached == 0] = math.nan  # what failed says nothing
     return logs
-
-
-def _is_slow(record: Record) -> bool:
-    """Whether it took too long to get a score; what went on from another got its score there."""
-    return record.score is None and record.parent is None and record.reason.startswith("timeout")
-
-
-def scored(records: Sequence[Record]) -> list[Record]:
-    """Those that say anything: they have a score, and go on from no other."""
-    return [r for r in records if r.score is not None and r.parent is None]
-
-
-def costs_of_records(records: Sequence[Record]) -> np.ndarray:
-    """The same of those records of a study that :func:`of_records` takes."""
-    taken = scored(records)
-    steps = [max((step for step, _ in r.valid_curve), default=r.rung) for r in taken]
-    return _relative([r.costs.seconds for r in taken], steps)
-
-
-def of_records(records: Sequence[Record], codes: Codes, timed: bool = False) -> Observed:
-    """The same of another study's records, as far as they say anything about this space.
-
-    Args:
-        records: Of one study.
-        codes: Of the space.
-        timed: Whether candidates are wanted that come far in little time; then those that took too long for
-            the other search are its worst, with no result.
-    """
-    taken = scored(records)
-    up = bool(taken) and taken[0].score is not None and taken[0].score.metric == "accuracy"
-    told = [dict(r.valid_curve) or {r.rung: r.score.value} for r in taken if r.score is not None]
-    intervals = [r.score.ci95 for r in taken if r.score is not None]
-    costs = costs_of_records(records) if timed else np.zeros(0)
-    slow = [r for r in records if timed and _is_slow(r)]
-    if slow and taken:
-        taken, told = taken + slow, told + [{}] * len(slow)
-        intervals, costs = intervals + [math.nan] * len(slow), np.append(costs, [math.nan] * len(slow))
-    found = results(told, up, intervals, costs)
-    candidates: list[Candidate] = [r.candidate for r in taken]
-    return Observed(codes.rows(candidates), *found, [r.number for r in taken])

@@ -15,7 +15,7 @@ from scipy import stats
 from controllers.learned.codes import Codes
 from controllers.learned.controller import Learned
 from controllers.learned.fitting import Told
-from controllers.learned.observed import of_records
+from controllers.learned.recorded import of_records
 from controllers.learned.snapshot import Snapshot
 from search_spaces import Candidate, Record, Space
 from search_spaces.errors import DataError, SpaceError

@@ -11,7 +11,8 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from controllers.learned.codes import Codes
-from controllers.learned.observed import Reader, of_records, results
+from controllers.learned.observed import Reader, results
+from controllers.learned.recorded import of_records
 from search_spaces import Candidate, Integer, Record, Score, Space
 
 CODES = Codes(Space("line", (Integer("n", 1, 50),)))
