@@ -112,13 +112,13 @@ def ratio(logs: np.ndarray) -> dict[str, float]:
 
 
 def compared(
-    table: Table, predictors: dict[str, Predict], draws: int, rng: np.random.Generator
+    table: Table, predictors: dict[str, Predict], seeds: range, rng: np.random.Generator
 ) -> Iterator[dict[str, Any]]:
     """A row a task, number of results and predictor, in this order; of each the measures ``(D, 3)``."""
     codes = Codes(table.space)
     features = Features(codes)
     x = features.of(codes.rows([table.candidate(i) for i in range(len(table.configs))]))
-    paths = {task: [searched(table, task, seed) for seed in range(draws)] for task in range(len(table.tasks))}
+    paths = {task: [searched(table, task, seed) for seed in seeds] for task in range(len(table.tasks))}
     for task, count in product(paths, RESULTS_KNOWN):
         values = table.valid[task, :, -1]
         if 2 * count > len(values):
@@ -257,7 +257,7 @@ def main(
     rows: list[dict[str, Any]] = []
     for table in tables:
         cells = 2 * len(table.tasks) * sum(2 * count <= len(table.configs) for count in RESULTS_KNOWN)
-        every = compared(table, predictors, draws, rng)
+        every = compared(table, predictors, range(seed, seed + draws), rng)
         with click.progressbar(every, cells, table.name, file=sys.stderr, update_min_steps=2) as shown:
             rows += shown
     found, names = ratios(rows), list(dict.fromkeys(row["table"] for row in rows))

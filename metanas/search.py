@@ -292,7 +292,7 @@ class Searching(Generic[E]):
 
     def _patiently(self, budget: Budget) -> None:
         """Where all were too slow for their first rung, scores what the fastest of them comes to."""
-        slow = [r for r in self.records if r.reason.startswith("timeout") and r.candidate.id in self.paces]
+        slow = [r for r in self.records if r.timed_out and r.candidate.id in self.paces]
         if self.best is not None or not slow or math.isinf(budget.left()):
             return
         parent = min(slow, key=lambda record: self.paces[record.candidate.id].ms)

@@ -51,6 +51,10 @@ class Costs:
     adapt_ms: float | None = None
 
 
+TIMEOUT = "timeout"
+"""How the reason of a trial begins that took too long."""
+
+
 @dataclass(frozen=True)
 class Record:
     """One trial, as the store keeps it.
@@ -85,3 +89,8 @@ class Record:
     parent: int | None = None
     weights: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it took too long."""
+        return self.reason.startswith(TIMEOUT)

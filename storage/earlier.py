@@ -13,7 +13,7 @@ from search_spaces import Space
 from search_spaces import record as values
 from search_spaces.candidate import Candidate
 from search_spaces.fingerprint import Fingerprint
-from search_spaces.record import Record
+from search_spaces.record import TIMEOUT, Record
 from storage import models
 from storage.models import Scorecard, Study, Trial
 from storage.studies import find
@@ -81,7 +81,7 @@ def _by_nearness(
 
 def _query(session: Session, study: int, slow: bool) -> Any:
     scored = and_(Trial.state.in_(("complete", "pruned")), Scorecard.trial_id.is_not(None))
-    timed_out = and_(Trial.state == "failed", Trial.parent.is_(None), Trial.reason.startswith("timeout"))
+    timed_out = and_(Trial.state == "failed", Trial.parent.is_(None), Trial.reason.startswith(TIMEOUT))
     told = Trial.study_id == study, or_(scored, timed_out) if slow else scored
     last = session.scalar(select(func.max(Trial.number)).outerjoin(Trial.score).where(*told)) or 0
     columns = Trial.number, Trial.state, Trial.rung, Trial.valid_curve, Trial.seed, Trial.parent, Trial.reason

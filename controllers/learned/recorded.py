@@ -14,7 +14,7 @@ from search_spaces import Candidate, Record
 
 def _is_slow(record: Record) -> bool:
     """Whether it took too long to get a score; what went on from another got its score there."""
-    return record.score is None and record.parent is None and record.reason.startswith("timeout")
+    return record.score is None and record.parent is None and record.timed_out
 
 
 def scored(records: Sequence[Record]) -> list[Record]:
