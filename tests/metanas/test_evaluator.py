@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-import signal
-import sys
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -18,53 +14,27 @@ from torch import Tensor
 from metanas import evaluator as evaluators
 from metanas.engine import Program
 from metanas.engine import engine as engines
-from metanas.evaluator import Evaluator, Job, Outcome, Setting
+from metanas.evaluator import Evaluator, Job, Setting
 from metanas.scoring import half_width
 from metanas.tasks.families import sinusoid
-from metanas.tasks.family import Limits, Source
+from metanas.tasks.family import Source
 from metanas.testing.asserting import close
-from metanas.testing.rules import draw
-from metanas.training import Checkpoint, scheduled
-from metanas.undisturbed import insist
-from search_spaces import Candidate, Signature, Value, catalogue
+from metanas.training import Checkpoint
+from search_spaces import Candidate, Signature, catalogue
 from search_spaces.errors import NoRoomError, RuleError
 from search_spaces.rules.ridge import Ridge
 from search_spaces.task import Episodes
-
-CPU = torch.device("cpu")
-CURVES = Signature("regression", (1,), 1, 5)
-PICTURES = Signature("classification", (1, 6, 6), 3, 1)
-RATE = scheduled(40)
-TENSORS = ("meta", "first", "second", "average", "buffers")
-
-OUTSIDE: dict[str, Value] = {
-    "outer.learning_rate": 1e-2,
-    "outer.schedule": "cosine",
-    "outer.weight_decay": 1e-4,
-    "outer.shots": "same",
-    "outer.augmentation": "none",
-    "outer.queries": 10,
-}
-MLP: dict[str, Value] = {
-    "architecture": "mlp",
-    "architecture.mlp.depth": 1,
-    "architecture.mlp.width_1": 16,
-    "architecture.mlp.activation": "tanh",
-    "architecture.mlp.norm": "none",
-}
-RIDGE: dict[str, Value] = {"rule": "ridge", "rule.ridge.strength": 0.1}
-INNER = {"steps": 2, "order": 2, "step_size": "fixed", "rate": 0.05, "scope": "all"}
-MAML: dict[str, Value] = {"rule": "gradient", **{f"rule.gradient.{k}": v for k, v in INNER.items()}}
-
-
-def ridge_of(**changes: Value) -> Candidate:
-    renamed = {name.replace("__", "."): value for name, value in changes.items()}
-    return Candidate({**MLP, **RIDGE, **OUTSIDE, "outer.tasks": 8, **renamed})
-
-
-def maml_of(**changes: Value) -> Candidate:
-    renamed = {name.replace("__", "."): value for name, value in changes.items()}
-    return Candidate({**MLP, **MAML, **OUTSIDE, "outer.tasks": 8, **renamed})
+from tests.metanas.jobs import (
+    CPU,
+    CURVES,
+    RATE,
+    TENSORS,
+    agree,
+    begun,
+    maml_of,
+    outcomes,
+    ridge_of,
+)
 
 
 @pytest.fixture
@@ -74,29 +44,6 @@ def make() -> Callable[..., Evaluator]:
         return Evaluator(sinusoid.build(Source()), CURVES, Setting(1, 5, 10), CPU, **options)
 
     return made
-
-
-def outcomes(
-    evaluator: Evaluator, jobs: Sequence[Job], until: int = 12, seconds: float = math.inf, **how: Any
-) -> list[Outcome]:
-    """In the order of the jobs."""
-    found = list(evaluator.evaluate(jobs, until, RATE, lambda: seconds, **how))
-    assert sorted(i for i, _ in found) == list(range(len(jobs))), "each job ends once"
-    assert all(outcome.job is jobs[i] for i, outcome in found)
-    return [outcome for _, outcome in sorted(found, key=lambda pair: pair[0])]
-
-
-def begun(evaluator: Evaluator, candidate: Candidate, seed: int) -> Job:
-    """A job with a checkpoint of its candidate's own, before the first meta-step."""
-    program = Program.of(catalogue.build(candidate, CURVES))
-    return Job(candidate, seed, Checkpoint.start(program, seed, CPU, torch.float64))
-
-
-def agree(a: Outcome, b: Outcome) -> None:
-    assert a.ended == b.ended == "scored", (a.reason, b.reason)
-    for name in TENSORS:
-        close(getattr(a.checkpoint, name), getattr(b.checkpoint, name), 1e-9, name)
-    assert a.score.value == pytest.approx(b.score.value, rel=1e-9)
 
 
 def test_candidates_are_trained_and_scored_on_the_same_tasks(make: Callable[..., Evaluator]) -> None:
@@ -363,146 +310,3 @@ def test_more_shapes_than_are_kept(make: Callable[..., Evaluator], monkeypatch: 
     first = outcomes(evaluator, jobs, 3)
     assert [outcome.ended for outcome in first] == ["scored"] * 4
     assert evaluator.score(jobs[0].candidate, first[0].checkpoint) == first[0].score
-
-
-class Blobs:
-    """Classes around means of their own, drawn anew for every task."""
-
-    name, kind, variants, limits, augmentations = "blobs", "classification", (), Limits(), ("none",)
-
-    def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-
-    def sample(self, n_tasks: int, split: str, generator: torch.Generator, **how: Any) -> Episodes:
-        self.asked.append({"n_tasks": n_tasks, "split": split, **how})
-        signature = Signature("classification", PICTURES.input_shape, how["ways"], how["shots"])
-        seeds = torch.randint(2**31, (n_tasks,), generator=generator).tolist()
-        drawn = [draw(signature, seed=seed, queries=how["queries"]) for seed in seeds]
-        return {name: torch.stack([task[name] for task in drawn]).float() for name in drawn[0]}
-
-
-@pytest.fixture
-def on_pictures() -> Evaluator:
-    return Evaluator(Blobs(), PICTURES, Setting(3, 1, 15), CPU, execution="vmap", valid_tasks=10)
-
-
-PROTOTYPES: dict[str, Value] = {"rule": "prototype", "rule.prototype.distance": "euclid"}
-
-
-def test_classification_learns_from_wider_tasks_than_it_is_scored_on(on_pictures: Evaluator) -> None:
-    assert on_pictures.valid["query_x"].shape[1] < 3 * 15, "a few queries a class are enough to choose by"
-    wide = {"outer.ways": 6, "outer.classes": 24, "outer.queries": 4}
-    candidate = Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **wide})
-    (outcome,) = outcomes(on_pictures, [Job(candidate, 0)])
-    assert outcome.ended == "scored"
-    assert outcome.score.metric == "accuracy"
-    assert outcome.score.value > 0.6
-    how = on_pictures.family.asked[-1]
-    assert (how["split"], how["ways"], how["shots"], how["queries"]) == ("train", 6, 1, 4)
-    assert not on_pictures.transductive(candidate, outcome.checkpoint)
-
-
-def test_networks_of_images_are_not_batched_on_a_cpu(
-    on_pictures: Evaluator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes: list[int] = []
-    plain = evaluators.train
-
-    def watched(engine: Any, family: Any, outers: Any, *rest: Any, **how: Any) -> Any:
-        sizes.append(len(outers))
-        return plain(engine, family, outers, *rest, **how)
-
-    monkeypatch.setattr(evaluators, "train", watched)
-    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
-    candidate = Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings})
-    outcomes(on_pictures, [Job(candidate, 0), Job(candidate, 1)], 2)
-    assert sizes == [1, 1]
-
-
-def test_images_are_trained_side_by_side_and_nobody_can_tell(
-    on_pictures: Evaluator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
-    candidates = [Candidate({**MLP, **rule, **OUTSIDE, **settings}) for rule in (PROTOTYPES, RIDGE)]
-    jobs = [Job(candidate, seed) for seed, candidate in enumerate(candidates * 2)]
-    threads: set[str] = set()
-    alone = outcomes(on_pictures, jobs)
-    plain = evaluators.train
-
-    def watched(*given: Any, **how: Any) -> Any:
-        threads.add(threading.current_thread().name)
-        return plain(*given, **how)
-
-    monkeypatch.setattr(evaluators, "train", watched)
-    monkeypatch.setattr(evaluators, "lanes", lambda *_: 2)
-    together = outcomes(on_pictures, jobs)
-    assert len(threads) == 2
-    assert threading.main_thread().name not in threads
-    for a, b in zip(alone, together, strict=True):
-        agree(a, b)
-        assert torch.equal(a.checkpoint.average, b.checkpoint.average)
-
-
-def test_who_leaves_early_stops_what_trains(on_pictures: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C during meta-training without end: it would not come back otherwise."""
-    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
-    candidate = Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings})
-    monkeypatch.setattr(evaluators, "lanes", lambda *_: 2)
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
-    insist()  # as the command does: what comes within a pool's own callbacks would be lost
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-    plain, training = on_pictures.family.sample, threading.Event()
-
-    def sample(*given: Any, **how: Any) -> Episodes:
-        training.set()
-        return plain(*given, **how)
-
-    monkeypatch.setattr(on_pictures.family, "sample", sample)
-
-    def press() -> None:
-        training.wait(60)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    threading.Thread(target=press).start()
-    jobs = [Job(candidate, seed) for seed in (1, 2, 3)]
-    with (
-        pytest.raises(KeyboardInterrupt),
-        closing(on_pictures.evaluate(jobs, 10**9, RATE, lambda: 1e9, patient=True)) as endless,
-    ):
-        next(endless)
-    signal.signal(signal.SIGINT, before)
-
-
-def test_half_precision_is_for_training_alone(on_pictures: Evaluator) -> None:
-    conv = {"depth": 2, "width": 8, "kernel": 3, "activation": "relu", "norm": "running", "residual": False}
-    network = {"architecture": "conv", "architecture.conv.downsample": "pool"}
-    network |= {f"architecture.conv.{name}": value for name, value in conv.items()}
-    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
-    candidate = Candidate({**network, **PROTOTYPES, **OUTSIDE, **settings})
-    given = on_pictures.family, PICTURES, on_pictures.setting, CPU
-    half = Evaluator(*given, execution="vmap", valid_tasks=10, precision="bfloat16")
-    (full,), (rounded,) = (outcomes(evaluator, [Job(candidate, 0)], 60) for evaluator in (on_pictures, half))
-    assert not torch.equal(full.checkpoint.average, rounded.checkpoint.average), "otherwise trained"
-    assert {t.dtype for t in vars(rounded.checkpoint).values() if isinstance(t, Tensor)} == {torch.float32}
-    assert rounded.score.value > 0.6
-    assert on_pictures.score(candidate, rounded.checkpoint) == rounded.score, "scored in full"
-
-
-def test_by_the_clock_no_thread_is_left_idle(on_pictures: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "lanes", lambda *_: 2)
-    settings = {"outer.ways": 6, "outer.classes": 6, "outer.queries": 4}
-    job = Job(Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings}), 0)
-    tasks = []
-    for patient in (False, True):
-        list(on_pictures.evaluate([job], 1, RATE, lambda: 60.0, patient=patient))
-        tasks.append(on_pictures.family.asked[-1]["n_tasks"])
-    assert tasks[1] == 2 * tasks[0] > 0
-
-
-def test_finals_are_scored_on_more_tasks(on_pictures: Evaluator) -> None:
-    given = on_pictures.family, PICTURES, on_pictures.setting, CPU
-    evaluator = Evaluator(*given, execution="vmap", valid_tasks=10, final_tasks=30)
-    settings = {"outer.ways": 3, "outer.classes": 6, "outer.queries": 4}
-    candidate = Candidate({**MLP, **PROTOTYPES, **OUTSIDE, **settings})
-    early, late = outcomes(evaluator, [Job(candidate, 0), Job(candidate, 0, final=True)])
-    assert (early.score.tasks, late.score.tasks) == (10, 30)

@@ -2,155 +2,38 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 from PIL import Image
 
 from metanas.goals import Goals
-from metanas.report import SIZE, Example, Summary, draw, figure
-from metanas.report.costs import front
-from metanas.report.lettering import fitted, width, wrapped
+from metanas.report import SIZE, Example, draw, figure
 from metanas.report.picture import front_figure
-from metanas.report.scales import Scale, log_ticks
-from search_spaces import Candidate, Costs, Record, Score, Signature
-from search_spaces.record import State
-
-SINE = Signature("regression", (1,), 1, 5)
-TABLE = Signature("regression", (6,), 2, 10)
-GLYPHS = Signature("classification", (1, 12, 10), 5, 1)
-PHOTOS = Signature("classification", (3, 8, 8), 24, 5)
-INTENTS = Signature("classification", (12,), 4, 3)
-SIGNATURES = {"sine": SINE, "table": TABLE, "glyphs": GLYPHS, "photos": PHOTOS, "intents": INTENTS}
-SENTENCE = "Better than MAML, the strongest baseline: by a gain that can be seen on 1,000 fresh tasks."
-
-
-def record(
-    number: int,
-    value: float | None,
-    state: State = "complete",
-    rule: str = "ridge",
-    seconds: float = 2.0,
-    metric: str = "mse",
-    **costs: int | None,
-) -> Record:
-    candidate = Candidate(
-        {"architecture": "mlp", "architecture.mlp.depth": 2, "rule": rule, f"rule.{rule}.rate": 0.1}
-    )
-    score = None if value is None else Score(metric, value, 0.01, 300, "valid")
-    return Record("study", number, candidate, state, score=score, costs=Costs(seconds, **costs))
-
-
-def many(n: int, metric: str, rng: np.random.Generator) -> list[Record]:
-    """A search as they are: some pruned, some failed, three rules."""
-    records = []
-    for i in range(n):
-        state: State = ("complete", "pruned", "failed")[int(rng.choice(3, p=(0.4, 0.5, 0.1)))]
-        value = float(rng.uniform(0.3, 0.99) if metric == "accuracy" else 10 ** rng.uniform(-3, 1))
-        rule, madds = str(rng.choice(["gradient", "ridge", "prototype"])), int(10 ** rng.uniform(4, 7))
-        score = None if state == "failed" else value
-        records.append(record(i, score, state, rule, rng.uniform(1, 9), metric, multiply_adds=madds))
-    return records
-
-
-def example(signature: Signature, rng: np.random.Generator, queries: int = 3) -> Example:
-    if signature.kind == "regression":
-        x = rng.uniform(-5, 5, (40 + signature.shots, *signature.input_shape))
-        y = np.sin(x[:, :1]) * np.arange(1, signature.outputs + 1)
-        s = signature.shots
-        return Example(x[:s], y[:s], x[s:], y[s:], y[s:] + 0.1)
-    learned, asked = (np.eye(signature.outputs)[np.arange(n * signature.outputs) % signature.outputs]
-                      for n in (signature.shots, queries))  # fmt: skip
-    shape = signature.input_shape
-    images = [rng.normal(size=(len(y), *shape)) for y in (learned, asked)]
-    return Example(images[0], learned, images[1], asked, 3 * asked + rng.normal(size=asked.shape))
-
-
-def summary(signature: Signature, **changes: Any) -> Summary:
-    value = 0.9 if signature.higher_is_better else 0.02
-    test = Score(signature.metric, value, 0.1 * (1 - value) * value, 1000, "test", transductive=False)
-    worse = Score(
-        signature.metric, 0.8 * value if signature.higher_is_better else 3 * value, 0.01, 1000, "test"
-    )
-    given = {"test": test, "baselines": {"MAML": worse, "ridge per task": worse}, "sentence": SENTENCE}
-    return Summary("study", "family", signature, **{**given, **changes})
-
-
-def panel(drawn: Figure, name: str) -> Axes:
-    return next(axes for axes in drawn.axes if axes.get_label() == name)
-
-
-def line(axes: Axes, name: str) -> Line2D:
-    return next(found for found in axes.lines if found.get_label() == name)
-
-
-def dots(axes: Axes) -> np.ndarray:
-    """All dots ``(n, 2)``, by their first coordinate."""
-    found = [np.asarray(c.get_offsets()) for c in axes.collections if isinstance(c, PathCollection)]
-    points = np.concatenate(found)
-    return points[np.argsort(points[:, 0], kind="stable")]
-
-
-def words(drawn: Figure) -> str:
-    return "\n".join(text.get_text() for text in drawn.texts)
-
-
-def shown_labels(axis: Axis) -> list[Text]:
-    """The labels of ticks that are in view; matplotlib keeps others too."""
-    low, high = sorted(axis.get_view_interval())
-    pairs = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
-    return [label for tick, label in pairs if low <= tick <= high]
-
-
-def boxes(drawn: Figure) -> list[tuple[str, Bbox]]:
-    """Where the words of a picture stand."""
-    renderer = FigureCanvasAgg(drawn).get_renderer()
-    texts = list(drawn.texts)
-    for axes in drawn.axes:
-        if axes.axison:
-            texts += [axes.xaxis.label, axes.yaxis.label, axes.title, axes._right_title]  # type: ignore[attr-defined]
-            texts += [label for axis in (axes.xaxis, axes.yaxis) for label in shown_labels(axis)]
-        texts += [
-            text
-            for legend in axes.get_children()
-            if hasattr(legend, "get_texts")
-            for text in legend.get_texts()
-        ]
-    return [(t.get_text(), t.get_window_extent(renderer)) for t in texts if t.get_text().strip()]
-
-
-def assert_tidy(drawn: Figure) -> None:
-    """No word leaves the picture, none stands on another."""
-    FigureCanvasAgg(drawn).draw()
-    found = boxes(drawn)
-    for text, box in found:
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= SIZE[0], text
-        assert box.y1 <= SIZE[1], text
-    for (one, a), (other, b) in combinations(found, 2):
-        across = min(a.x1, b.x1) - max(a.x0, b.x0)
-        up = min(a.y1, b.y1) - max(a.y0, b.y0)
-        assert across <= 1 or up <= 3, (one, other)  # the empty edge of letters may touch
+from search_spaces import Score, Signature
+from tests.metanas.drawn import (
+    GLYPHS,
+    INTENTS,
+    SENTENCE,
+    SIGNATURES,
+    SINE,
+    TABLE,
+    assert_tidy,
+    dots,
+    example,
+    line,
+    many,
+    panel,
+    record,
+    summary,
+    words,
+)
 
 
 @pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES)
@@ -388,128 +271,3 @@ def test_the_heading_owns_up() -> None:
         [record(0, 0.5, metric="accuracy")], summary(GLYPHS, test=None, baselines={}, sentence="")
     )
     assert "on 300 validation tasks" in words(untested)
-
-
-ODD = [math.inf, math.nan, -math.inf, 1e300, 1e-300, 0.0, -1.0, 0.5]
-SCORES = [[], [None], [None, None, 0.5], [0.0], [math.inf], [math.nan] * 3, [1e300, 1e308], ODD, [0.5] * 9]
-
-
-@pytest.mark.parametrize("signature", [SINE, GLYPHS], ids=["errors", "accuracies"])
-@pytest.mark.parametrize("values", SCORES, ids=str)
-def test_odd_scores_are_drawn(signature: Signature, values: Sequence[float | None]) -> None:
-    records = [
-        record(
-            i, value, "failed" if value is None else "complete", metric=signature.metric, multiply_adds=10**i
-        )
-        for i, value in enumerate(values)
-    ]
-    drawn = figure(records, Summary("study", "family", signature))
-    assert_tidy(drawn)
-    axes = panel(drawn, "progress")
-    low, high = axes.get_ylim()
-    scored = sum(value is not None for value in values)
-    assert len(dots(axes)) == scored if scored else not axes.collections
-    assert all(low <= y <= high for c in axes.collections for y in np.asarray(c.get_offsets())[:, 1])
-
-
-def test_outliers_do_not_squeeze_the_rest() -> None:
-    values = [0.01, 0.02, 0.03, 0.04, 0.05, 1e9, math.inf]
-    drawn = figure([record(i, value) for i, value in enumerate(values)], summary(SINE))
-    assert panel(drawn, "progress").get_ylim()[1] < 10
-    assert "2 off the scale, drawn at its edge" in words(drawn)
-
-
-@pytest.mark.parametrize(
-    ("value", "ci95"),
-    [
-        (0.02, 0.0),
-        (0.02, 1e9),
-        (0.02, math.inf),
-        (0.0, 1e-9),
-        (math.inf, math.nan),
-        (math.nan, 1.0),
-        (1e30, 1e29),
-    ],
-)
-def test_odd_test_scores_are_drawn(value: float, ci95: float) -> None:
-    odd = Score("mse", value, ci95, 1, "test")
-    assert_tidy(figure([record(0, 1.0)], summary(SINE, test=odd, baselines={"odd": odd})))
-
-
-@pytest.mark.parametrize("seconds", [math.nan, math.inf, -1.0, 1e300])
-def test_odd_costs_are_drawn(seconds: float) -> None:
-    records = [record(0, 1.0, seconds=seconds, multiply_adds=0), record(1, 1.0, multiply_adds=10**30)]
-    assert_tidy(figure(records, summary(SINE)))
-
-
-@pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES)
-def test_odd_predictions_are_drawn(signature: Signature, rng: np.random.Generator) -> None:
-    few, every, inputs = (example(signature, rng) for _ in range(3))
-    few.prediction[:3, 0] = [math.nan, math.inf, 1e300]
-    every.prediction[:] = math.nan
-    inputs.query_x[:2], inputs.support_x[:] = math.inf, math.nan
-    assert_tidy(figure([], summary(signature), [few, every, inputs]))
-    assert_tidy(figure([], summary(signature), [inputs]))
-
-
-def test_odd_words_are_drawn(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, rng: np.random.Generator
-) -> None:
-    odd = "北京 \U0001f6b0 $x$ \\alpha\n\t\x00 \udc80 {%d} مضخة " * 9
-    records = [record(i, 1.0, rule=f"{odd}{i}") for i in range(12)]
-    given = Summary(
-        odd, odd, SINE, None, Score("mse", 1.0, 0.1, 9, "test"), {odd: Score("mse", 1.0, 0, 9, "test")}, odd
-    )
-    with caplog.at_level(logging.WARNING):
-        draw(tmp_path / "study.png", records, given, [example(SINE, rng)])
-    assert not caplog.records
-    drawn = figure(records, given)
-    assert_tidy(drawn)
-    assert "?? ? $x$ \\alpha" in words(drawn)
-
-
-def test_hundreds_of_trials_and_of_words_are_drawn(tmp_path: Path, rng: np.random.Generator) -> None:
-    records = many(500, "mse", rng)
-    given = summary(
-        SINE, sentence="A very long verdict " * 50, baselines={"x" * 300: Score("mse", 1.0, 1.0, 9, "test")}
-    )
-    draw(tmp_path / "study.png", records, given, [example(SINE, rng)] * 3)
-    drawn = figure(records, given)
-    assert_tidy(drawn)
-    assert len(dots(panel(drawn, "progress"))) == sum(record.score is not None for record in records)
-
-
-def test_text_is_cut_to_its_room() -> None:
-    assert fitted("short", 500) == "short"
-    cut = fitted("a long text " * 9, 200)
-    assert cut.endswith("…")
-    assert 150 < width(cut, 9.5) <= 200
-    lines = wrapped("some words " * 40 + "x" * 400, 300, 3).split("\n")
-    assert len(lines) == 3
-    assert all(width(each, 10.5) <= 300 for each in lines)
-    assert lines[-1].endswith("…")
-    assert wrapped("", 300, 3) == ""
-
-
-def test_the_front_is_what_nothing_cheaper_beats(rng: np.random.Generator) -> None:
-    x, y = rng.integers(1, 9, 60).astype(float), rng.normal(size=60)
-    for sign, higher in ((1, False), (-1, True)):
-        kept = front(x, sign * y, higher)
-        for i in range(60):
-            beaten = any((x[j] <= x[i]) and y[j] < y[i] for j in range(60))
-            assert (i in kept) == (not beaten)
-
-
-@pytest.mark.parametrize("low", [1e-9, 0.003, 0.5, 7.0, 1e6])
-@pytest.mark.parametrize("ratio", [1.6, 3.0, 10.0, 300.0, 1e9])
-def test_every_log_axis_has_a_few_ticks(low: float, ratio: float) -> None:
-    ticks = log_ticks(low, low * ratio)
-    assert 2 <= len(ticks) <= 9
-    assert all(low <= tick <= low * ratio for tick in ticks)
-
-
-def test_a_scale_takes_any_fraction() -> None:
-    for values in ([0.2, 0.4], [0.0, 1.0], [0.999, 1.0], [1.0], [5.0, -5.0]):
-        scale = Scale.of(GLYPHS, values)
-        assert scale.low < scale.high
-        assert scale.off(value for value in values if 0 <= value <= 1) == 0
