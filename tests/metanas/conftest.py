@@ -18,6 +18,11 @@ import pytest
 
 from metanas.cli.app import main
 
+# these assert for tests: failures of theirs show the values, too
+pytest.register_assert_rewrite(
+    *(f"tests.metanas.{name}" for name in ("drawn", "image_files", "jobs", "refused"))
+)
+
 # a search of a second: few trials, short rungs, learners that are quick to train
 QUICK = ("search", "sinusoid", "--trials", 2, "--rung", 3, "--space", "closed-form", "--execution", "vmap")
 
