@@ -1,24 +1,24 @@
-"""Whether an in-context model predicts results of a search better than the learned controller's process does.
+"""Whether an in-context model predicts results of a search as well as the learned controller's process does.
 
     cd benchmarks
-    ../.venv/bin/python in_context.py --table FILE.npz --table FILE.npz --minutes 8 --out in_context
+    ../.venv/bin/python in_context.py --table FILE.npz --table FILE.npz --out in_context
 
-A small transformer is taught with simulated searches (``in_context_model.py``), ``--minutes`` of one thread's
-processor time; Ctrl-C ends that sooner. ``--save FILE`` keeps it, ``--load FILE`` takes one that was kept.
-Then it and the Gaussian process of the controller ``learned``, cold, are told the same results of recorded
-tables (``recorded.py``): of each task the first 10, 25 and 50 that a search by regularised evolution found,
-which favours neither. Both predict 2,500 others. No model was taught with any table: every task is one that
-was left out.
+A small transformer is taught with simulated searches (``in_context_teaching.py``), ``--minutes`` of one
+thread's processor time; Ctrl-C ends that sooner. ``--save FILE`` keeps it (the controller's is
+``controllers/learned/in_context.safetensors``), ``--load FILE`` takes one that was kept. Then it and the
+Gaussian process of the controller ``learned``, cold, are told the same results of recorded tables
+(``recorded.py``): of each task the first 10, 25 and 50 that a search by regularised evolution found, which
+favours neither. Both predict 2,500 others, and so does what they say together, which the controller goes by.
+No model was taught with any table: every task is one that was left out.
 
     best 20      percentile in its table, on the average, of the 20 candidates that are ranked highest
     Spearman     rank correlation of predictions and results
-    log score    mean logarithm of the normal density at results, where these stand among those that are known
     ms           of processor time a prediction, fitting included
 
-Ratios are above 1 where the model is better, and geometric means over draws, numbers of results and tasks:
-how much of the table is better than the best 20; 1 less the correlation; the likelihood of a result. Their
-90 % interval is by bootstrap over draws, those of a task and number of results apart. The model earns its
-place if the first is clearly above 1 over all, and on no table clearly below.
+Ratios are above 1 where a model is better than the process, and geometric means over draws, numbers of
+results and tasks: how much of the table is better than the best 20; 1 less the correlation. Their 90 %
+interval is by bootstrap over draws, those of a task and number of results apart. The model earns its place
+beside the process if the first is clearly above 1 over all, and on no table clearly below.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ import click  # noqa: E402
 import numpy as np  # noqa: E402
 import optuna  # noqa: E402
 import torch  # noqa: E402
-from in_context_model import InContext, View, load, normal, placed, save, train  # noqa: E402
+from in_context_teaching import normal, save, train  # noqa: E402
 from recorded import Table, read  # noqa: E402
 from replay import replay  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
@@ -51,28 +50,55 @@ from search import machine, publish  # noqa: E402
 from controllers.evolution import Evolution  # noqa: E402
 from controllers.learned.codes import Codes  # noqa: E402
 from controllers.learned.features import Features  # noqa: E402
+from controllers.learned.in_context import InContext, load  # noqa: E402
 from controllers.learned.kernel import Data  # noqa: E402
 from controllers.learned.process import Process  # noqa: E402
+from controllers.learned.second import Second  # noqa: E402
+from controllers.learned.tokens import View  # noqa: E402
 from search_spaces.errors import DataError, MetanasError  # noqa: E402
 
 RESULTS_KNOWN = (10, 25, 50)
-MODEL, PROCESS = "in-context", "process"
-MEASURES = ("best 20", "Spearman", "log score")
+PROCESS, MODEL, BOTH = "process", "in-context", "both"
+MEASURES = ("best 20", "Spearman")
 _ASKED, _RANKED, _POPULATION = 2500, 20, 20
 _STEPS = 40  # of fitting the process: about what its refits in a search of 50 trials come to
 _DRAWS = 2000  # of the bootstrap
 
-Predict = Callable[[Features, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Predict = Callable[[Features, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def by_process(
-    features: Features, known: np.ndarray, results: np.ndarray, asked: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means and variances ``(M,)`` of results that the controller learned expects, cold."""
-    process, data = Process(features), Data.whole(asked)
+def fitted(features: Features, known: np.ndarray, results: np.ndarray) -> Process:
+    """The process of the controller learned, cold, told results."""
+    process = Process(features)
     process.fit(Data.whole(known), results, _STEPS)
-    mean, deviation = process.predict(data)
-    return mean, deviation**2 + process.kernel.noise(data, process.parameters)
+    return process
+
+
+def by_process(features: Features, known: np.ndarray, results: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Means ``(M,)`` that the process expects."""
+    return fitted(features, known, results).predict(Data.whole(asked))[0]
+
+
+def by_model(model: InContext) -> Predict:
+    """What the model expects."""
+
+    def predict(features: Features, known: np.ndarray, results: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        second = Second(features, model)
+        second.tell(known, results)
+        return second.alone(asked)[0]
+
+    return predict
+
+
+def by_both(model: InContext) -> Predict:
+    """What both expect together, as the controller takes it."""
+
+    def predict(features: Features, known: np.ndarray, results: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        process, second = fitted(features, known, results), Second(features, model)
+        second.weigh(process, Data.whole(known), results)
+        return second.pooled(asked, *process.predict(Data.whole(asked)))[0]
+
+    return predict
 
 
 def searched(table: Table, task: int, seed: int) -> np.ndarray:
@@ -81,24 +107,17 @@ def searched(table: Table, task: int, seed: int) -> np.ndarray:
     return np.array(replay(table, task, Evolution(table.space, seed, _POPULATION), most, seed).found)
 
 
-def measured(
-    valid: np.ndarray, known: np.ndarray, asked: np.ndarray, told: tuple[np.ndarray, np.ndarray]
-) -> list[float]:
-    """:data:`MEASURES` of means and variances ``(M,)``; in place of the first, the part that is better."""
-    mean, variance = told
+def measured(valid: np.ndarray, asked: np.ndarray, mean: np.ndarray) -> list[float]:
+    """:data:`MEASURES` of means ``(M,)``; in place of the first, the part that is better."""
     chosen = valid[asked[np.argsort(-mean, kind="stable")[:_RANKED]]]
     better = float(np.mean([((valid > value).sum() + 1) / len(valid) for value in chosen]))
-    off = (placed(valid[asked], valid[known]) - mean) ** 2 / variance
-    score = float(np.mean(-0.5 * (off + np.log(2 * np.pi * variance))))
     correlation = float(np.nan_to_num(spearmanr(mean, valid[asked]).statistic))
-    return [better, min(correlation, 0.999), score]  # 1 would be without a ratio
+    return [better, min(correlation, 0.999)]  # 1 would be without a ratio
 
 
 def gain(process: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """``(..., 3)`` logarithms of ratios, of measures of the same draws."""
-    first, second = (
-        np.stack([np.log(m[..., 0]), np.log1p(-m[..., 1]), -m[..., 2]], -1) for m in (process, model)
-    )
+    """``(..., 2)`` logarithms of ratios, of measures of the same draws."""
+    first, second = (np.stack([np.log(m[..., 0]), np.log1p(-m[..., 1])], -1) for m in (process, model))
     return np.asarray(first - second)
 
 
@@ -114,7 +133,7 @@ def ratio(logs: np.ndarray) -> dict[str, float]:
 def compared(
     table: Table, predictors: dict[str, Predict], seeds: range, rng: np.random.Generator
 ) -> Iterator[dict[str, Any]]:
-    """A row a task, number of results and predictor, in this order; of each the measures ``(D, 3)``."""
+    """A row a task, number of results and predictor, in this order; of each the measures ``(D, 2)``."""
     codes = Codes(table.space)
     features = Features(codes)
     x = features.of(codes.rows([table.candidate(i) for i in range(len(table.configs))]))
@@ -133,20 +152,19 @@ def compared(
                 begin = time.process_time()
                 told = predict(features, x[known], normal(valid[known]), x[asked])
                 taken[by].append(1000 * (time.process_time() - begin))
-                found[by].append(measured(valid, known, asked, told))
+                found[by].append(measured(valid, asked, told))
         for by in predictors:
             told_of = {"table": table.name, "task": table.tasks[task], "results": count, "by": by}
             yield {**told_of, "ms": float(np.median(taken[by])), "measures": np.array(found[by])}
 
 
-def ratios(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """By what they are of (all, a table, a number of results) and measure."""
-    pairs = list(zip(rows[::2], rows[1::2], strict=True))
-    logs = [(one, gain(one["measures"], other["measures"])) for one, other in pairs]
+def ratios(rows: list[dict[str, Any]], by: str) -> dict[str, Any]:
+    """Of a predictor to the process, by what they are of (all, a table, a number of results) and measure."""
+    pairs = zip(*([row for row in rows if row["by"] == who] for who in (PROCESS, by)), strict=True)
     groups: dict[str, list[np.ndarray]] = {"all": []}
-    for one, by_draw in logs:
+    for one, other in pairs:
         for group in ("all", one["table"], f"{one['results']} results"):
-            groups.setdefault(group, []).append(by_draw)
+            groups.setdefault(group, []).append(gain(one["measures"], other["measures"]))
     return {
         group: {name: ratio(np.array(cells)[..., m]) for m, name in enumerate(MEASURES)}
         for group, cells in groups.items()
@@ -161,8 +179,9 @@ def verdict(found: dict[str, Any], tables: list[str], minutes: float) -> str:
     where = f"; it is worse on {', '.join(worse)}" if worse else ""
     ratio = "{point:.2f} [{low:.2f}, {high:.2f}]".format(**best["all"])
     return (
-        f"Taught for {minutes:.1f} min of processor time, the in-context model {earned} its place: "
-        f"above the process's best 20 is {ratio} times as much of a table as above its own{where}."
+        f"Taught for {minutes:.1f} min of processor time, the in-context model {earned} its place beside the "
+        f"process: above the process's best 20 is {ratio} times as much of a table as above that of "
+        f"both together{where}."
     )
 
 
@@ -173,7 +192,6 @@ def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             **{key: row[key] for key in ("table", "task", "results", "by", "ms")},
             "best 20": 100 * (1 - float(row["measures"][:, 0].mean())),
             "Spearman": float(row["measures"][:, 1].mean()),
-            "log score": float(row["measures"][:, 2].mean()),
         }
         for row in rows
     ]
@@ -189,17 +207,18 @@ def text(data: dict[str, Any]) -> str:
         "",
     ]
     lines += [
-        "| ratio, process to model | " + " | ".join(MEASURES) + " |",
-        "|" + "---|" * (1 + len(MEASURES)),
+        "| ratio to the process | of | " + " | ".join(MEASURES) + " |",
+        "|" + "---|" * (2 + len(MEASURES)),
     ]
-    for group, found in data["ratios"].items():
-        cells = [f"{r['point']:.2f} [{r['low']:.2f}, {r['high']:.2f}]" for r in found.values()]
-        lines.append(f"| {group} | " + " | ".join(cells) + " |")
+    for by, groups in data["ratios"].items():
+        for group, found in groups.items():
+            cells = [f"{r['point']:.2f} [{r['low']:.2f}, {r['high']:.2f}]" for r in found.values()]
+            lines.append(f"| {by} | {group} | " + " | ".join(cells) + " |")
     head = ["table", "task", "results", "by", *MEASURES, "ms"]
     lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in data["rows"]:
         cells = [r["table"], r["task"], str(r["results"]), r["by"], f"{r['best 20']:.2f}"]
-        cells += [f"{r['Spearman']:.3f}", f"{r['log score']:.3f}", f"{r['ms']:.0f}"]
+        cells += [f"{r['Spearman']:.3f}", f"{r['ms']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -209,12 +228,11 @@ def text(data: dict[str, Any]) -> str:
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
-    default=8.0,
+    default=55.0,
     show_default=True,
     help="Of processor time.",
 )
 @click.option("--draws", type=click.IntRange(1), default=8, show_default=True, help="Searches, a task.")
-@click.option("--views", type=click.IntRange(1), default=4, show_default=True, help="Averaged a prediction.")
 @click.option("--seed", default=0, show_default=True)
 @click.option(
     "--save", "kept", type=click.Path(path_type=Path, dir_okay=False), help="The model, safetensors."
@@ -226,7 +244,6 @@ def main(
     paths: tuple[Path, ...],
     minutes: float,
     draws: int,
-    views: int,
     seed: int,
     kept: Path | None,
     taken: Path | None,
@@ -252,20 +269,25 @@ def main(
     if kept:
         save(model, taught, kept)
 
-    predictors: dict[str, Predict] = {PROCESS: by_process, MODEL: partial(model.predict, views=views)}
+    predictors: dict[str, Predict] = {PROCESS: by_process, MODEL: by_model(model), BOTH: by_both(model)}
     rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
     for table in tables:
-        cells = 2 * len(table.tasks) * sum(2 * count <= len(table.configs) for count in RESULTS_KNOWN)
+        cells = (
+            len(predictors)
+            * len(table.tasks)
+            * sum(2 * count <= len(table.configs) for count in RESULTS_KNOWN)
+        )
         every = compared(table, predictors, range(seed, seed + draws), rng)
         with click.progressbar(every, cells, table.name, file=sys.stderr, update_min_steps=2) as shown:
             rows += shown
-    found, names = ratios(rows), list(dict.fromkeys(row["table"] for row in rows))
+    found = {by: ratios(rows, by) for by in (MODEL, BOTH)}
+    names = list(dict.fromkeys(row["table"] for row in rows))
     command = f"benchmarks/in_context.py {' '.join(sys.argv[1:])}"
     data = {
         "command": command,
         "machine": machine(),
-        "verdict": verdict(found, names, taught["minutes"]),
+        "verdict": verdict(found[BOTH], names, taught["minutes"]),
         "taught": taught,
         "parameters": sum(p.numel() for p in model.parameters()),
         "ratios": found,

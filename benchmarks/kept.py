@@ -64,7 +64,8 @@ def name_of(job: dict[str, Any], path: Path, controller: str) -> str:
 def _code(controller: str) -> str:
     home, spaces = (Path(str(module.__file__)).parent for module in (controllers, search_spaces))
     folders = (home, home / controller, spaces)
-    return _digest((*_OURS, *(path for folder in folders for path in sorted(folder.glob("*.py")))))
+    kinds = "*.py", "*.safetensors"  # what a controller was taught is its code, too
+    return _digest((*_OURS, *(p for folder in folders for kind in kinds for p in sorted(folder.glob(kind)))))
 
 
 @cache

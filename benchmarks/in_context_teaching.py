@@ -1,13 +1,8 @@
-"""A transformer that reads the results of a search and predicts others, without being fitted to them.
+"""Teaches an in-context model to read searches: with searches of functions that are drawn here.
 
-It is a prior-fitted network (Müller et al., *Transformers Can Do Bayesian Inference*, 2022,
-https://arxiv.org/abs/2112.10510; *PFNs4BO*, 2023, https://arxiv.org/abs/2305.17535): one token a candidate,
-queries look at results alone, and what it is taught with are searches that are drawn here. Functions are
-drawn from the very prior of the learned controller's Gaussian process, kernel parameters and noise included,
-on conditional spaces that are drawn, too.
-
-Differs: a normal distribution in place of bins; and what each head looks at decays with the distance of two
-candidates, at a rate that is learned, so that it begins as a kernel smoother does and not from nothing.
+Functions are drawn from the very prior of the learned controller's Gaussian process, kernel parameters and
+noise included, on conditional spaces that are drawn, too. What is asked is what candidates come to without
+noise, on the scale of the results that are known; nothing of any recorded search is in it.
 """
 
 from __future__ import annotations
@@ -16,13 +11,11 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from scipy.special import ndtri
 from scipy.stats import rankdata
@@ -31,19 +24,19 @@ from torch.nn import functional as F
 
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
+from controllers.learned.in_context import InContext
 from controllers.learned.kernel import Data, Kernel
+from controllers.learned.tokens import CHOICES, FEWEST, MOST, VALUES, View
 from search_spaces import Categorical, Choice, Space, Value
-from search_spaces.errors import DataError, SpaceError
 
-MOST = 10  # choices, and values of each
-INPUT = 2 * MOST * MOST  # columns of a token: of choices without an order, and of those with one
-FEWEST_RESULTS, MOST_RESULTS = 8, 50
 _CONDITIONAL = 0.25  # part of choices that others open
 _SMALLEST = 300  # candidates of a space that is drawn
-_UNIFORM, _NEAR = 128, 64  # candidates at which a function is drawn: any, and neighbours of its best
+_UNIFORM, _NEAR = 160, 96  # candidates at which a function is drawn: any, and neighbours of its best
 _GREED, _OFF = 3.0, 0.5  # at most, by how much what is expected counts; by how much that is off
 _SPACES, _FUNCTIONS, _SPLITS, _QUERIES = 2, 2, 4, 32  # of a step of training
 _RATE, _WARM = 1e-3, 0.05  # highest learning rate, and the part of the time that it takes to get there
+_FARTHEST = 2.0  # usual deviations beyond all that is known, at which nothing is told apart
+_QUANTILE, _TINY = 1.28, 1e-9  # of a standard normal, 9 of 10 are below; no width is 0
 _EVERY = 10.0  # seconds, of progress
 
 
@@ -53,15 +46,19 @@ def normal(results: np.ndarray) -> np.ndarray:
 
 
 def placed(results: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """``(M,)``: where results stand on the scale that those ``(N,)`` have that are known."""
+    """``(M,)``: where results stand on the scale of those ``(N,)`` that are known, and somewhat beyond."""
     order = np.argsort(known)
-    return np.asarray(np.interp(results, known[order], normal(known)[order]))
+    low, middle, high = np.quantile(known, [0.1, 0.5, 0.9])
+    above = (results - known.max()) * _QUANTILE / max(high - middle, _TINY)
+    below = (known.min() - results) * _QUANTILE / max(middle - low, _TINY)
+    beyond = np.clip(above, 0, _FARTHEST) - np.clip(below, 0, _FARTHEST)
+    return np.asarray(np.interp(results, known[order], normal(known)[order]) + beyond)
 
 
 def drawn_space(rng: np.random.Generator) -> Space:
-    """Three to ten choices of two to ten values, some ordered, some opened by others, some alike."""
+    """Three to 32 choices of two to ten values, some ordered, some opened by others, some alike."""
     while True:
-        count = int(rng.integers(3, MOST + 1))
+        count = int(np.exp(rng.uniform(math.log(3), math.log(CHOICES + 1))))
         kinds = [_kind(rng) for _ in range(int(rng.integers(1, count + 1)))]
         parts = rng.integers(int(rng.integers(1, 4)), size=count).tolist()
         parents = [_parent(j, rng) for j in range(count)]
@@ -75,7 +72,7 @@ def _any(kinds: list[tuple[Value, ...]], rng: np.random.Generator) -> tuple[Valu
 
 
 def _kind(rng: np.random.Generator) -> tuple[Value, ...]:
-    count, first = int(rng.integers(2, MOST + 1)), int(rng.integers(1000))
+    count, first = int(rng.integers(2, VALUES + 1)), int(rng.integers(1000))
     numbers = range(first, first + count)
     return tuple(numbers) if rng.random() < 0.5 else tuple(map(str, numbers))
 
@@ -103,51 +100,12 @@ def _opened(
 
 
 class Search(NamedTuple):
-    """What is known of a search, and what is asked: ``(N, INPUT)``, ``(N,)``, ``(Q, INPUT)`` and ``(Q,)``."""
+    """What is known of a search, and what is asked: ``(N, WIDTH)``, ``(N,)``, ``(Q, WIDTH)`` and ``(Q,)``."""
 
     known: np.ndarray
     results: np.ndarray
     asked: np.ndarray
     answers: np.ndarray
-
-
-@dataclass
-class View:
-    """Candidates as tokens: choices and values in an order that means nothing, and is drawn.
-
-    Args:
-        features: Of at most ten choices of at most ten values.
-        rng: That draws the order.
-
-    Raises:
-        SpaceError: If there are more.
-    """
-
-    features: Features
-    rng: np.random.Generator
-    _columns: np.ndarray = field(init=False)
-    _signs: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        widths = self.features.widths.tolist()
-        if len(widths) > MOST or max(widths, default=0) > MOST:
-            raise SpaceError(f"an in-context model reads at most {MOST} choices of at most {MOST} values")
-        slots, values = self.rng.permutation(MOST), self.rng.permutation(MOST)
-        columns, signs = [np.zeros(0, dtype=int)], [np.zeros(0)]
-        for slot, width, choice in zip(slots, widths, self.features.choices, strict=False):
-            ordered = not isinstance(choice, Categorical) or choice.ordered
-            up = not ordered or self.rng.random() < 0.5
-            # one order of values for all choices: those that have the same ones stay alike
-            places = np.arange(width) * MOST // width if ordered else values[:width]
-            columns.append(MOST * (slot + MOST * ordered) + (places if up else places[::-1]))
-            signs.append(np.full(width, 1.0 if up else -1.0))
-        self._columns, self._signs = np.concatenate(columns), np.concatenate(signs)
-
-    def of(self, x: np.ndarray) -> np.ndarray:
-        """``(N, INPUT)`` of features ``(N, F)``; distances stay what they are."""
-        found = np.zeros((len(x), INPUT), dtype=np.float32)
-        found[:, self._columns] = self.features.centred(x) * self._signs
-        return found
 
 
 def simulated(space: Space, count: int, rng: np.random.Generator) -> Iterator[Search]:
@@ -172,7 +130,7 @@ def simulated(space: Space, count: int, rng: np.random.Generator) -> Iterator[Se
         order = np.argsort(-keys)  # drawn without repetition, by the exponential of what is expected
         known = order[:count]
         asked, tokens = rng.choice(order[count:], _QUERIES, replace=False), View(features, rng).of(x)
-        answers = placed(found[asked], found[known])
+        answers = placed(function[asked], found[known])
         yield Search(tokens[known], normal(found[known]), tokens[asked], answers)
 
 
@@ -183,65 +141,9 @@ def _function(kernel: Kernel, parameters: np.ndarray, x: np.ndarray, seed: np.nd
     return np.asarray(np.linalg.cholesky(covariance + jitter) @ seed)
 
 
-class InContext(nn.Module):
-    """See the module.
-
-    Args:
-        width: Of a token.
-        layers: Of the transformer.
-        heads: Of each layer.
-    """
-
-    def __init__(self, width: int = 64, layers: int = 4, heads: int = 4) -> None:
-        super().__init__()
-        self.heads = heads
-        self.candidate, self.result = nn.Linear(INPUT, width), nn.Linear(1, width)
-        self.unknown = nn.Parameter(torch.zeros(width))
-        # silu: torch's fast path, which it takes for relu and gelu alone, knows no mask of numbers
-        layer = nn.TransformerEncoderLayer(
-            width, heads, 2 * width, 0.0, F.silu, batch_first=True, norm_first=True
-        )
-        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2))
-        self.near = nn.Parameter(torch.linspace(-1.0, 2.0, heads))  # logarithms of rates of decay
-
-    def forward(self, known: Tensor, results: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and variances ``(B, Q)``; of ``(B, N, INPUT)``, ``(B, N)`` and ``(B, Q, INPUT)``."""
-        count, both = results.shape[1], torch.cat([known, asked], 1)
-        told = torch.cat([self.result(results[..., None]), self.unknown.expand(*asked.shape[:2], -1)], 1)
-        found = self.layers(math.sqrt(INPUT) * self.candidate(both) + told, mask=self._mask(both, count))
-        mean, log = self.out(found[:, count:]).unbind(-1)
-        return mean, F.softplus(log) + 1e-3
-
-    def _mask(self, both: Tensor, count: int) -> Tensor:
-        """``(B * heads, L, L)``: less of what is far away, and nothing of other queries."""
-        near = -torch.cdist(both, both).square()[:, None] * self.near.exp()[:, None, None]
-        other = torch.ones(both.shape[1], both.shape[1], dtype=torch.bool).fill_diagonal_(False)
-        other[:, :count] = False
-        return near.masked_fill(other, -math.inf).flatten(0, 1)
-
-    @torch.no_grad()
-    def predict(
-        self, features: Features, known: np.ndarray, results: np.ndarray, asked: np.ndarray, views: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Means and variances ``(M,)`` of results of candidates by features, over some views of them."""
-        means, variances = [], []
-        for seed in range(views):
-            view = View(features, np.random.default_rng(seed))
-            context, told = torch.from_numpy(view.of(known)), torch.tensor(results, dtype=torch.float32)
-            parts = [
-                self(context[None], told[None], part[None])
-                for part in torch.from_numpy(view.of(asked)).split(128)
-            ]
-            mean, variance = (torch.cat(one, 1)[0].double().numpy() for one in zip(*parts, strict=True))
-            means.append(mean)
-            variances.append(variance)
-        return np.mean(means, 0), np.mean(variances, 0) + np.var(means, 0)
-
-
 def batch(rng: np.random.Generator) -> list[Tensor]:
     """Simulated searches, all with as many results: by part of :class:`Search`, ``(B, ...)``."""
-    count = int(np.exp(rng.uniform(math.log(FEWEST_RESULTS), math.log(MOST_RESULTS + 1))))
+    count = int(np.exp(rng.uniform(math.log(FEWEST), math.log(MOST + 1))))
     found: list[Search] = []
     for _ in range(_SPACES):
         space = drawn_space(rng)
@@ -253,23 +155,6 @@ def batch(rng: np.random.Generator) -> list[Tensor]:
 def save(model: InContext, taught: dict[str, float], path: Path) -> None:
     """Writes a model as safetensors, and beside it what it took to teach it."""
     save_file(model.state_dict(), path, {"taught": json.dumps(taught)})
-
-
-def load(path: Path) -> tuple[InContext, dict[str, float]]:
-    """What :func:`save` wrote.
-
-    Raises:
-        DataError: If it is no such file.
-    """
-    model = InContext()
-    try:
-        with safe_open(path, "pt") as file:
-            taught = json.loads(file.metadata()["taught"])
-            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, TypeError, RuntimeError) as error:
-        first = str(error).partition("\n")[0]
-        raise DataError(f"{path} is no model that in_context.py saved: {first}") from None
-    return model, taught
 
 
 def train(

@@ -1,0 +1,132 @@
+"""A transformer that reads the results of a search and predicts others, without being fitted to them.
+
+It is a prior-fitted network (Müller et al., *Transformers Can Do Bayesian Inference*, 2022,
+https://arxiv.org/abs/2112.10510; *PFNs4BO*, 2023, https://arxiv.org/abs/2305.17535): one token a candidate,
+queries look at results alone. ``benchmarks/in_context.py`` teaches it, with searches that are drawn there.
+
+Differs: a normal distribution in place of bins; and what each head looks at decays with the distance of two
+candidates, at a rate that is learned, so that it begins as a kernel smoother does and not from nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from controllers.learned.tokens import WIDTH
+from search_spaces.errors import DataError
+
+SHIPPED = Path(__file__).with_suffix(".safetensors")
+_LEAST = 1e-3  # variance
+
+
+class InContext(nn.Module):
+    """See the module.
+
+    Args:
+        width: Of a token inside.
+        layers: Of the transformer.
+        heads: Of each layer.
+    """
+
+    def __init__(self, width: int = 64, layers: int = 4, heads: int = 4) -> None:
+        super().__init__()
+        self.heads = heads
+        self.candidate, self.result = nn.Linear(WIDTH, width), nn.Linear(1, width)
+        self.unknown = nn.Parameter(torch.zeros(width))
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 2 * width, 0.0, F.silu, batch_first=True, norm_first=True
+        )
+        # it holds the weights; its own products would be of all pairs, and queries look at results alone
+        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2))
+        self.near = nn.Parameter(torch.linspace(-1.0, 2.0, heads))  # logarithms of rates of decay
+
+    def forward(self, known: Tensor, results: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and variances ``(B, Q)``; of ``(B, N, WIDTH)``, ``(B, N)`` and ``(B, Q, WIDTH)``."""
+        among, between = (torch.cdist(one, known).square() for one in (known, asked))
+        told, query = (F.linear(one, self.candidate.weight) for one in (known, asked))
+        return self.predicted(told, query, results, among, between)
+
+    def predicted(
+        self, known: Tensor, asked: Tensor, results: Tensor, among: Tensor, between: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same, of candidates as the first layer's products, and of their distances.
+
+        Args:
+            known: ``(B, N, C)``.
+            asked: ``(B, Q, C)``.
+            results: ``(B, N)``.
+            among: ``(B, N, N)``: squared distances of what is known.
+            between: ``(B, Q, N)``: the same of what is asked and what is known.
+        """
+        told, query = (math.sqrt(WIDTH) * (one + self.candidate.bias) for one in (known, asked))
+        told, query = told + self.result(results[..., None]), query + self.unknown
+        rates = -self.near.exp()[:, None, None]
+        among, between = rates * among[:, None], rates * between[:, None]
+        for layer in self.layers.layers:
+            told, query = _after(layer, told, query, among, between)
+        mean, log = self.out(query).unbind(-1)
+        return mean, F.softplus(log) + _LEAST
+
+
+def _after(layer: Any, told: Tensor, query: Tensor, among: Tensor, between: Tensor) -> tuple[Tensor, Tensor]:
+    """Results ``(B, N, C)`` and queries ``(B, Q, C)`` after a layer.
+
+    Args:
+        layer: That holds the weights.
+        told: Results.
+        query: Queries.
+        among: ``(B, H, N, N)``: what is added to how much results look at each other.
+        between: ``(B, H, Q, N)``: the same of queries.
+    """
+    attention, heads = layer.self_attn, among.shape[1]
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+    q, k, v = _parts(F.linear(layer.norm1(told), weight, bias), heads)
+    its_q, its_k, its_v = _parts(F.linear(layer.norm1(query), weight, bias), heads)
+    seen = torch.softmax(q @ k.mT + among, -1) @ v
+    # a query sees itself, at no distance, beside the results
+    own = (its_q * its_k).sum(-1, keepdim=True)
+    at = torch.softmax(torch.cat([its_q @ k.mT + between, own], -1), -1)
+    its_seen = at[..., :-1] @ v + at[..., -1:] * its_v
+    pairs = ((told, seen), (query, its_seen))
+    told, query = (old + attention.out_proj(new.transpose(1, 2).flatten(2)) for old, new in pairs)
+    told, query = (one + layer.linear2(F.silu(layer.linear1(layer.norm2(one)))) for one in (told, query))
+    return told, query
+
+
+def _parts(projected: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values ``(B, H, L, D)`` of ``(B, L, 3 * H * D)``; queries are scaled."""
+    q, k, v = projected.unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+    return q / math.sqrt(q.shape[-1]), k, v
+
+
+def load(path: Path) -> tuple[InContext, dict[str, float]]:
+    """A model, and what it took to teach it.
+
+    Raises:
+        DataError: If it is no file of one.
+    """
+    model = InContext()
+    try:
+        with safe_open(path, "pt") as file:
+            taught = json.loads(file.metadata()["taught"])
+            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        first = str(error).partition("\n")[0]
+        raise DataError(f"{path} is no model that in_context.py saved: {first}") from None
+    return model.eval().requires_grad_(False), taught
+
+
+@cache
+def shipped() -> InContext:
+    """The one that comes with the controller, read once a process."""
+    return load(SHIPPED)[0]
