@@ -202,8 +202,9 @@ def text(data: dict[str, Any]) -> str:
     taught = data["taught"]
     lines = [data["verdict"], ""]
     lines += [
-        f"Taught for {taught['minutes']:.2f} min with {taught['searches']} simulated searches, "
-        f"{taught['steps']} steps, loss at the end {taught['loss']:.3f}; {data['parameters']:,} parameters.",
+        f"Taught for {taught['minutes']:.2f} min with {taught['searches']:.0f} simulated searches, "
+        f"{taught['steps']:.0f} steps, loss at the end {taught['loss']:.3f}; "
+        f"{data['parameters']:,} parameters.",
         "",
     ]
     lines += [

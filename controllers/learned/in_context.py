@@ -25,6 +25,7 @@ from controllers.learned.tokens import WIDTH
 from search_spaces.errors import DataError
 
 SHIPPED = Path(__file__).with_suffix(".safetensors")
+TAUGHT = "minutes", "steps", "searches", "loss"  # what is told of its teaching
 _LEAST = 1e-3  # variance
 
 
@@ -115,11 +116,14 @@ def load(path: Path) -> tuple[InContext, dict[str, float]]:
     Raises:
         DataError: If it is no file of one.
     """
-    model = InContext()
+    with torch.device("meta"):  # nothing is drawn: a program's random numbers stay what they would be
+        model = InContext()
     try:
-        with safe_open(path, "pt") as file:
-            taught = json.loads(file.metadata()["taught"])
-            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        with safe_open(path, "pt", "cpu") as file:
+            told = json.loads(file.metadata()["taught"])
+            taught = {name: float(told[name]) for name in TAUGHT}
+            arrays = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            model.load_state_dict(arrays, assign=True)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         raise DataError(f"{path} is no model that in_context.py saved: {first}") from None

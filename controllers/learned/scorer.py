@@ -90,11 +90,11 @@ class Scorer:
     def believe(self, data: Data) -> None:
         """Takes what is running to come out as expected."""
         self._process.believe(data)
-        self._tell_second()
+        self._tell_second(len(data.x))
 
-    def _tell_second(self) -> None:
+    def _tell_second(self, believed: int = 0) -> None:
         self._said = {}
-        self.second.tell(self._process.points.x, self._process.targets)
+        self.second.tell(self._process.points.x, self._process.targets, believed)
 
     def improvement(self, data: Data, before: Halved | None = None) -> tuple[np.ndarray, Halved]:
         """``(N,)``: expected, over the best expected result; for its cost where that is known.
@@ -108,7 +108,10 @@ class Scorer:
         return np.asarray(found / self._costing(data) if self._costs else found), halved
 
     def by_both(self, data: Data) -> np.ndarray:
-        """``(N,)``: the same by what the process and the second opinion expect together."""
+        """``(N,)``: the same by what the process and the second opinion expect together.
+
+        It has to be there.
+        """
         mean, deviation, best = self._both(data)
         self._said = {
             x.tobytes(): (float(m), float(d), best) for x, m, d in zip(data.x, mean, deviation, strict=True)
@@ -118,20 +121,19 @@ class Scorer:
 
     def _both(self, data: Data) -> tuple[np.ndarray, np.ndarray, float]:
         """Means and deviations ``(N,)``, and the best mean of a result."""
-        if not self.second.is_there:
-            return *self._process.predict(data), self._best
         every = all_data([data, self._tops])
         mean, deviation = self.second.pooled(every.x, *self._process.predict(every))
         count = len(data.x)
         return mean[:count], deviation[:count], float(mean[count:].max())
 
-    def _of_one(self, data: Data) -> tuple[float, float, float]:
-        mean, deviation, best = self._both(data)
-        return float(mean[0]), float(deviation[0]), best
+    def _by_process(self, data: Data) -> tuple[float, float, float]:
+        mean, deviation = self._process.predict(data)
+        return float(mean[0]), float(deviation[0]), self._best
 
     def explained(self, data: Data) -> dict[str, Any]:
         """Of one candidate: what is expected of it, and on whose word; in plain values."""
-        mean, deviation, best = self._said.get(data.x.tobytes()) or self._of_one(data)
+        said = self._said.get(data.x.tobytes())
+        mean, deviation, best = said or self._by_process(data)
         improvement, exploited = float(self._expected(mean, deviation, best)), max(mean - best, 0.0)
         better = {"mean": mean, "low": mean - 1.96 * deviation, "high": mean + 1.96 * deviation}
         parts = self._process.parts(data)[0]
@@ -140,7 +142,7 @@ class Scorer:
             "better_than": {k: float(ndtr(v)) for k, v in (better | {"best": best}).items()},
             "exploration": 1 - exploited / improvement if improvement > 0 else 1.0,
             "cost": float(self._costing(data)[0]) if self._costs else None,
-            "second": self.second.share if self.second.is_there else None,
+            "second": self.second.share if said else None,
             "earlier": [{"study": self._earlier.names[i], "part": float(parts[i])} for i in order],
         }
 

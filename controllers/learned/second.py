@@ -24,7 +24,7 @@ _SHARE, _BELIEVED = 0.3, 10  # of it, before there are results, and as of how ma
 
 
 def stacked(first: np.ndarray, second: np.ndarray, targets: np.ndarray) -> float:
-    """The share of the second of two predictions of results ``(N,)`` with which both are nearest to them."""
+    """The share of the second of two predictions in their mean that is nearest to results, all ``(N,)``."""
     apart = second - first
     square = float(apart @ apart)
     believed = _BELIEVED * square / len(targets)
@@ -62,15 +62,22 @@ class Second:
         views = range(_VIEWS if is_readable(features) else 0)
         self._views = [View(features, np.random.default_rng(i)) for i in views]
         self._known, self._targets = np.zeros((0, features.width)), np.zeros(0)
-        self.share = _SHARE
+        self.share, self._results = _SHARE, 0
 
     @property
     def is_there(self) -> bool:
-        """Whether it has something to say."""
-        return bool(self._views) and len(self._targets) >= FEWEST
+        """Whether it has something to say; what is only believed to come out so is no result to go by."""
+        return bool(self._views) and self._results >= FEWEST
 
-    def tell(self, x: np.ndarray, targets: np.ndarray) -> None:
-        """All results, in their order: features ``(N, F)`` and targets ``(N,)``."""
+    def tell(self, x: np.ndarray, targets: np.ndarray, believed: int = 0) -> None:
+        """All results, in their order, and after them what is believed.
+
+        Args:
+            x: ``(N, F)`` features.
+            targets: ``(N,)``.
+            believed: How many of these.
+        """
+        self._results = len(targets) - believed
         used = np.arange(len(targets))
         if len(used) > MOST:
             best = np.argsort(-targets, kind="stable")[: MOST // 2]
@@ -81,8 +88,9 @@ class Second:
         """Finds how much it counts beside a process, from results ``(N,)`` that both are told in part.
 
         Stacking (Wolpert, *Stacked generalization*, 1992, https://doi.org/10.1016/S0893-6080(05)80023-1): the
-        share with which they predict best together what each fifth of them leaves out, and as many more
-        results as are wanted for such a share to be believed.
+        share in the mean of both with which it predicts best each fifth of them, from the others; ten
+        results more say what was believed before. The process keeps its parameters, which were found with
+        all of them, so that its own share is rather too large.
         """
         if not self._views or len(targets) < _FOLDS:
             return
@@ -115,10 +123,10 @@ class Second:
         )
         first = model.candidate.weight.detach().numpy().T[columns] * factors[..., None]
         pairs = [(one @ first, squared(one, self._known)) for one in (self._known, asked)]
-        every = [torch.tensor(part, dtype=torch.float32) for pair in pairs for part in pair]
-        told, among, query, between = every
-        results = torch.tensor(self._targets, dtype=torch.float32)[None]
+        parts = (*pairs[0], *pairs[1], self._targets)
+        # whatever a program has set as its usual device and kind of numbers
+        told, among, query, between, results = (torch.from_numpy(part.astype(np.float32)) for part in parts)
         with torch.no_grad():
-            found = model.predicted(told, query, results, among[None], between[None])
+            found = model.predicted(told, query, results[None], among[None], between[None])
         means, variances = (one.double().numpy() for one in found)
         return means.mean(0), variances.mean(0) + means.var(0)

@@ -53,13 +53,13 @@ class View:
             up = not ordered or self.rng.random() < 0.5
             # one order of values for all choices: those that have the same ones stay alike
             places = np.arange(width) * VALUES // width if ordered else values[:width]
-            together = np.bincount(places)[places]  # of switches that share a column, their mean counts
+            together = np.bincount(places)[places]  # so that switches that share a column count as much
             columns.append(VALUES * (slot + CHOICES * ordered) + (places if up else VALUES - 1 - places))
             factors.append((1.0 if up else -1.0) / np.sqrt(together))
         self.columns, self.factors = np.concatenate(columns), np.concatenate(factors)
 
     def of(self, x: np.ndarray) -> np.ndarray:
-        """``(N, WIDTH)`` of features ``(N, F)``; distances stay what they are."""
+        """``(N, WIDTH)`` of features ``(N, F)``; distances stay what they are, but of numbers about so."""
         found = np.zeros((WIDTH, len(x)), dtype=np.float32)
         turned = self.features.centred(x) * self.factors
         np.add.at(found, self.columns, turned.T.astype(np.float32))

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import optuna
 import pytest
 import torch
 
+from controllers import learned
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
 from controllers.learned.in_context import InContext, load, shipped
@@ -20,6 +22,7 @@ from controllers.learned.kernel import Data
 from controllers.learned.process import Process
 from controllers.learned.second import Second, pooled, stacked
 from controllers.learned.tokens import CHOICES, MOST, View, is_readable
+from metanas.testing.controllers import search, toy_space
 from search_spaces import Categorical, Choice, Real, Signature, Space, catalogue
 from search_spaces.errors import DataError, SpaceError
 
@@ -143,6 +146,64 @@ def test_the_shipped_one_finds_what_is_good_and_knows_where_it_knows_more(rng: n
     assert variances[1] < variances[0]
 
 
+def told(features: Features, x: np.ndarray, targets: np.ndarray) -> Second:
+    second = Second(features)
+    second.tell(x, targets)
+    return second
+
+
+def test_what_is_believed_is_heard_and_is_no_result(rng: np.random.Generator) -> None:
+    features, second = Features(Codes(space_of(6, 5))), Second(Features(Codes(space_of(6, 5))))
+    x, y = rng.normal(size=(8, features.width)), rng.normal(size=8)
+    second.tell(x, y, believed=4)
+    assert not second.is_there
+    second.tell(x, y, believed=2)
+    assert second.is_there
+    np.testing.assert_array_equal(second.alone(x), told(features, x, y).alone(x))
+
+
+def test_it_is_read_whatever_a_program_has_set_and_takes_none_of_its_random_numbers() -> None:
+    program = """
+import numpy as np, torch
+from controllers.learned.codes import Codes
+from controllers.learned.features import Features
+from controllers.learned.second import Second
+from search_spaces import Categorical, Space
+torch.set_default_dtype(torch.float64)
+torch.set_default_device("meta")
+before = torch.random.get_rng_state()
+second = Second(Features(Codes(Space("a", (Categorical("b", (1, 2, 3)), Categorical("c", (1, 2)))))))
+second.tell(np.ones((9, 5)), np.arange(9.0))
+print(np.isfinite(second.alone(np.zeros((2, 5)))).all(), torch.equal(before, torch.random.get_rng_state()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["True", "True"], done.stderr
+
+
+class Contrary(Second):
+    """Says the contrary of a process, and is never wrong."""
+
+    def pooled(self, x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return -mean, deviation
+
+
+def test_a_search_proposes_what_both_rank_highest_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for second in (Second, Contrary):
+        monkeypatch.setattr("controllers.learned.scorer.Second", second)
+        study = optuna.create_study(sampler=learned.build(toy_space(), 0))
+        list(search(study, toy_space(), 12))
+        trial = study.ask()
+        toy_space().suggest(trial)
+        reason = json.loads(study.sampler.why(trial.number))  # type: ignore[attr-defined]
+        found.append((dict(trial.params), reason["better_than"]["mean"], reason["second"]))
+    (one, mean, share), (other, its, _) = found
+    assert one != other
+    assert 0 <= mean <= 1
+    assert 0 <= its <= 1
+    assert 0 < share < 1
+
+
 def test_of_many_results_the_best_and_the_latest_are_told(rng: np.random.Generator) -> None:
     features = Features(Codes(space_of(6, 5)))
     x, y = rng.normal(size=(400, features.width)), rng.normal(size=400)
@@ -183,11 +244,13 @@ def test_it_counts_for_less_where_the_process_predicts_what_it_cannot(rng: np.ra
     for targets in (worth / worth.std(), rng.normal(size=60)):
         process, second = Process(features), Second(features)
         process.fit(Data.whole(x), targets, 30)
-        before = process.parameters.copy()
+        at, before = Data.whole(features.of(codes.uniform(rng, 5))), process.parameters.copy()
+        expected = process.predict(at)
         second.weigh(process, Data.whole(x), targets)
         shares.append(second.share)
         np.testing.assert_array_equal(process.parameters, before)
-        np.testing.assert_array_equal(process.targets, targets)
+        np.testing.assert_allclose(process.predict(at), expected)
+        np.testing.assert_allclose(second.alone(at.x), told(features, x, targets).alone(at.x))
     assert all(0 <= share <= 1 for share in shares)
     assert shares[0] < 0.5
 
