@@ -44,7 +44,7 @@ from needed import bests, needed, ratio  # noqa: E402
 from recorded import Table  # noqa: E402
 from replay import Replay, table_at  # noqa: E402
 from search import machine, publish  # noqa: E402
-from searches import Job, build, run  # noqa: E402
+from searches import Job, build, is_kept, run  # noqa: E402
 
 from search_spaces.errors import MetanasError  # noqa: E402
 
@@ -100,14 +100,15 @@ def table_text(rows: list[dict[str, Any]], ratios: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def told(work: Sequence[Job], done: Iterable[Replay]) -> Iterator[tuple[Job, Replay]]:
-    """Pairs of them; says how many there are yet to come, and how long they take."""
+def told(work: Sequence[Job], done: Iterable[Replay], fresh: Sequence[bool]) -> Iterator[tuple[Job, Replay]]:
+    """Pairs of them; says how many there are yet to come, and how long those take that are not kept."""
     begin = last = time.monotonic()
     for number, pair in enumerate(zip(work, done, strict=True), 1):
         yield pair
         if time.monotonic() - last > _EVERY:
             last = time.monotonic()
-            minutes = (last - begin) / number * (len(work) - number) / 60
+            each = (last - begin) / max(1, sum(fresh[:number]))
+            minutes = each * sum(fresh[number:]) / 60
             click.echo(f"{number} of {len(work)} searches, about {minutes:.0f} min left", err=True)
 
 
@@ -180,7 +181,8 @@ def main(
     found: dict[tuple[str, int], list[Replay]] = {(name, t): [] for t, name in product(tasks, names)}
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         one = partial(run, kept=Kept(keep))
-        for each, done in told(work, pool.map(one, work) if jobs > 1 else map(one, work)):
+        fresh = [not is_kept(each, Kept(keep)) for each in work]
+        for each, done in told(work, pool.map(one, work) if jobs > 1 else map(one, work), fresh):
             found[each.controller, each.task].append(done)
     rows = [row(table, t, name, found[name, t], evaluations) for t, name in product(tasks, names)]
     curves = {

@@ -4,11 +4,10 @@
     ../.venv/bin/python in_context.py --table FILE.npz --table FILE.npz --out in_context
 
 A small transformer is taught with simulated searches (``in_context_teaching.py``), ``--minutes`` of one
-thread's processor time; Ctrl-C ends that sooner. ``--save FILE`` keeps it (the controller's is
-``controllers/learned/in_context.safetensors``), ``--load FILE`` takes one that was kept. Then it and the
-Gaussian process of the controller ``learned``, cold, are told the same results of recorded tables
-(``recorded.py``): of each task the first 10, 25 and 50 that a search by regularised evolution found, which
-favours neither. Both predict 2,500 others, and so does what they say together, which the controller goes by.
+thread's processor time; Ctrl-C ends that sooner. ``--save FILE`` keeps it, ``--load FILE`` takes one that was
+kept. Then it and the Gaussian process of the controller ``learned``, cold, are told the same results of
+recorded tables (``recorded.py``): of each task the first 10, 25 and 50 that a search by regularised evolution
+found, which favours neither. Both predict 2,500 others, and so do both together (``in_context_second.py``).
 No model was taught with any table: every task is one that was left out.
 
     best 20      percentile in its table, on the average, of the 20 candidates that are ranked highest
@@ -17,8 +16,9 @@ No model was taught with any table: every task is one that was left out.
 
 Ratios are above 1 where a model is better than the process, and geometric means over draws, numbers of
 results and tasks: how much of the table is better than the best 20; 1 less the correlation. Their 90 %
-interval is by bootstrap over draws, those of a task and number of results apart. The model earns its place
-beside the process if the first is clearly above 1 over all, and on no table clearly below.
+interval is by bootstrap over draws, those of a task and number of results apart. Both together predict better
+if the first is clearly above 1 over all, and on no table clearly below. Whether that shortens searches is
+another question: see ``results/second_opinion.md``.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ import click  # noqa: E402
 import numpy as np  # noqa: E402
 import optuna  # noqa: E402
 import torch  # noqa: E402
+from in_context_model import InContext, View, load  # noqa: E402
+from in_context_second import Second  # noqa: E402
 from in_context_teaching import normal, save, train  # noqa: E402
 from recorded import Table, read  # noqa: E402
 from replay import replay  # noqa: E402
@@ -50,11 +52,8 @@ from search import machine, publish  # noqa: E402
 from controllers.evolution import Evolution  # noqa: E402
 from controllers.learned.codes import Codes  # noqa: E402
 from controllers.learned.features import Features  # noqa: E402
-from controllers.learned.in_context import InContext, load  # noqa: E402
 from controllers.learned.kernel import Data  # noqa: E402
 from controllers.learned.process import Process  # noqa: E402
-from controllers.learned.second import Second  # noqa: E402
-from controllers.learned.tokens import View  # noqa: E402
 from search_spaces.errors import DataError, MetanasError  # noqa: E402
 
 RESULTS_KNOWN = (10, 25, 50)
@@ -91,7 +90,7 @@ def by_model(model: InContext) -> Predict:
 
 
 def by_both(model: InContext) -> Predict:
-    """What both expect together, as the controller takes it."""
+    """What both expect together."""
 
     def predict(features: Features, known: np.ndarray, results: np.ndarray, asked: np.ndarray) -> np.ndarray:
         process, second = fitted(features, known, results), Second(features, model)
@@ -175,13 +174,13 @@ def verdict(found: dict[str, Any], tables: list[str], minutes: float) -> str:
     """In words."""
     best = {name: found[name]["best 20"] for name in ("all", *tables)}
     worse = [name for name in tables if best[name]["high"] < 1]
-    earned = "earns" if best["all"]["low"] > 1 and not worse else "does not earn"
+    helps = "predicts" if best["all"]["low"] > 1 and not worse else "does not predict"
     where = f"; it is worse on {', '.join(worse)}" if worse else ""
     ratio = "{point:.2f} [{low:.2f}, {high:.2f}]".format(**best["all"])
     return (
-        f"Taught for {minutes:.1f} min of processor time, the in-context model {earned} its place beside the "
-        f"process: above the process's best 20 is {ratio} times as much of a table as above that of "
-        f"both together{where}."
+        f"With an in-context model taught for {minutes:.1f} min of processor time the process {helps} "
+        f"clearly better: above its best 20 is {ratio} times as much of a table as above that of both "
+        f"together{where}."
     )
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from in_context_model import CHOICES, FEWEST, MOST, VALUES, InContext, View
 from safetensors.torch import save_file
 from scipy.special import ndtri
 from scipy.stats import rankdata
@@ -24,9 +25,7 @@ from torch.nn import functional as F
 
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
-from controllers.learned.in_context import InContext
 from controllers.learned.kernel import Data, Kernel
-from controllers.learned.tokens import CHOICES, FEWEST, MOST, VALUES, View
 from search_spaces import Categorical, Choice, Space, Value
 
 _CONDITIONAL = 0.25  # part of choices that others open

@@ -39,6 +39,10 @@ class Kept:
         except (OSError, TypeError, ValueError):
             return None
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        return self.folder is not None and (self.folder / name).is_file()
+
     def put(self, name: str, replay: Replay) -> None:
         """Keeps one: the whole of it or nothing."""
         if self.folder is None:
@@ -64,8 +68,7 @@ def name_of(job: dict[str, Any], path: Path, controller: str) -> str:
 def _code(controller: str) -> str:
     home, spaces = (Path(str(module.__file__)).parent for module in (controllers, search_spaces))
     folders = (home, home / controller, spaces)
-    kinds = "*.py", "*.safetensors"  # what a controller was taught is its code, too
-    return _digest((*_OURS, *(p for folder in folders for kind in kinds for p in sorted(folder.glob(kind)))))
+    return _digest((*_OURS, *(path for folder in folders for path in sorted(folder.glob("*.py")))))
 
 
 @cache

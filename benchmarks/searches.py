@@ -74,6 +74,11 @@ def run(job: Job, kept: Kept) -> Replay:
     return found
 
 
+def is_kept(job: Job, kept: Kept) -> bool:
+    """Whether a search need not be replayed."""
+    return kept.folder is not None and kept.has(_name(job))
+
+
 def _replayed(job: Job) -> Replay:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = table_at(job.path)

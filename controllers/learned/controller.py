@@ -27,7 +27,6 @@ from search_spaces.fingerprint import Fingerprint
 
 START = 8  # trials of a start without earlier studies
 _FEWEST = 4  # results, before which nothing can be fitted
-_ASKED = 100  # of the candidates that the process ranks highest a second opinion is asked
 _CLEARLY = 2  # choices in which candidates differ that are asked for at the same time
 
 
@@ -43,10 +42,8 @@ def build(
 ) -> BaseSampler:
     """A Gaussian process that learns from this search and, where there are some, from earlier ones.
 
-    A transformer that was taught with simulated searches has a say on what it ranks highest, as far as it
-    predicts this search's results: see :mod:`controllers.learned.second`. Expected improvement over the best
-    expected candidate, per second where seconds are known. A search begins with candidates that differ as
-    much as they can, or with what earlier studies rank high.
+    Expected improvement over the best expected candidate, per second where seconds are known. A search
+    begins with candidates that differ as much as they can, or with what earlier studies rank high.
 
     Args:
         space: What is proposed from.
@@ -161,22 +158,14 @@ class Learned(CandidateSampler):
             if running:
                 self._scorer.believe(self._points(np.array(running)))
             policy = None if self._policy is None else self._policy.after(seen.rows, seen.targets)
-            ranked = self._by_both(
-                self._pool.best(self._scorer.improvement, parents, more, self._reader.tried, self.rng, policy)
+            self._ranked = self._pool.best(
+                self._scorer.improvement, parents, more, self._reader.tried, self.rng, policy
             )
-            ranked = ranked if policy is None else self._new(ranked)
-            self._ranked = self._unlike(ranked, running)
+            self._ranked = self._ranked if policy is None else self._new(self._ranked)
+            self._ranked = self._unlike(self._ranked, running)
         if self._ranked:
             self._reason = self._explained(self._ranked[0], seen)
         return self._ranked
-
-    def _by_both(self, rows: list[np.ndarray]) -> list[np.ndarray]:
-        """The highest of what the process ranks, by what the second opinion says of them, too."""
-        if not rows or not self._scorer.second.is_there:
-            return rows
-        asked = rows[:_ASKED]
-        order = np.argsort(-self._scorer.by_both(self._points(np.array(asked))), kind="stable")
-        return [*(asked[i] for i in order), *rows[_ASKED:]]
 
     def _unlike(self, rows: list[np.ndarray], running: list[np.ndarray]) -> list[np.ndarray]:
         """From the first on that differs clearly from all that is running, or else the one that does most.

@@ -10,10 +10,9 @@ from scipy.special import ndtr
 from controllers.learned.earlier import Earlier
 from controllers.learned.factor import Halved
 from controllers.learned.features import Features
-from controllers.learned.kernel import Data, all_data
+from controllers.learned.kernel import Data
 from controllers.learned.observed import Observed
 from controllers.learned.process import Process
-from controllers.learned.second import Second
 from controllers.learned.snapshot import Snapshot
 
 _PARENTS = 10  # best candidates, whose neighbours are looked at
@@ -33,7 +32,6 @@ class Scorer:
 
     Attributes:
         parents: Numbers of the results that are expected to be best.
-        second: Opinion, that is asked of few.
     """
 
     def __init__(self, features: Features, earlier: Earlier, snapshot: Snapshot | None = None) -> None:
@@ -45,8 +43,6 @@ class Scorer:
         self._costs = False
         self._fitted = 0
         self._best = 0.0
-        self.second = Second(features)
-        self._said: dict[bytes, tuple[float, float, float]] = {}  # by features, of what both were asked
         self.parents = np.zeros(0, dtype=int)
 
     def fit(self, seen: Observed, data: Data, costs: np.ndarray) -> None:
@@ -65,13 +61,9 @@ class Scorer:
         self._fitted = len(seen.targets) if new else self._fitted
         partly = data._replace(missing=seen.missing, noise=seen.noise).at(used)
         self._process.fit(partly, seen.targets[used], _STEPS if new else 0)
-        if new:
-            self.second.weigh(self._process, partly, seen.targets[used])
         means = self._means(data, used)
         self._best = float(means.max())
         self.parents = np.argsort(-means, kind="stable")[:_PARENTS]
-        self._tops = data.at(self.parents)
-        self._tell_second()
         known = used[np.isfinite(costs[used])]
         self._costs = len(known) > len(used) / 2
         if self._costs:
@@ -90,11 +82,6 @@ class Scorer:
     def believe(self, data: Data) -> None:
         """Takes what is running to come out as expected."""
         self._process.believe(data)
-        self._tell_second(len(data.x))
-
-    def _tell_second(self, believed: int = 0) -> None:
-        self._said = {}
-        self.second.tell(self._process.points.x, self._process.targets, believed)
 
     def improvement(self, data: Data, before: Halved | None = None) -> tuple[np.ndarray, Halved]:
         """``(N,)``: expected, over the best expected result; for its cost where that is known.
@@ -104,51 +91,26 @@ class Scorer:
             before: What this gave beside the scores of the same candidates, when less was known.
         """
         halved = self._process.halved(data, before)
-        found = self._expected(*self._process.predict(data, halved), self._best)
+        found = self._expected(*self._process.predict(data, halved))
         return np.asarray(found / self._costing(data) if self._costs else found), halved
-
-    def by_both(self, data: Data) -> np.ndarray:
-        """``(N,)``: the same by what the process and the second opinion expect together.
-
-        It has to be there.
-        """
-        mean, deviation, best = self._both(data)
-        self._said = {
-            x.tobytes(): (float(m), float(d), best) for x, m, d in zip(data.x, mean, deviation, strict=True)
-        }
-        found = self._expected(mean, deviation, best)
-        return np.asarray(found / self._costing(data) if self._costs else found)
-
-    def _both(self, data: Data) -> tuple[np.ndarray, np.ndarray, float]:
-        """Means and deviations ``(N,)``, and the best mean of a result."""
-        every = all_data([data, self._tops])
-        mean, deviation = self.second.pooled(every.x, *self._process.predict(every))
-        count = len(data.x)
-        return mean[:count], deviation[:count], float(mean[count:].max())
-
-    def _by_process(self, data: Data) -> tuple[float, float, float]:
-        mean, deviation = self._process.predict(data)
-        return float(mean[0]), float(deviation[0]), self._best
 
     def explained(self, data: Data) -> dict[str, Any]:
         """Of one candidate: what is expected of it, and on whose word; in plain values."""
-        said = self._said.get(data.x.tobytes())
-        mean, deviation, best = said or self._by_process(data)
-        improvement, exploited = float(self._expected(mean, deviation, best)), max(mean - best, 0.0)
+        mean, deviation = (float(v[0]) for v in self._process.predict(data))
+        improvement, exploited = float(self._expected(mean, deviation)), max(mean - self._best, 0.0)
         better = {"mean": mean, "low": mean - 1.96 * deviation, "high": mean + 1.96 * deviation}
         parts = self._process.parts(data)[0]
         order = np.argsort(-np.abs(parts))
         return {
-            "better_than": {k: float(ndtr(v)) for k, v in (better | {"best": best}).items()},
+            "better_than": {k: float(ndtr(v)) for k, v in (better | {"best": self._best}).items()},
             "exploration": 1 - exploited / improvement if improvement > 0 else 1.0,
             "cost": float(self._costing(data)[0]) if self._costs else None,
-            "second": self.second.share if said else None,
             "earlier": [{"study": self._earlier.names[i], "part": float(parts[i])} for i in order],
         }
 
-    def _expected(self, mean: Any, deviation: Any, best: float) -> Any:
-        """Improvement over the best mean, of posterior means and deviations."""
-        gain = (mean - best) / deviation
+    def _expected(self, mean: Any, deviation: Any) -> Any:
+        """Improvement, of posterior means and deviations."""
+        gain = (mean - self._best) / deviation
         return deviation * (gain * ndtr(gain) + np.exp(-0.5 * gain**2) / np.sqrt(2 * np.pi))
 
     def _costing(self, data: Data) -> np.ndarray:

@@ -69,9 +69,6 @@ def _expected(reason: dict[str, Any]) -> list[str]:
         f"the best until then: {best:.0f} %.",
         f"Exploration: {100 * reason['exploration']:.0f} % of that improvement is owed to what is uncertain.",
     ]
-    if reason.get("second"):
-        weight = f"{100 * reason['second']:.0f} %"
-        lines.append(f"A model taught with simulated searches had a say in that, with a weight of {weight}.")
     if reason.get("policy"):
         lines.append("The snapshot's policy proposed it, or one that it was reached from by small changes.")
     if reason["cost"]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,23 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rungs=np.array([10, 30]),
     )
     return path
+
+
+def test_what_is_kept_takes_no_time_in_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path, str(BENCHMARKS)])  # a file there is called as our package is
+    spec = importlib.util.spec_from_file_location("compared", BENCHMARKS / "controllers.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    now = 0.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    for each, _ in module.told("abcd", "wxyz", [False, False, True, True]):
+        now += 120.0 * (each in "cd")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["3 of 4 searches, about 2 min left", "4 of 4 searches, about 0 min left"]
 
 
 def run(*words: object, script: str = "controllers.py") -> Any:

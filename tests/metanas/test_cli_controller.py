@@ -118,16 +118,6 @@ def test_why_says_that_the_policy_proposed_a_trial() -> None:
     assert ["policy proposed it" in words for words in told] == [False, False, True]
 
 
-def test_why_says_how_much_a_second_opinion_counted() -> None:
-    shares = dict.fromkeys(("mean", "low", "high", "best"), 0.5)
-    reason = {
-        "by": "learned", "how": "improvement", "compared": 300, "results": 9, "better_than": shares,
-        "exploration": 0.5, "cost": None, "earlier": [], "nearest": {"trial": 1, "differs": ["rule"]},
-    }  # fmt: skip
-    told = [" ".join(_expected({**reason, **said})) for said in ({}, {"second": None}, {"second": 0.25})]
-    assert ["with a weight of 25 %" in words for words in told] == [False, False, True]
-
-
 def test_one_that_cannot_be_read_is_said_before_a_search(tmp_path: Path, metanas_in: Run) -> None:
     with Store.open(str(tmp_path / "metanas.db")) as store:
         store.use_snapshot(store.save_snapshot(b"of a later version", {}, adopted=True))

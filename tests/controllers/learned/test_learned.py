@@ -54,17 +54,12 @@ def records(name: str = "earlier", count: int = 60, seed: int = 3, shuffled: boo
 
 
 def best(trials: int, seeds: range = range(6), **memory: Any) -> float:
-    """Mean of the best values after so many trials."""
-    return float(np.mean(bests(trials, seeds, **memory)))
-
-
-def bests(trials: int, seeds: range, **memory: Any) -> list[float]:
-    """By seed, the best value after so many trials."""
+    """Mean of the best value after so many trials."""
     found = []
     for seed in seeds:
         study = optuna.create_study(sampler=learned.build(toy_space(), seed, **memory))
         found.append(min(objective(c) for _, c in search(study, toy_space(), trials) if c is not None))
-    return found
+    return float(np.mean(found))
 
 
 @settings(max_examples=40, deadline=None)
@@ -96,11 +91,8 @@ def test_what_an_earlier_study_knows_shortens_a_search() -> None:
     assert best(8, records=records()) < 0.3 * best(8)
 
 
-def test_a_study_that_misleads_does_little_harm_to_most_searches() -> None:
-    # one search in a dozen stays where a choice is wrong, which costs 0.3 and more, and a mean is of that one
-    misled = sorted(bests(40, range(12), records=records(shuffled=True)))
-    assert misled[8] < 0.1
-    assert np.median(misled) < 0.02
+def test_a_study_that_misleads_does_little_harm() -> None:
+    assert best(40, records=records(shuffled=True)) < 2 * best(40) + 0.02
 
 
 def test_a_family_that_is_far_is_trusted_less_at_first() -> None:

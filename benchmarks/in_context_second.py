@@ -1,22 +1,14 @@
-"""A second opinion on the candidates that the process ranks highest: that of an in-context model.
-
-It has no parameter that has to be found in a search, and what it was taught with are searches, of which most
-results are good: where it is wrong the process is not, and the other way round.
-"""
+"""What an in-context model and the process of the controller learned expect together."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import torch
+from in_context_model import MOST, InContext, View
 
 from controllers.learned.features import Features, squared
 from controllers.learned.kernel import Data
 from controllers.learned.process import Process
-from controllers.learned.tokens import FEWEST, MOST, View, is_readable
-
-if TYPE_CHECKING:
-    from controllers.learned.in_context import InContext
 
 _VIEWS = 2  # whose mean counts
 _FOLDS = 5  # of results, to find how much it counts
@@ -47,37 +39,24 @@ def pooled(
 
 
 class Second:
-    """See the module. There is none on a space that the model cannot read.
+    """The opinion of an in-context model on candidates.
 
     Args:
         features: Of candidates.
-        model: That is asked; None: the one that is shipped.
+        model: That is asked.
 
     Attributes:
         share: By which it counts beside a process.
     """
 
-    def __init__(self, features: Features, model: InContext | None = None) -> None:
+    def __init__(self, features: Features, model: InContext) -> None:
         self._features, self._model = features, model
-        views = range(_VIEWS if is_readable(features) else 0)
-        self._views = [View(features, np.random.default_rng(i)) for i in views]
+        self._views = [View(features, np.random.default_rng(i)) for i in range(_VIEWS)]
         self._known, self._targets = np.zeros((0, features.width)), np.zeros(0)
-        self.share, self._results = _SHARE, 0
+        self.share = _SHARE
 
-    @property
-    def is_there(self) -> bool:
-        """Whether it has something to say; what is only believed to come out so is no result to go by."""
-        return bool(self._views) and self._results >= FEWEST
-
-    def tell(self, x: np.ndarray, targets: np.ndarray, believed: int = 0) -> None:
-        """All results, in their order, and after them what is believed.
-
-        Args:
-            x: ``(N, F)`` features.
-            targets: ``(N,)``.
-            believed: How many of these.
-        """
-        self._results = len(targets) - believed
+    def tell(self, x: np.ndarray, targets: np.ndarray) -> None:
+        """All results, in their order: features ``(N, F)`` and targets ``(N,)``; best and latest count."""
         used = np.arange(len(targets))
         if len(used) > MOST:
             best = np.argsort(-targets, kind="stable")[: MOST // 2]
@@ -92,8 +71,6 @@ class Second:
         results more say what was believed before. The process keeps its parameters, which were found with
         all of them, so that its own share is rather too large.
         """
-        if not self._views or len(targets) < _FOLDS:
-            return
         first, second = np.empty((2, len(targets)))
         fold = np.arange(len(targets)) % _FOLDS
         for left in (fold == i for i in range(_FOLDS)):
@@ -109,24 +86,17 @@ class Second:
         """Means and deviations ``(M,)`` of a process and its own in one: see :func:`pooled`."""
         return pooled(mean, deviation**2, *self.alone(x), self.share)
 
+    @torch.no_grad()
     def alone(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means and variances ``(M,)`` of what candidates with features ``(M, F)`` come to, without noise."""
-        import torch  # only where it is needed
-
-        from controllers.learned.in_context import shipped
-
-        model = self._model or shipped()
-        asked = self._features.centred(x)
+        asked, model = self._features.centred(x), self._model
         # the first layer, of features in place of the tokens that they would be put into
-        columns, factors = (
-            np.stack([getattr(view, of) for view in self._views]) for of in ("columns", "factors")
-        )
-        first = model.candidate.weight.detach().numpy().T[columns] * factors[..., None]
+        columns = np.stack([view.columns for view in self._views])
+        factors = np.stack([view.factors for view in self._views])
+        first = model.candidate.weight.numpy().T[columns] * factors[..., None]
         pairs = [(one @ first, squared(one, self._known)) for one in (self._known, asked)]
         parts = (*pairs[0], *pairs[1], self._targets)
-        # whatever a program has set as its usual device and kind of numbers
         told, among, query, between, results = (torch.from_numpy(part.astype(np.float32)) for part in parts)
-        with torch.no_grad():
-            found = model.predicted(told, query, results[None], among[None], between[None])
+        found = model.predicted(told, query, results[None], among[None], between[None])
         means, variances = (one.double().numpy() for one in found)
         return means.mean(0), variances.mean(0) + means.var(0)
