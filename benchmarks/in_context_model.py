@@ -33,12 +33,6 @@ TAUGHT = "minutes", "steps", "searches", "loss"  # what is told of its teaching
 _LEAST = 1e-3  # variance
 
 
-def is_readable(features: Features) -> bool:
-    """Whether a space has few enough choices and values; numbers have any."""
-    widths = zip(features.choices, features.widths.tolist(), strict=True)
-    return len(features.choices) <= CHOICES and all(w <= VALUES or _is_ordered(c) for c, w in widths)
-
-
 @dataclass
 class View:
     """Choices and values in an order that means nothing, and is drawn: what is read is the same in any.
@@ -47,26 +41,23 @@ class View:
         features: Of at most 32 choices; of at most ten values, those that have no order.
         rng: That draws the order.
 
-    Attributes:
-        columns: ``(F,)``: of a token, by feature.
-        factors: ``(F,)``: by which a centred feature is put there.
-
     Raises:
         SpaceError: If there are more.
     """
 
     features: Features
     rng: np.random.Generator
-    columns: np.ndarray = field(init=False)
-    factors: np.ndarray = field(init=False)
+    _columns: np.ndarray = field(init=False)
+    _factors: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        if not is_readable(self.features):
+        widths, choices = self.features.widths.tolist(), self.features.choices
+        wide = any(w > VALUES and not _is_ordered(c) for w, c in zip(widths, choices, strict=True))
+        if len(choices) > CHOICES or wide:
             raise SpaceError(f"an in-context model reads at most {CHOICES} choices of {VALUES} values")
         slots, values = self.rng.permutation(CHOICES), self.rng.permutation(VALUES)
         columns, factors = [np.zeros(0, dtype=int)], [np.zeros(0)]
-        widths = self.features.widths.tolist()
-        for slot, width, choice in zip(slots, widths, self.features.choices, strict=False):
+        for slot, width, choice in zip(slots, widths, choices, strict=False):
             ordered = _is_ordered(choice)
             up = not ordered or self.rng.random() < 0.5
             # one order of values for all choices: those that have the same ones stay alike
@@ -74,13 +65,13 @@ class View:
             together = np.bincount(places)[places]  # so that switches that share a column count as much
             columns.append(VALUES * (slot + CHOICES * ordered) + (places if up else VALUES - 1 - places))
             factors.append((1.0 if up else -1.0) / np.sqrt(together))
-        self.columns, self.factors = np.concatenate(columns), np.concatenate(factors)
+        self._columns, self._factors = np.concatenate(columns), np.concatenate(factors)
 
     def of(self, x: np.ndarray) -> np.ndarray:
         """``(N, WIDTH)`` of features ``(N, F)``; distances stay what they are, but of numbers about so."""
         found = np.zeros((WIDTH, len(x)), dtype=np.float32)
-        turned = self.features.centred(x) * self.factors
-        np.add.at(found, self.columns, turned.T.astype(np.float32))
+        turned = self.features.centred(x) * self._factors
+        np.add.at(found, self._columns, turned.T.astype(np.float32))
         return found.T
 
 
@@ -99,7 +90,6 @@ class InContext(nn.Module):
 
     def __init__(self, width: int = 64, layers: int = 4, heads: int = 4) -> None:
         super().__init__()
-        self.heads = heads
         self.candidate, self.result = nn.Linear(WIDTH, width), nn.Linear(1, width)
         self.unknown = nn.Parameter(torch.zeros(width))
         layer = nn.TransformerEncoderLayer(
@@ -112,26 +102,10 @@ class InContext(nn.Module):
 
     def forward(self, known: Tensor, results: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
         """Means and variances ``(B, Q)``; of ``(B, N, WIDTH)``, ``(B, N)`` and ``(B, Q, WIDTH)``."""
-        among, between = (torch.cdist(one, known).square() for one in (known, asked))
-        told, query = (F.linear(one, self.candidate.weight) for one in (known, asked))
-        return self.predicted(told, query, results, among, between)
-
-    def predicted(
-        self, known: Tensor, asked: Tensor, results: Tensor, among: Tensor, between: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The same, of candidates as the first layer's products, and of their distances.
-
-        Args:
-            known: ``(B, N, C)``.
-            asked: ``(B, Q, C)``.
-            results: ``(B, N)``.
-            among: ``(B, N, N)``: squared distances of what is known.
-            between: ``(B, Q, N)``: the same of what is asked and what is known.
-        """
-        told, query = (math.sqrt(WIDTH) * (one + self.candidate.bias) for one in (known, asked))
+        told, query = (math.sqrt(WIDTH) * self.candidate(one) for one in (known, asked))
         told, query = told + self.result(results[..., None]), query + self.unknown
         rates = -self.near.exp()[:, None, None]
-        among, between = rates * among[:, None], rates * between[:, None]
+        among, between = (rates * torch.cdist(one, known).square()[:, None] for one in (known, asked))
         for layer in self.layers.layers:
             told, query = _after(layer, told, query, among, between)
         mean, log = self.out(query).unbind(-1)
@@ -175,15 +149,13 @@ def load(path: Path) -> tuple[InContext, dict[str, float]]:
     Raises:
         DataError: If it is no file of one.
     """
-    with torch.device("meta"):  # nothing is drawn: a program's random numbers stay what they would be
-        model = InContext()
+    model = InContext()
     try:
-        with safe_open(path, "pt", "cpu") as file:
+        with safe_open(path, "pt") as file:
             told = json.loads(file.metadata()["taught"])
             taught = {name: float(told[name]) for name in TAUGHT}
-            arrays = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-            model.load_state_dict(arrays, assign=True)
+            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         first = str(error).partition("\n")[0]
         raise DataError(f"{path} is no model that in_context.py saved: {first}") from None
-    return model.eval().requires_grad_(False), taught
+    return model, taught

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from in_context_model import MOST, InContext, View
+from in_context_model import InContext, View
 
-from controllers.learned.features import Features, squared
+from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.process import Process
 
@@ -50,18 +50,14 @@ class Second:
     """
 
     def __init__(self, features: Features, model: InContext) -> None:
-        self._features, self._model = features, model
+        self._model = model
         self._views = [View(features, np.random.default_rng(i)) for i in range(_VIEWS)]
-        self._known, self._targets = np.zeros((0, features.width)), np.zeros(0)
+        self._x, self._targets = np.zeros((0, features.width)), np.zeros(0)
         self.share = _SHARE
 
     def tell(self, x: np.ndarray, targets: np.ndarray) -> None:
-        """All results, in their order: features ``(N, F)`` and targets ``(N,)``; best and latest count."""
-        used = np.arange(len(targets))
-        if len(used) > MOST:
-            best = np.argsort(-targets, kind="stable")[: MOST // 2]
-            used = np.union1d(best, used[-MOST // 2 :])
-        self._known, self._targets = self._features.centred(x[used]), targets[used]
+        """All results: features ``(N, F)`` and targets ``(N,)``."""
+        self._x, self._targets = x, targets
 
     def weigh(self, process: Process, data: Data, targets: np.ndarray) -> None:
         """Finds how much it counts beside a process, from results ``(N,)`` that both are told in part.
@@ -89,14 +85,8 @@ class Second:
     @torch.no_grad()
     def alone(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Means and variances ``(M,)`` of what candidates with features ``(M, F)`` come to, without noise."""
-        asked, model = self._features.centred(x), self._model
-        # the first layer, of features in place of the tokens that they would be put into
-        columns = np.stack([view.columns for view in self._views])
-        factors = np.stack([view.factors for view in self._views])
-        first = model.candidate.weight.numpy().T[columns] * factors[..., None]
-        pairs = [(one @ first, squared(one, self._known)) for one in (self._known, asked)]
-        parts = (*pairs[0], *pairs[1], self._targets)
-        told, among, query, between, results = (torch.from_numpy(part.astype(np.float32)) for part in parts)
-        found = model.predicted(told, query, results[None], among[None], between[None])
+        every = [torch.from_numpy(np.stack([view.of(one) for view in self._views])) for one in (self._x, x)]
+        results = torch.from_numpy(self._targets.astype(np.float32)).expand(len(self._views), -1)
+        found = self._model(every[0], results, every[1])
         means, variances = (one.double().numpy() for one in found)
         return means.mean(0), variances.mean(0) + means.var(0)

@@ -39,10 +39,6 @@ class Kept:
         except (OSError, TypeError, ValueError):
             return None
 
-    def has(self, name: str) -> bool:
-        """Whether there is a file of that name."""
-        return self.folder is not None and (self.folder / name).is_file()
-
     def put(self, name: str, replay: Replay) -> None:
         """Keeps one: the whole of it or nothing."""
         if self.folder is None:

@@ -76,7 +76,7 @@ def run(job: Job, kept: Kept) -> Replay:
 
 def is_kept(job: Job, kept: Kept) -> bool:
     """Whether a search need not be replayed."""
-    return kept.folder is not None and kept.has(_name(job))
+    return kept.folder is not None and kept.read(_name(job)) is not None
 
 
 def _replayed(job: Job) -> Replay:

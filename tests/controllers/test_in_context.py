@@ -18,7 +18,7 @@ from controllers.learned.codes import Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from controllers.learned.process import Process
-from search_spaces import Categorical, Choice, Real, Signature, Space, catalogue
+from search_spaces import Categorical, Choice, Real, Space
 from search_spaces.errors import DataError, SpaceError
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -104,51 +104,21 @@ def space_of(count: int, values: int, *, ordered: bool = False) -> Space:
 def test_spaces_that_are_too_large_are_refused_and_numbers_are_never_too_many(model: ModuleType) -> None:
     for space in (space_of(model.CHOICES + 1, 2), space_of(3, 11)):
         features = Features(Codes(space))
-        assert not model.is_readable(features)
         with pytest.raises(SpaceError, match="at most 32 choices of 10 values"):
             model.View(features, np.random.default_rng(0))
     numbers = Space("numbers", (Real("a", 0.0, 1.0), Real("b", 1e-4, 1.0, log=True)))
     for space in (space_of(3, 40, ordered=True), numbers):
-        assert model.is_readable(Features(Codes(space)))
+        codes = Codes(space)
+        features = Features(codes)
+        x = features.of(codes.uniform(np.random.default_rng(0), 20))
+        token, centred = model.View(features, np.random.default_rng(0)).of(x), features.centred(x)
+        np.testing.assert_allclose(token @ token.T, centred @ centred.T, atol=0.15)  # of lengths about 1
 
 
 @pytest.fixture
 def network(model: ModuleType) -> Any:
     torch.manual_seed(0)
     return model.InContext().requires_grad_(False)
-
-
-def test_what_is_made_of_features_is_what_the_model_makes_of_tokens(
-    model: ModuleType, second: ModuleType, network: Any, rng: np.random.Generator
-) -> None:
-    codes = Codes(catalogue.space("default", Signature("regression", (1,), 1, 5)))
-    features, y = Features(codes), rng.normal(size=50)
-    x = features.of(codes.uniform(rng, 59))
-    opinion = second.Second(features, network)
-    opinion.tell(x[:50], y)
-    mean, variance = opinion.alone(x[50:])
-    told = torch.tensor(y, dtype=torch.float32)[None]
-    found = []
-    for seed in range(2):
-        tokens = torch.from_numpy(model.View(features, np.random.default_rng(seed)).of(x))[None]
-        found.append(network(tokens[:, :50], told, tokens[:, 50:]))
-    means, variances = (np.array([one[i][0].numpy() for one in found]) for i in range(2))
-    # switches of numbers share columns, of which only the distances are the features' own
-    np.testing.assert_allclose(mean, means.mean(0), atol=0.05)
-    np.testing.assert_allclose(variance, variances.mean(0) + means.var(0), atol=0.05)
-
-
-def test_of_many_results_the_best_and_the_latest_are_told(
-    model: ModuleType, second: ModuleType, network: Any, rng: np.random.Generator
-) -> None:
-    features, half = Features(Codes(space_of(6, 5))), model.MOST // 2
-    x, y = rng.normal(size=(400, features.width)), rng.normal(size=400)
-    known = np.union1d(np.argsort(-y)[:half], np.arange(400 - half, 400))
-    every, few = (second.Second(features, network) for _ in range(2))
-    every.tell(x, y)
-    few.tell(x[known], y[known])
-    for one, other in zip(every.alone(x[:5]), few.alone(x[:5]), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_the_surer_opinion_counts_more(second: ModuleType, rng: np.random.Generator) -> None:
