@@ -9,12 +9,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from search_spaces.errors import StoreError
 
 BUSY_SECONDS = 60
 """How long to wait for another process's transaction; ``?timeout=5`` in an SQLite URL says otherwise."""
+
+_TRIES = 100  # each after a turn at the file: two processes may meet again, but not for ever
 
 _EXAMPLES = "give a file, as in runs.db or sqlite:///runs.db, or postgresql://user@host/database"
 _DRIVERS = {"psycopg": '"metanas[postgres]"', "psycopg2": "psycopg2-binary"}
@@ -131,10 +133,22 @@ def share_between_processes(engine: Engine) -> None:
     """Puts an SQLite file in WAL mode, in which readers and the writer do not wait for each other.
 
     The file keeps the mode, so that Optuna's connections have it too.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: If another process holds the file for too long.
     """
     # Outside a transaction, as SQLite demands.
     with engine.execution_options(metanas_begin="").connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL").close()
+        for tries_left in reversed(range(_TRIES)):
+            # For a transaction SQLite waits, until no other process has the file; a change of mode
+            # it refuses at once, whatever the timeout, while another process changes it or writes.
+            connection.exec_driver_sql("BEGIN EXCLUSIVE").close()
+            connection.exec_driver_sql("ROLLBACK").close()
+            try:
+                return connection.exec_driver_sql("PRAGMA journal_mode = WAL").close()
+            except OperationalError as error:
+                if not (tries_left and "locked" in str(error.orig)):
+                    raise
 
 
 def enforce_keys(connection: Any, _record: object) -> None:

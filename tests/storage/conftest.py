@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import optuna
@@ -77,8 +78,11 @@ def record() -> Callable[..., Record]:
 
 
 @pytest.fixture
-def program(url: str) -> Callable[[str], subprocess.Popen[str]]:
-    """Starts another process with a store opened as ``store``; it prints and reads lines."""
+def program(url: str) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts another process with a store opened as ``store``; it prints and reads lines.
+
+    What still runs when the test is over, as after one that failed, is ended.
+    """
     head = (
         "import os, signal, sys\n"
         "from search_spaces.candidate import Candidate\n"
@@ -89,13 +93,18 @@ def program(url: str) -> Callable[[str], subprocess.Popen[str]]:
         f"store = Store.open({url!r})\n"
     )
 
-    def start(body: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", head + body],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
+    with ExitStack() as started:
 
-    return start
+        def start(body: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-c", head + body],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=Path(__file__).parents[2],
+            )
+            started.enter_context(process)
+            started.callback(process.kill)  # called first; nothing happens to one that has ended
+            return process
+
+        yield start

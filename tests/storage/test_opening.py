@@ -8,9 +8,11 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from search_spaces.errors import StoreError
 from search_spaces.record import Record
@@ -149,6 +151,29 @@ def test_a_held_store_is_said_to_be_held(tmp_path: Path) -> None:
         holder.execute("ROLLBACK")
         holder.close()
         store.log("pumps", "x")
+
+
+def test_a_new_store_waits_for_one_who_comes_between(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        _refused(f"sqlite:///{path}?timeout=0", "another process holds it")
+        other.execute("ROLLBACK")
+        seen = []
+
+        def between(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+            if statement in ("BEGIN EXCLUSIVE", "PRAGMA journal_mode = WAL"):
+                seen.append(statement)
+                other.execute("BEGIN IMMEDIATE" if len(seen) == 2 else "ROLLBACK" if len(seen) == 3 else "--")
+
+        event.listen(Engine, "before_cursor_execute", between)
+        try:
+            Store.open(str(path)).close()
+        finally:
+            event.remove(Engine, "before_cursor_execute", between)
+    assert seen == ["BEGIN EXCLUSIVE", "PRAGMA journal_mode = WAL"] * 2
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
