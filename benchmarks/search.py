@@ -1,6 +1,6 @@
 """Runs whole searches as a user would, controller × seed, and tabulates what they came to.
 
-    .venv/bin/python benchmarks/search.py sinusoid --budget 2m --seeds 3 --controllers tpe,random
+    .venv/bin/python benchmarks/search.py sinusoid --budget 2m --seeds 3 --controllers learned,tpe,random
     .venv/bin/python benchmarks/search.py omniglot --budget 15m --seeds 1        # needs METANAS_DATA
 
 Every search runs in a folder and a store of its own, one after the other. ``--json`` prints one
@@ -104,7 +104,7 @@ def machine() -> str:
 @click.option("--budget", required=True)
 @click.option("--seeds", default=3, show_default=True, help="How many.")
 @click.option("--first-seed", default=0, show_default=True)
-@click.option("--controllers", default="tpe", show_default=True, help="Comma-separated.")
+@click.option("--controllers", default="learned", show_default=True, help="Comma-separated.")
 @click.option("--out", help="Name under benchmarks/results/.")
 @click.option("--lines", type=click.Path(path_type=Path), help="Keeps what searches print.")
 @click.option("--json", "as_json", is_flag=True)
