@@ -15,12 +15,14 @@ above 1 is better than tpe; 90 % interval by bootstrap over seeds, the threshold
 table lacks are free; a threshold that is never reached counts as the budget. Each search has one thread.
 With ``--keep FOLDER``, what is done stays when it is interrupted, and tpe need not be replayed in each of
 several comparisons: see ``kept.py``. In a table of a few hundred configurations tpe repeats itself ever more,
-which is free but takes its time: take ``--evaluations 100`` there.
+which is free but takes its time: take ``--evaluations 100`` there. In one that lacks most combinations, as
+when it was recorded by random search, what is most like the proposed one comes in its place.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import sys
@@ -59,24 +61,30 @@ def row(
     table: Table, task: int, controller: str, replays: Sequence[Replay], evaluations: int
 ) -> dict[str, Any]:
     """One line of the result: a controller on a task."""
-    valid = table.valid[task, :, -1]
+    valid, test = table.valid[task, :, -1], table.test[task]
     best = bests(valid, replays, evaluations)
     at = [n for n in AT if n <= evaluations]
     medians = {n: float(np.median(best[:, n - 1])) for n in at}
-    chosen = {n: [one.found[int(np.nanargmax(valid[one.found[:n]]))] for one in replays] for n in at}
+    worth = np.nan_to_num(valid, nan=-np.inf)
+    chosen = {n: [one.found[int(worth[one.found[:n]].argmax())] for one in replays] for n in at}
     return {
         "controller": controller,
         "task": table.tasks[task],
         "seeds": len(replays),
-        "best": medians,
+        "best": {n: _known(value) for n, value in medians.items()},
         "rank": {n: int((valid > value + 1e-7).sum()) + 1 for n, value in medians.items()},
-        "test": {n: float(np.median(table.test[task, rows])) for n, rows in chosen.items()},
+        "test": {n: _known(float(np.median(test[rows]))) for n, rows in chosen.items()},
         "evaluations_to": {
             f"{p:g}": float(np.median(needed(best, float(np.nanpercentile(valid, p))))) for p in PERCENTILES
         },
         "ms": float(np.median([one.milliseconds for one in replays])),
         "slowest_ms": float(np.median([one.slowest for one in replays])),
     }
+
+
+def _known(value: float) -> float | None:
+    """For JSON, which has no infinity: null, where all that was found had failed."""
+    return value if math.isfinite(value) else None
 
 
 def table_text(rows: list[dict[str, Any]], ratios: dict[str, Any]) -> str:
@@ -94,7 +102,8 @@ def table_text(rows: list[dict[str, Any]], ratios: dict[str, Any]) -> str:
     head = ["task", "controller", *(f"best at {n} (rank)" for n in ats), "to 99 %", "to 99.9 %", "ms"]
     lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for r in rows:
-        cells = [r["task"], r["controller"], *(f"{r['best'][n]:.4g} ({r['rank'][n]})" for n in ats)]
+        cells = [r["task"], r["controller"]]
+        cells += ["–" if r["best"][n] is None else f"{r['best'][n]:.4g} ({r['rank'][n]})" for n in ats]
         cells += [f"{n:g}" for n in r["evaluations_to"].values()] + [f"{r['ms']:.1f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -125,9 +134,11 @@ def indices(table: Table, names: str) -> list[int]:
 @click.option("--table", "path", required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("--task", default="all", show_default=True, help="Names with commas between, or all.")
 @click.option("--controllers", default=DEFAULT, show_default=True, help="With commas between.")
-@click.option("--seeds", default=20, show_default=True, help="How many.")
+@click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--first-seed", default=0, show_default=True)
-@click.option("--evaluations", default=200, show_default=True, help="Budget of each search.")
+@click.option(
+    "--evaluations", type=click.IntRange(1), default=200, show_default=True, help="Budget of each search."
+)
 @click.option(
     "--warm-from",
     help="Tasks that the store knows, with commas between, or all; never the one that is searched.",
@@ -135,7 +146,9 @@ def indices(table: Table, names: str) -> list[int]:
 @click.option(
     "--shuffle-store", is_flag=True, help="Exchange the labels of the store's choices: it misleads."
 )
-@click.option("--jobs", default=1, show_default=True, help="Searches at the same time.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Searches at the same time."
+)
 @click.option(
     "--keep",
     type=click.Path(path_type=Path, file_okay=False),

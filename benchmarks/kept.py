@@ -23,7 +23,7 @@ import controllers
 import search_spaces
 
 HERE = Path(__file__).resolve().parent
-_OURS = [HERE / name for name in ("searches.py", "replay.py", "recorded.py")]
+_OURS = [HERE / name for name in ("searches.py", "replay.py", "recorded.py", "arrays.py", "conditions.py")]
 
 
 @dataclass(frozen=True)

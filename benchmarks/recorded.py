@@ -8,12 +8,16 @@ Read with ``numpy.load(path, allow_pickle=False)``; the arrays:
     valid    (T, N)     what a search may see, higher is better; (T, N, R) with one value a rung
     test     (T, N)     what is reported, higher is better
     cost     (T, N)     seconds or another cost
-    rungs    (R,)       only where there are some
+    rungs    (R,)       meta-steps or the like; without them rungs are called by their place
+
+Results that are not finite are those of configurations that failed. A table may hold a small part of the
+combinations, as one that was recorded by random search does.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,9 +25,14 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from arrays import in_one_form, is_number
+from conditions import openers
 
 from search_spaces import Candidate, Categorical, Choice, Space, Value
 from search_spaces.errors import DataError
+
+_SPARSE = 0.1  # part of all combinations
+_ARRAYS = ("space", "configs", "tasks", "valid", "test", "rungs")
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,11 @@ class Table:
         return Space(self.name, _choices(self.dimensions, self.configs))
 
     @cached_property
+    def is_sparse(self) -> bool:
+        """Whether it lacks most combinations."""
+        return len(self.configs) < _SPARSE * self.space.size
+
+    @cached_property
     def rows(self) -> dict[tuple[int, ...], int]:
         """The row of each configuration."""
         return {tuple(config): row for row, config in enumerate(self.configs.tolist())}
@@ -57,6 +71,20 @@ class Table:
         """Where the candidate stands; None if the table lacks it."""
         key = (known[candidate[name]] if name in candidate else -1 for name, known in self.indices.items())
         return self.rows.get(tuple(key))
+
+    def nearest(self, candidate: Candidate, seen: Collection[int]) -> int:
+        """The row that differs least from a candidate, of those not seen.
+
+        A choice that has no order counts 1 where it differs; one that has, by how far.
+        """
+        apart = np.zeros(len(self.configs))
+        for (name, known), column in zip(self.indices.items(), self.configs.T, strict=True):
+            index = known[candidate[name]] if name in candidate else -1
+            far = np.abs(column - index) / max(1, len(known) - 1)
+            is_ordered = self.space.flat[name].ordered and index >= 0
+            apart += np.where((column >= 0) & is_ordered, far, column != index)
+        apart[list(seen)] = np.inf
+        return int(apart.argmin())
 
     def candidate(self, row: int) -> Candidate:
         """The candidate of a row."""
@@ -72,17 +100,24 @@ def read(path: Path) -> Table:
     """
     try:
         with np.load(path, allow_pickle=False) as data:
-            valid, test, configs = (np.asarray(data[key]) for key in ("valid", "test", "configs"))
-            dimensions, tasks = json.loads(str(data["space"])), [str(task) for task in data["tasks"]]
-            rungs = [int(rung) for rung in data["rungs"]] if "rungs" in data else []
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+            arrays = {key: np.asarray(data[key]) for key in data.files if key in _ARRAYS}
+        return Table(path.stem, *in_one_form(json.loads(str(arrays["space"])), arrays))
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        BadZipFile,
+        DataError,
+    ) as error:
         raise DataError(f"{path} is no table of recorded results: {error}") from None
-    return Table(path.stem, dimensions, configs, tasks, np.atleast_3d(valid), test, rungs)
 
 
 def _choices(dimensions: list[dict[str, Any]], configs: np.ndarray) -> tuple[Choice, ...]:
     """The roots of the tree."""
-    opened = [_opener(column, configs) for column in range(len(dimensions))]
+    opened = openers(configs)
 
     def choice(column: int) -> Categorical:
         values = tuple(dimensions[column]["choices"])
@@ -90,23 +125,7 @@ def _choices(dimensions: list[dict[str, Any]], configs: np.ndarray) -> tuple[Cho
         branches = {
             value: tuple(choice(c) for c, by in below if index in by) for index, value in enumerate(values)
         }
-        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-        return Categorical(dimensions[column]["name"], values, branches if below else {}, ordered=numbers)
+        ordered = is_number(dimensions[column]["choices"])
+        return Categorical(dimensions[column]["name"], values, branches if below else {}, ordered=ordered)
 
     return tuple(choice(column) for column, opener in enumerate(opened) if opener is None)
-
-
-def _opener(column: int, configs: np.ndarray) -> tuple[int, set[int]] | None:
-    """The column that decides whether this one is active, and at which indices; None: it always is.
-
-    Of several that would do, the one that is active most often: what opened the others, too.
-    """
-    active = configs[:, column] >= 0
-    if active.all():
-        return None
-    for other in np.argsort((configs < 0).sum(0), kind="stable").tolist():
-        indices, inverse = np.unique(configs[:, other], return_inverse=True)
-        share = np.bincount(inverse, active) / np.bincount(inverse)
-        if other != column and set(share) == {0.0, 1.0} and not (indices[0] < 0 and share[0]):
-            return other, {int(index) for index, part in zip(indices, share, strict=True) if part}
-    raise DataError(f"no single dimension says when dimension {column} of the table is active")

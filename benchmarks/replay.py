@@ -49,7 +49,8 @@ def replay(
     """Searches until so many different configurations of the table were evaluated.
 
     What the table lacks is refused, as a live search refuses what is illegal; a configuration that comes
-    again is answered again. Neither counts. ``start`` is enqueued.
+    again is answered again. Neither counts. In a table that lacks most, what is most like the refused one
+    comes next: to hit one would take thousands of proposals. ``start`` is enqueued.
     """
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for candidate in start:
@@ -59,22 +60,25 @@ def replay(
     times: list[float] = []
     free = 0
     while len(found) < min(evaluations, len(table.configs)):
-        if free and free % _FREE == 0:
+        if free and free % min(_FREE, len(table.configs)) == 0:
             study.enqueue_trial(dict(table.candidate(int(rng.integers(len(table.configs))))))
         before = time.perf_counter()
         trial = study.ask()
-        row = _row(table, trial)
+        candidate = _suggested(table, trial)
+        row = None if candidate is None else table.row(candidate)
         times.append(1e3 * (time.perf_counter() - before))
         free = free + 1 if row is None or row in found else 0
         _tell(table, task, study, trial, row)
         if row is not None:
             found[row] = None
+        elif candidate is not None and table.is_sparse:
+            study.enqueue_trial(dict(table.candidate(table.nearest(candidate, found))))
     return Replay(list(found), float(np.median(times)), max(times))
 
 
-def _row(table: Table, trial: Trial) -> int | None:
+def _suggested(table: Table, trial: Trial) -> Candidate | None:
     try:
-        return table.row(table.space.suggest(trial))
+        return table.space.suggest(trial)
     except IllegalCandidateError:
         return None
 
@@ -85,12 +89,17 @@ def _tell(table: Table, task: int, study: optuna.Study, trial: Trial, row: int |
         study.tell(trial, state=TrialState.FAIL)
         return
     values = table.valid[task, row]
-    if not np.isfinite(values).all():
+    if np.isnan(values[-1]):
         study.tell(trial, state=TrialState.FAIL)
         return
-    for rung, value in zip(table.rungs, values, strict=False):
-        trial.report(float(value), rung)
+    for rung, value in _curve(table, values):
+        trial.report(value, rung)
     study.tell(trial, float(values[-1]))
+
+
+def _curve(table: Table, values: np.ndarray) -> list[tuple[int, float]]:
+    """Rungs with what was scored there."""
+    return [(rung, float(v)) for rung, v in zip(table.rungs, values, strict=bool(table.rungs)) if v == v]
 
 
 @lru_cache(maxsize=64)
@@ -110,10 +119,10 @@ def records(path: str, task: int, seed: int, shuffled: bool, record: Make) -> tu
     found = []
     for number, row in enumerate(rows):
         values = table.valid[task, row]
-        if not np.isfinite(values).all():  # it diverged: a store tells no one of what has no score
+        if np.isnan(values[-1]):  # it diverged: a store tells no one of what has no score
             continue
         candidate = Candidate({n: relabel.get(n, {}).get(v, v) for n, v in table.candidate(row).items()})
-        curve = tuple((r, float(v)) for r, v in zip(table.rungs or [1], values, strict=True))
+        curve = tuple(_curve(table, values)) or ((1, float(values[-1])),)
         score = Score("accuracy", float(values[-1]), 0.0, 1, "valid")
         found.append(
             Record(name, number, candidate, "complete", score=score, rung=curve[-1][0], valid_curve=curve)

@@ -163,10 +163,12 @@ def identity(candidate: Candidate) -> str:
 
     Rules that can be written in several ways say what of their choices counts: ``same(choices)``.
     """
-    rule = str(candidate.get("rule"))
+    if "rule" not in candidate:  # of a space that is not one of ours; a look for plug-ins takes milliseconds
+        return candidate.id
+    rule = str(candidate["rule"])
     try:
         same = getattr(plugins.load(*RULES, rule), "same", None)
-    except UnknownNameError:  # of a space that is not one of ours
+    except UnknownNameError:
         same = None
     if same is None:
         return candidate.id
