@@ -48,6 +48,8 @@ def in_one_form(space: Any, arrays: Mapping[str, np.ndarray]) -> Arrays:
             raise DataError(f"configs should be indices of choices or -1: {dimension['name']} has others")
     distinct = np.sort(np.unique(configs, axis=0, return_index=True)[1])
     used = [j for j in range(len(dimensions)) if not never(configs[:, j])]
+    if not used:
+        raise DataError("no dimension is ever active")
     formed = [_formed(dimensions[j], configs[distinct, j]) for j in used]
     found, columns = [pair[0] for pair in formed], np.stack([pair[1] for pair in formed], 1)
     for j, opener in enumerate(openers(columns)):
@@ -94,6 +96,8 @@ def _rungs(told: np.ndarray | None, count: int) -> tuple[np.ndarray, list[int]]:
     """In which order they are, and what each is called: by its place, if rungs are no meta-steps."""
     if told is None:
         return np.arange(count), list(range(1, count + 1)) if count > 1 else []
+    if told.dtype.kind not in "iuf":
+        raise DataError("rungs should be numbers")
     _is("rungs", told, (count,))
     order = np.argsort(told, kind="stable")
     steps = told[order]

@@ -32,7 +32,7 @@ from search_spaces import Candidate, Categorical, Choice, Space, Value
 from search_spaces.errors import DataError
 
 _SPARSE = 0.1  # part of all combinations
-_ARRAYS = ("space", "configs", "tasks", "valid", "test", "rungs")
+_ARRAYS = ("space", "configs", "tasks", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ def read(path: Path) -> Table:
     """
     try:
         with np.load(path, allow_pickle=False) as data:
-            arrays = {key: np.asarray(data[key]) for key in data.files if key in _ARRAYS}
+            if missing := [key for key in _ARRAYS if key not in data]:
+                raise DataError(f"it has no array {missing[0]}")
+            arrays = {key: np.asarray(data[key]) for key in (*_ARRAYS, "rungs") if key in data}
         return Table(path.stem, *in_one_form(json.loads(str(arrays["space"])), arrays))
     except (
         OSError,

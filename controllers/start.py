@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
@@ -19,6 +20,7 @@ from search_spaces.errors import SpaceError
 
 TRIALS = 12  # of a start, all parts spread
 MORE = 6  # of it, with other settings than the best so far, and as many with other choices of its parts
+_MANY = 1000  # combinations of parts
 
 Parts = tuple[Value, ...]
 
@@ -39,7 +41,7 @@ def spread(
         kept: Values that it has in any case, those of all parts among them; None: none.
     """
     roots = _roots(space)
-    combinations = _combinations(space) if kept is None else [_parts(space, kept)]
+    combinations = _combinations(space, rng) if kept is None else [_parts(space, kept)]
     settings = dict(kept or {})
 
     def attempt() -> Candidate:
@@ -89,7 +91,7 @@ def parts_of(space: Space, candidate: Candidate) -> Candidate:
 
 def around(space: Space, more: int) -> int:
     """How many of a start, of each of the two kinds, are around its best: none where there is one part."""
-    return more if len(_combinations(space)) > 1 else 0
+    return more if _count(space) > 1 else 0
 
 
 def begin(
@@ -177,8 +179,18 @@ def _roots(space: Space) -> list[Categorical]:
     return [choice for choice in space.choices if isinstance(choice, Categorical) and choice.branches]
 
 
-def _combinations(space: Space) -> list[Parts]:
-    return list(product(*(root.values for root in _roots(space))))
+def _count(space: Space) -> int:
+    return math.prod(len(root.values) for root in _roots(space))
+
+
+def _combinations(space: Space, rng: np.random.Generator) -> list[Parts]:
+    """All, or of very many some, drawn: twenty switches alone combine in a million ways."""
+    roots = _roots(space)
+    if _count(space) <= _MANY:
+        return list(product(*(root.values for root in roots)))
+    drawn = (rng.integers(len(root.values), size=_MANY) for root in roots)
+    columns = ([root.values[i] for i in d] for root, d in zip(roots, drawn, strict=True))
+    return list(zip(*columns, strict=True))
 
 
 def _parts(space: Space, candidate: Candidate) -> Parts:
