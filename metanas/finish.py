@@ -41,11 +41,12 @@ class Winner:
 
 
 def winner_of(search: Search) -> Winner:
-    """The best trial of the study so far.
+    """The best trial of the study so far, whichever process ended it.
 
     Raises:
         EvaluationError: If no trial has a score.
     """
+    search.look_around()
     if search.best is None:
         raise EvaluationError(f"study {search.name} has no scored trial yet; let it search longer")
     return loaded(search, search.best)

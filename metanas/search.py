@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import Trial, TrialState
 
 from metanas.aims import Aims
@@ -130,6 +131,12 @@ class Searching(Generic[E]):
         """The trial with the best validation score."""
         return best_of(self.records)
 
+    def look_around(self) -> None:
+        """Takes in what other processes that search the same study have ended since this one last looked."""
+        known = {record.number for record in self.records}
+        ended = (record for record in self.memory.records(self.name) if record.state != "running")
+        self.records += [record for record in ended if record.number not in known]
+
     def run(self, budget: Budget) -> None:
         """Searches until the budget's part for searching is spent.
 
@@ -234,7 +241,7 @@ class Searching(Generic[E]):
     def close(self, why: str) -> None:
         """Ends every running trial with what it has; what the store refuses is mended when it is opened."""
         for live in list(self.running):
-            with suppress(StoreError):
+            with suppress(StoreError, StorageInternalError):
                 self.end(live, "pruned" if live.record.score else "failed", why)
 
     def _batch_size(self, budget: Budget, begun: int, seconds: float) -> int:

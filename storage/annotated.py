@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from optuna.storages import RDBStorage
-
 from storage.database import parse
 from storage.optuna_storage import close_optuna, open_optuna
+from storage.turns import InTurn
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Source(Protocol):
         """Of a study's trials by number, and of the study itself: None; none of a study that is not ours."""
 
 
-class Annotated(RDBStorage):
+class Annotated(InTurn):
     """Optuna's own storage; a note that a person wrote in the dashboard takes the place of ours.
 
     The names of the attributes are those that optuna-dashboard reads; tests/metanas/test_dashboard.py asks

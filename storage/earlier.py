@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any, cast
 
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import Row, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from search_spaces import Space
@@ -18,6 +18,7 @@ from storage import models
 from storage.models import Scorecard, Study, Trial
 from storage.studies import find
 from storage.text import plain
+from storage.upsert import insert_once
 
 LIMIT = 5000
 """Records that are read unless more or fewer are asked for."""
@@ -29,7 +30,11 @@ _LEAST = 0.5  # part of a candidate's choices that the space has to have, for it
 def save_fingerprint(session: Session, study: str, key: str, fingerprint: Fingerprint) -> None:
     """Notes what a study's family is like."""
     data = plain(fingerprint.to_dict(), "a fingerprint")
-    session.merge(models.Fingerprint(study_id=find(session, study).id, key=key, data=data))
+    row = find(session, study).id
+    insert_once(session, models.Fingerprint, study_id=row, key=key, data=data)  # others may do so now, too
+    session.execute(
+        update(models.Fingerprint).where(models.Fingerprint.study_id == row).values(key=key, data=data)
+    )
 
 
 def fingerprint(session: Session, key: str) -> Fingerprint | None:

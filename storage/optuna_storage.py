@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import NullPool, event
@@ -22,23 +24,36 @@ def open_optuna(url: URL, kind: type[RDBStorage] | None = None) -> RDBStorage:
 
     Args:
         url: Of the database.
-        kind: Of storage; None: Optuna's own.
+        kind: Of storage; None: Optuna's own, in turn.
 
     Raises:
         StoreError: If the database cannot be reached, or its tables are of another Optuna.
     """
-    from optuna.exceptions import StorageInternalError
-
-    try:
-        with explained(shown(url)):
-            _prepare(url)
-            storage = _storage(url, kind)
-    except StorageInternalError as error:
-        raise failure(shown(url), error.__cause__) from error
+    with explaining(shown(url)), explained(shown(url)):
+        _prepare(url)
+        storage = _storage(url, kind)
     if is_sqlite(url):
         event.listen(storage.engine, "connect", enforce_keys)
         storage.engine.dispose()  # the connections it made so far
     return storage
+
+
+@contextmanager
+def explaining(where: str) -> Iterator[None]:
+    """Turns what Optuna makes of the errors of a database into one line that says what to do.
+
+    Args:
+        where: The store, as :attr:`storage.Store.shown` gives it.
+
+    Raises:
+        StoreError: In place of any of them.
+    """
+    from optuna.exceptions import StorageInternalError
+
+    try:
+        yield
+    except StorageInternalError as error:
+        raise failure(where, error.__cause__) from error
 
 
 def close_optuna(storage: RDBStorage) -> None:
@@ -68,8 +83,8 @@ def _overtaken(error: Exception) -> bool:
 
 
 def _storage(url: URL, kind: type[RDBStorage] | None, **options: Any) -> RDBStorage:
-    from optuna.storages import RDBStorage
+    from storage.turns import InTurn
 
     text = url.render_as_string(hide_password=False)
     text = text.replace("{", "{{").replace("}", "}}")  # Optuna fills in {SCHEMA_VERSION}
-    return (kind or RDBStorage)(text, engine_kwargs={"connect_args": connect_args(url), **options})
+    return (kind or InTurn)(text, engine_kwargs={"connect_args": connect_args(url), **options})

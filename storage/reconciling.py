@@ -7,8 +7,8 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from storage import owner, studies, trials
-from storage.database import failure
 from storage.models import now
+from storage.optuna_storage import explaining
 from storage.store import Store
 
 if TYPE_CHECKING:
@@ -38,17 +38,13 @@ def reconcile(store: Store, study: optuna.Study) -> list[int]:
     Raises:
         StoreError: If the database cannot be read or written, or our study is missing.
     """
-    from optuna.exceptions import StorageInternalError
-
-    try:
+    with explaining(store.shown):
         # Ours first: a trial started while we look is then one that Optuna has.
         with store.session() as session:
             ours = trials.running(session, study.study_name)
         theirs = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
         open_there = [number for number, trial in theirs.items() if not trial.state.is_finished()]
         return [n for n in sorted({*ours, *open_there}) if _mend(store, study, n, theirs.get(n))]
-    except StorageInternalError as error:
-        raise failure(store.shown, error.__cause__) from error
 
 
 def _mend(store: Store, study: optuna.Study, number: int, theirs: FrozenTrial | None) -> bool:
@@ -73,7 +69,7 @@ def _mend(store: Store, study: optuna.Study, number: int, theirs: FrozenTrial | 
 
 
 def _interrupt(store: Store, study: str, number: int, ours: trials.Standing, *, known: bool) -> bool:
-    if known and owner.alive(ours.owner, ours.touched, now()):
+    if known and owner.alive(ours.owner, ours.seen, now()):
         return False
     with store.session(writes=True) as session:
         return trials.interrupt(session, study, number, ours.touched)
@@ -81,7 +77,7 @@ def _interrupt(store: Store, study: str, number: int, ours: trials.Standing, *, 
 
 def _about_to_tell(ours: trials.Standing) -> bool:
     # Between its two writes a living process must not be overtaken: Optuna takes one answer only.
-    return ours.owner != owner.me() and owner.alive(ours.owner, ours.touched, now())
+    return ours.owner != owner.me() and owner.alive(ours.owner, ours.seen, now())
 
 
 def _abandoned(store: Store, study: str, theirs: FrozenTrial | None) -> bool:

@@ -125,24 +125,27 @@ class Standing:
         state: Of the trial.
         value: By which it is judged; None if it was never scored.
         owner: The process that runs or ran it.
-        touched: Its last sign of life.
+        touched: The last sign of life of the trial.
+        seen: That of its process, in this study.
     """
 
     state: str
     value: float | None
     owner: str
     touched: datetime
+    seen: datetime
 
 
 def standing(session: Session, study: str, number: int) -> Standing | None:
     """How a trial stands; None if there is none."""
-    query = select(Trial.state, Scorecard.value, Scorecard.trial_id, Trial.owner, Trial.touched)
-    query = query.outerjoin(Scorecard).where(Trial.study_id == find(session, study).id)
-    found = session.execute(query.where(Trial.number == number)).one_or_none()
-    if found is None:
+    row = _row(session, study, number)
+    if row is None:
         return None
-    state, value, scored, process, touched = found
-    return Standing(state, None if scored is None else value, process, touched)
+    value = None if row.score is None else row.score.value
+    worker = session.get(Worker, (row.study_id, row.owner))
+    # one that waits for its batch is not touched itself
+    seen = row.touched if worker is None else max(row.touched, worker.touched)
+    return Standing(row.state, value, row.owner, row.touched, seen)
 
 
 def running(session: Session, study: str) -> list[int]:

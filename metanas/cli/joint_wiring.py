@@ -24,6 +24,7 @@ from metanas.cli.wiring import (
     load_family,
     optuna_study,
     plan_of,
+    save_study,
     setting_of,
     versions,
 )
@@ -35,7 +36,7 @@ from metanas.tasks.family import Family
 from search_spaces import Signature
 from search_spaces.errors import MetanasError
 from search_spaces.shared import Shared, share
-from storage import Store, reconcile
+from storage import Store, explaining, reconcile
 
 T = TypeVar("T")
 
@@ -78,7 +79,8 @@ def open_joint(
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
     store = Store.open(common.store)
     try:
-        found = _joint(name, parts, device, store, listen)
+        with explaining(store.shown):
+            found = _joint(name, parts, device, store, listen)
     except BaseException:
         store.close()
         raise
@@ -138,7 +140,7 @@ def _joint(
         families[family] = begin(request, part.family, own, part.setting, device, store, told, plan)
         # it proposes nothing, it follows
         families[family].study.sampler = optuna.samplers.RandomSampler(derive(seed, family) % 2**32)
-    store.save_study(name, settings)
+    save_study(store, name, settings)
     study = optuna_study(store, name, "rank", False, rungs)
     reconcile(store, study)
     starting.enqueue(study, common.start, shared.space, _of_classes(parts), seed)

@@ -33,7 +33,7 @@ from metanas.together import search_and_judge_each
 from metanas.undisturbed import insist
 from search_spaces import plugins
 from search_spaces.errors import BudgetError
-from storage import Store
+from storage import Store, explaining
 
 _DEFAULT_BUDGET = "10m"
 
@@ -196,11 +196,11 @@ def _search(asked: list[Asked], given: dict[str, Any], budget: Budget, as_json: 
         if alone:
             mixed = _alike(requests) if len(asked) > 1 else None
             search, memory, others = open_search(requests[asked[0].name], view.moment, view.note, mixed)
-            with memory:
+            with memory, explaining(memory.shown):
                 _run(search, budget, view, lambda: _one(search, memory, others, budget, view, as_json))
         else:
             joint, memory, folds = open_joint(study, requests, view.moment, view.note)
-            with memory:
+            with memory, explaining(memory.shown):
                 _run(joint, budget, view, lambda: _several(joint, memory, folds, budget, view, as_json))
 
 

@@ -29,9 +29,9 @@ from metanas.tasks import fingerprints, own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from metanas.tasks.mixed import Mixed
 from search_spaces import Signature, Space, catalogue, named, plugins
-from search_spaces.errors import BudgetError, DataError, DeviceError
+from search_spaces.errors import BudgetError, DataError, DeviceError, StoreError
 from search_spaces.fingerprint import Fingerprint
-from storage import Store, reconcile
+from storage import Store, explaining, reconcile
 from storage.text import check_name
 
 FAMILIES = ("metanas.tasks.families", "metanas.families")
@@ -132,7 +132,8 @@ def open_search(
         torch.set_num_threads(1)  # the tensors are too small for two threads to share
     store = Store.open(request.store)
     try:
-        found = begin(request, family, request.study, setting, device, store, listen)
+        with explaining(store.shown):
+            found = begin(request, family, request.study, setting, device, store, listen)
     except BaseException:
         store.close()
         raise
@@ -224,7 +225,7 @@ def begin(
     if known:
         refuse_others(name, known, shared)
     evaluator = _evaluator(family, signature, setting, device, request, seed)
-    store.save_study(name, shared)
+    save_study(store, name, shared)
     study = optuna_study(store, name, signature.metric, signature.higher_is_better, plan.rungs)
     reconcile(store, study)
     starting.enqueue(study, request.start, plan.space, signature, seed)
@@ -370,4 +371,23 @@ def optuna_study(
         load_if_exists=True,
     )
     study.set_metric_names([f"validation {metric}"])
+    ours = max((record.number for record in store.records(name)), default=-1)
+    if ours >= len(study.get_trials(deepcopy=False)):
+        raise StoreError(
+            f"trials of study {name!r} were deleted in Optuna, which would count anew: "
+            f"search under another name, as in --study {name}-2"
+        )
     return study
+
+
+def save_study(store: Store, name: str, shared: Mapping[str, Any]) -> None:
+    """Makes a study, or sees to it that it has these very settings.
+
+    Raises:
+        StoreError: If it has others, in words: they may have come since the store was asked.
+    """
+    try:
+        store.save_study(name, shared)
+    except StoreError:
+        refuse_others(name, known_settings(store, name), shared)
+        raise

@@ -17,6 +17,7 @@ from PIL import Image
 
 import metanas as package
 from metanas import judging
+from metanas.cli import wiring
 from metanas.testing.drawings import draw_classes
 from metanas.trained import MetaLearner
 from search_spaces.errors import EvaluationError
@@ -229,6 +230,27 @@ def test_a_study_does_not_go_on_with_another_family(
 ) -> None:
     ran = metanas("search", "harmonics", *quick[2:], "--study", "sinusoid")
     refused(ran, "family sinusoid, now harmonics", "sinusoid")
+
+
+def test_settings_that_come_while_it_begins_are_said_as_shortly(
+    metanas: Run, quick: tuple[object, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = wiring.known_settings
+    answers = iter([{}])  # another process has not begun it yet
+    monkeypatch.setattr(wiring, "known_settings", lambda *words: next(answers, None) or known(*words))
+
+    refused(metanas(*quick, "--shots", 3, "--json"), "--shots 5, now 3", "sinusoid")
+
+
+def test_a_study_that_was_deleted_in_optuna_is_not_begun_anew(
+    metanas: Run, quick: tuple[object, ...], tmp_path: Path
+) -> None:
+    words = (*quick, "--study", "gone", "--store", f"sqlite:///{tmp_path}/x.db")
+    assert metanas(*words).code == 0
+    optuna.delete_study(study_name="gone", storage=f"sqlite:///{tmp_path}/x.db")
+    ran = metanas(*words)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "trials of study 'gone' were deleted in Optuna" in ran.err
 
 
 def refused(ran: Any, said: str, study: str) -> None:

@@ -191,3 +191,15 @@ def test_the_best_has_weights_to_hand_back() -> None:
     assert best_of([lost]) is None
     higher = [replace(kept, number=n, score=replace(score, metric="accuracy", value=n / 10)) for n in (3, 5)]
     assert best_of(higher) == higher[1]
+
+
+def test_the_winner_may_be_one_that_another_process_found_meanwhile() -> None:
+    search = searched(0.75)
+    other = make(lambda number, rung: 0.125, study=search.study, memory=search.memory)
+    other.run(Budget(trials=1))
+    found = best_of(other.records)
+    assert found is not None
+    assert found.number not in {record.number for record in search.records}
+    assert winner_of(search).record == found
+    assert finish(search, Budget(trials=2)).record.number == found.number
+    assert sorted(record.number for record in search.records) == [0, 1, 2, 3]  # each once

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import optuna
 import pytest
 from sqlalchemy import Engine, event
 
 from search_spaces.errors import StoreError
 from search_spaces.record import Record
-from storage import Store
+from storage import Store, explaining
 
 
 @pytest.mark.parametrize(
@@ -239,3 +240,17 @@ def _refused(url: str, message: str, *, create: bool = True) -> None:
     assert len(str(caught.value).splitlines()) == 1
     assert "SELECT" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_what_optuna_makes_of_a_held_store_is_said_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    with Store.open(f"sqlite:///{path}?timeout=0") as store, closing(sqlite3.connect(path)) as holder:
+        study = optuna.create_study(storage=store.optuna)
+        trial = study.ask()
+        holder.execute("BEGIN IMMEDIATE")
+        for act in (study.ask, lambda: study.tell(trial, 1.0), lambda: trial.suggest_int("x", 0, 1)):
+            with pytest.raises(StoreError, match="another process holds it"), explaining(store.shown):
+                act()
+        holder.rollback()
+        study.tell(trial, 1.0)
+        assert study.best_value == 1.0

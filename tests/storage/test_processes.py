@@ -116,3 +116,44 @@ def test_killed_while_the_tables_are_made_the_next_one_makes_them(url: str, prog
     with Store.open(fresh) as store:
         store.save_study("pumps", {})
         assert store.records("pumps") == []
+
+
+def test_what_is_enqueued_is_asked_for_once(store: Store, program: Program) -> None:
+    study = optuna.create_study(storage=store.optuna, study_name="pumps")
+    for x in range(12):
+        study.enqueue_trial({"x": x})
+    body = (
+        "import optuna\n"
+        "optuna.logging.set_verbosity(optuna.logging.WARNING)\n"
+        "study = optuna.load_study(storage=store.optuna, study_name='pumps')\n"
+        + READY
+        + "for _ in range(4):\n"
+        "    trial = study.ask()\n"
+        "    store.start(Record('pumps', trial.number, Candidate({'x': trial.suggest_int('x', 0, 99)})))\n"
+        "    study.tell(trial, 1.0)\n"
+    )
+    run([program(body) for _ in range(3)])
+    assert [one.candidate["x"] for one in store.records("pumps")] == list(range(12))
+    assert {trial.state.name for trial in study.trials} == {"COMPLETE"}
+
+
+def test_a_trial_ends_once(store: Store, program: Program) -> None:
+    study = optuna.create_study(storage=store.optuna, study_name="pumps")
+    for _ in range(20):
+        study.ask()
+    body = (
+        "import optuna\n"
+        "optuna.logging.set_verbosity(optuna.logging.WARNING)\n"
+        "study = optuna.load_study(storage=store.optuna, study_name='pumps')\n"
+        + READY
+        + "for number in range(20):\n"
+        "    try:\n"
+        "        study.tell(number, VALUE)\n"
+        "    except (optuna.exceptions.UpdateFinishedTrialError, ValueError):\n"
+        "        continue\n"
+        "    say(number)\n"
+    )
+    said = run([program(body.replace("VALUE", value)) for value in ("0.0", "1.0", "2.0")])
+    ended = {int(number): float(value) for value, out in enumerate(said) for number in out.split()}
+    assert sum(len(out.split()) for out in said) == len(ended) == 20  # each was told by one
+    assert {trial.number: trial.value for trial in study.trials} == ended

@@ -109,6 +109,17 @@ def test_another_machine_is_given_an_hour(store: Store, study: optuna.Study, rec
     assert states(study) == [TrialState.RUNNING, TrialState.FAIL]
 
 
+def test_a_trial_that_waits_for_others_of_its_process_lives_as_long_as_that(
+    store: Store, study: optuna.Study, record: Make, sql: Sql
+) -> None:
+    store.start(record(study.ask().number))
+    sql(f"UPDATE metanas_trial SET owner = '{FAR}', touched = {LONG_AGO}")
+    sql(f"UPDATE metanas_worker SET owner = '{FAR}'")
+    assert reconcile(store, study) == []
+    sql(f"UPDATE metanas_worker SET touched = {LONG_AGO}")
+    assert reconcile(store, study) == [0]
+
+
 def test_a_sign_of_life_meanwhile_saves_a_trial(
     store: Store, study: optuna.Study, record: Make, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
