@@ -104,16 +104,7 @@ def read(path: Path) -> Table:
                 raise DataError(f"it has no array {missing[0]}")
             arrays = {key: np.asarray(data[key]) for key in (*_ARRAYS, "rungs") if key in data}
         return Table(path.stem, *in_one_form(json.loads(str(arrays["space"])), arrays))
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        BadZipFile,
-        DataError,
-    ) as error:
+    except (OSError, EOFError, TypeError, ValueError, AttributeError, BadZipFile, DataError) as error:
         raise DataError(f"{path} is no table of recorded results: {error}") from None
 
 
