@@ -92,7 +92,9 @@ def train(store: str, as_json: bool) -> None:
         return
     click.echo(sentence(result.gain, result.snapshot, found))
     click.echo(of_policy(result))
-    click.echo(f"Snapshot {kept.sha[:12]} {'is in use' if kept.used else 'was refused: nothing changed'}.")
+    # another training that ends at the same moment may have its own used
+    unused = "was adopted, and another one is used" if kept.adopted else "was refused: nothing changed"
+    click.echo(f"Snapshot {kept.sha[:12]} {'is in use' if kept.used else unused}.")
 
 
 @COMMANDS["controller"].command("use", context_settings=HELP)
