@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from conditions import never, openers
+from conditions import openers
 
 from search_spaces.errors import DataError
 
@@ -47,7 +47,7 @@ def in_one_form(space: Any, arrays: Mapping[str, np.ndarray]) -> Arrays:
         if column.min() < -1 or column.max() >= len(dimension["choices"]):
             raise DataError(f"configs should be indices of choices or -1: {dimension['name']} has others")
     distinct = np.sort(np.unique(configs, axis=0, return_index=True)[1])
-    used = [j for j in range(len(dimensions)) if not never(configs[:, j])]
+    used = [j for j in range(len(dimensions)) if (configs[:, j] >= 0).any()]
     if not used:
         raise DataError("no dimension is ever active")
     formed = [_formed(dimensions[j], configs[distinct, j]) for j in used]

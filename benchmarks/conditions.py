@@ -7,11 +7,6 @@ import numpy as np
 Opener = tuple[int, set[int]]
 
 
-def never(column: np.ndarray) -> bool:
-    """Whether a dimension is active in no configuration."""
-    return bool((column < 0).all())
-
-
 def openers(configs: np.ndarray) -> list[Opener | None]:
     """By column, the one that decides whether it is active, and at which indices.
 

@@ -13,7 +13,7 @@ import torch
 from metanas.cli import starting
 from metanas.cli.aiming import check_limits, goals_of, joint_aims, refuse_objectives
 from metanas.cli.memory import proposer
-from metanas.cli.settings import joint_settings, refuse_others, study_name
+from metanas.cli.settings import joint_settings, refuse_deleted, refuse_others, study_name
 from metanas.cli.wiring import (
     Plan,
     Request,
@@ -143,9 +143,10 @@ def _joint(
     save_study(store, name, settings)
     study = optuna_study(store, name, "rank", False, rungs)
     reconcile(store, study)
+    records = store.records(name)
+    refuse_deleted(study, records)
     starting.enqueue(study, common.start, shared.space, _of_classes(parts), seed)
-    tried = len(store.records(name))
-    seeded = derive(seed, "controller", tried)
+    seeded = derive(seed, "controller", len(records))
     study.sampler, learned = proposer(common.controller, shared.space, store, name, seeded, dear=by_time)
     made_by = versions() | learned
 

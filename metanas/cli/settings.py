@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import optuna
+
 from metanas.evaluator import Setting
 from metanas.goals import Goals
 from metanas.tasks.family import Family
-from search_spaces import Signature, Space
+from search_spaces import Record, Signature, Space
 from search_spaces.errors import StoreError
 
 _GOALS = ("objectives", "limits")  # that a study of the usual ones does not have
@@ -103,6 +105,21 @@ def refuse_others(study: str, known: Mapping[str, Any], new: Mapping[str, Any]) 
         raise StoreError(
             f"study {study!r} was begun with other settings ({'; '.join(told)}): "
             "give them as they were, or another --study"
+        )
+
+
+def refuse_deleted(study: optuna.Study, records: Sequence[Record]) -> None:
+    """Checks that Optuna still has the trials that the store has records of.
+
+    Raises:
+        StoreError: If not: it would give their numbers again.
+    """
+    ours = max((record.number for record in records), default=-1)
+    if ours >= len(study.get_trials(deepcopy=False)):
+        name = study.study_name
+        raise StoreError(
+            f"trials of study {name!r} were deleted in Optuna, which would count anew: "
+            f"search under another name, as in --study {name}-2"
         )
 
 

@@ -19,7 +19,7 @@ from metanas.aims import Aims
 from metanas.cli import starting
 from metanas.cli.aiming import check_limits, goals_of
 from metanas.cli.memory import CONTROLLERS, proposer
-from metanas.cli.settings import refuse_others, settings
+from metanas.cli.settings import refuse_deleted, refuse_others, settings
 from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device, trains_in_half
 from metanas.evaluator import Evaluator, Setting
 from metanas.search import Listener, Moment, Search
@@ -228,8 +228,9 @@ def begin(
     save_study(store, name, shared)
     study = optuna_study(store, name, signature.metric, signature.higher_is_better, plan.rungs)
     reconcile(store, study)
-    starting.enqueue(study, request.start, plan.space, signature, seed)
     records = store.records(name)
+    refuse_deleted(study, records)
+    starting.enqueue(study, request.start, plan.space, signature, seed)
     near = remembered(store, name, family, signature)
     seeded = derive(seed, "controller", len(records))
     study.sampler, told = proposer(
@@ -371,12 +372,6 @@ def optuna_study(
         load_if_exists=True,
     )
     study.set_metric_names([f"validation {metric}"])
-    ours = max((record.number for record in store.records(name)), default=-1)
-    if ours >= len(study.get_trials(deepcopy=False)):
-        raise StoreError(
-            f"trials of study {name!r} were deleted in Optuna, which would count anew: "
-            f"search under another name, as in --study {name}-2"
-        )
     return study
 
 

@@ -236,10 +236,9 @@ def test_settings_that_come_while_it_begins_are_said_as_shortly(
     metanas: Run, quick: tuple[object, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = wiring.known_settings
-    answers = iter([{}])  # another process has not begun it yet
-    monkeypatch.setattr(wiring, "known_settings", lambda *words: next(answers, None) or known(*words))
-
-    refused(metanas(*quick, "--shots", 3, "--json"), "--shots 5, now 3", "sinusoid")
+    answers: list[dict[str, Any]] = [{}]  # another process has not begun it yet
+    monkeypatch.setattr(wiring, "known_settings", lambda *words: answers.pop() if answers else known(*words))
+    refused(metanas(*quick, "--shots", 3, "--seed", 3, "--json"), "--shots 5, now 3", "sinusoid")
 
 
 def test_a_study_that_was_deleted_in_optuna_is_not_begun_anew(
