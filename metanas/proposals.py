@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from metanas.aims import Aims
 from metanas.seeds import derive
@@ -15,6 +15,7 @@ from metanas.smallest import smallest
 from search_spaces import Candidate, Record, Space, mutate
 from search_spaces.errors import EvaluationError, IllegalCandidateError, SpaceError
 
+RECIPE = "recipe"  # of a trial's attributes: the name of the recipe that it is, where --start asked for it
 NEIGHBOUR = "neighbour"  # of a trial's attributes: the number of the trial that it is one of, or -1
 _ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
 _TAKEN = 20  # times that other processes take a trial that was asked for, after which they always will
@@ -65,9 +66,8 @@ class Proposals:
                 self._enqueue(within, records, anyway=True)
                 refused = 0
             trial = self.study.ask()
-            if "parent" in trial.user_attrs:
-                # asked for by a process that goes on with its winner, or was killed before it did
-                self._refuse(trial, "another process goes on with this one")
+            if why := self._not_to_begin(trial):
+                self._refuse(trial, why)
                 continue
             try:
                 candidate = self.space.suggest(trial)
@@ -128,7 +128,23 @@ class Proposals:
         found = smallest(self.space, self.aims.goals, self.aims.measure)
         return [Record(self.study.study_name, -1, found)]
 
+    def _not_to_begin(self, trial: Trial) -> str:
+        """Why a trial that was enqueued is not for this process, or for none; empty if it is."""
+        if "parent" in trial.user_attrs:
+            # asked for by a process that goes on with its winner, or was killed before it did
+            return "another process goes on with this one"
+        if RECIPE not in trial.user_attrs:
+            return ""
+        # processes that begin a study at the same moment may all enqueue what it starts with
+        like = (t.number for t in self.study.get_trials(deepcopy=False) if _recipe(t) == _recipe(trial))
+        first = min(like)
+        return "" if first == trial.number else f"trial {first} is of the same recipe"
+
     def _refuse(self, trial: Trial, why: str) -> None:
         """Ends a trial that was not begun; it has no row of ours and does not count."""
         trial.set_user_attr("illegal", why)
         self.study.tell(trial, state=TrialState.FAIL)
+
+
+def _recipe(trial: Trial | FrozenTrial) -> str | None:
+    return trial.user_attrs.get(RECIPE)

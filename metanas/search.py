@@ -241,7 +241,7 @@ class Searching(Generic[E]):
     def close(self, why: str) -> None:
         """Ends every running trial with what it has; what the store refuses is mended when it is opened."""
         for live in list(self.running):
-            with suppress(StoreError, StorageInternalError):
+            with suppress(StoreError, StorageInternalError, KeyError):  # the last: deleted in Optuna
                 self.end(live, "pruned" if live.record.score else "failed", why)
 
     def _batch_size(self, budget: Budget, begun: int, seconds: float) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
 _TRIES = 50  # more than Optuna has tables
+_GONE = "Record does not exist."  # what Optuna says of a study or trial that its tables lack
 
 
 def open_optuna(url: URL, kind: type[RDBStorage] | None = None) -> RDBStorage:
@@ -46,7 +47,7 @@ def explaining(where: str) -> Iterator[None]:
         where: The store, as :attr:`storage.Store.shown` gives it.
 
     Raises:
-        StoreError: In place of any of them.
+        StoreError: In place of any of them, and where a study or trial was deleted in Optuna meanwhile.
     """
     from optuna.exceptions import StorageInternalError
 
@@ -54,6 +55,13 @@ def explaining(where: str) -> Iterator[None]:
         yield
     except StorageInternalError as error:
         raise failure(where, error.__cause__) from error
+    except KeyError as error:
+        if error.args != (_GONE,):
+            raise
+        raise StoreError(
+            f"store at {where}: the study, or a trial of it, was deleted in Optuna meanwhile: "
+            "search under another name, with --study"
+        ) from error
 
 
 def close_optuna(storage: RDBStorage) -> None:

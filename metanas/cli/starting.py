@@ -6,6 +6,7 @@ import numpy as np
 import optuna
 
 from metanas.aims import Aims
+from metanas.proposals import RECIPE
 from metanas.seeds import derive
 from search_spaces import Candidate, Signature, Space
 from search_spaces.errors import IllegalCandidateError
@@ -32,7 +33,7 @@ def enqueue(study: optuna.Study, start: str | None, space: Space, signature: Sig
     """Has a study try these recipes next, unless it has them already: the same command may go on with it."""
     for name in _names(start):
         wanted = dict(_candidate(name, space, signature, seed))
-        study.enqueue_trial(wanted, user_attrs={"recipe": name}, skip_if_exists=True)
+        study.enqueue_trial(wanted, user_attrs={RECIPE: name}, skip_if_exists=True)
 
 
 def refused(start: str | None, space: Space, signature: Signature, seed: int, aims: Aims) -> list[str]:

@@ -184,6 +184,18 @@ def test_ctrl_c_is_ctrl_c_even_if_the_store_refuses_what_it_ends() -> None:
     assert refused == [0, 1, 2]  # each had its chance
 
 
+def test_of_a_study_deleted_in_optuna_meanwhile_every_trial_is_ended_in_ours() -> None:
+    def delete(number: int, rung: int) -> float:
+        optuna.delete_study(study_name=search.study.study_name, storage=search.study._storage)
+        return 1.0
+
+    search = make(delete)
+    with pytest.raises(KeyError):
+        search.run(Budget(trials=3))
+    assert {record.state for record in search.memory.records(search.name)} <= {"pruned", "failed"}
+    assert len(search.memory.records(search.name)) == 3
+
+
 def test_any_other_error_ends_the_running_trials_too() -> None:
     def listen(moment: Moment) -> None:
         if moment.ended:

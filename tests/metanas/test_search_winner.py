@@ -18,6 +18,7 @@ from metanas.standings import best_of
 from search_spaces import Candidate, Record, Score
 from tests.metanas.scripted import (
     RUNGS,
+    SPACE,
     Clock,
     Script,
     Scripted,
@@ -81,6 +82,19 @@ def test_going_on_is_not_mixed_up_with_anothers_trial() -> None:
     assert winner.record.parent == 1
     assert winner.record.candidate == search.records[1].candidate
     assert TrialState.RUNNING not in told(search).values()
+
+
+def test_a_recipe_that_two_processes_enqueued_is_tried_once() -> None:
+    study = make(lambda number, rung: 1.0).study
+    wanted, other = (SPACE.sample(np.random.default_rng(seed)) for seed in (98, 99))
+    for name, candidate in (("MAML", wanted), ("MAML", wanted), ("Reptile", other)):
+        study.enqueue_trial(dict(candidate), user_attrs={"recipe": name})
+    search = make(lambda number, rung: 1.0, study=study)
+    search.run(Budget(trials=3))
+    tried = {record.number: record.candidate for record in search.records}
+    assert sorted(tried) == [0, 2, 3]
+    assert (tried[0], tried[2]) == (wanted, other)
+    assert told(search)[1] is TrialState.FAIL
 
 
 SHORT = 70.0  # seconds, of which a final has too few for a second round

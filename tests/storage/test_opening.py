@@ -254,3 +254,15 @@ def test_what_optuna_makes_of_a_held_store_is_said_as_well(tmp_path: Path) -> No
         holder.rollback()
         study.tell(trial, 1.0)
         assert study.best_value == 1.0
+
+
+def test_what_was_deleted_in_optuna_meanwhile_is_said_as_well(tmp_path: Path) -> None:
+    with Store.open(f"sqlite:///{tmp_path}/runs.db") as store:
+        study = optuna.create_study(storage=store.optuna, study_name="gone")
+        trial = study.ask()
+        optuna.delete_study(study_name="gone", storage=f"sqlite:///{tmp_path}/runs.db")
+        for act in (study.ask, lambda: study.tell(trial, 1.0), lambda: trial.report(1.0, 0)):
+            with pytest.raises(StoreError, match="was deleted in Optuna meanwhile"), explaining(store.shown):
+                act()
+        with pytest.raises(KeyError, match="mine"), explaining(store.shown):
+            raise KeyError("mine")
