@@ -19,7 +19,7 @@ from search_spaces import Candidate, Categorical, Choice, Space, Value
 from search_spaces.errors import SpaceError
 
 TRIALS = 12  # of a start, all parts spread
-MORE = 6  # of it, with the settings of the best so far and other parts, and as many with other settings
+MORE = 6  # of it, with other settings than the best so far, and as many with other choices of its parts
 _MANY = 1000  # combinations of parts
 
 Parts = tuple[Value, ...]
@@ -70,17 +70,11 @@ def spread(
         return space.sample(rng)
 
 
-def furthest(space: Space, study: optuna.Study) -> list[Candidate]:
-    """Of each combination of parts the candidate that got furthest up the rungs, with the best score there.
-
-    The best of them first; none before any is scored.
-    """
+def furthest(space: Space, study: optuna.Study) -> Candidate | None:
+    """The candidate that got furthest up the rungs, with the best score there; None before any is scored."""
     scored = ((fitness(t, study), candidate_of(t, space)) for t in study.get_trials(deepcopy=False))
     found = [(reached, c) for reached, c in scored if reached is not None and c is not None]
-    best: dict[Parts, Candidate] = {}
-    for _, candidate in sorted(found, key=lambda pair: pair[0], reverse=True):
-        best.setdefault(_parts(space, candidate), candidate)
-    return list(best.values())
+    return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def settings_of(space: Space, candidate: Candidate) -> Candidate:
@@ -116,29 +110,23 @@ def begin(
         tried: Its candidates so far.
         rng: Breaks ties.
         first: Candidates that are spread over all parts.
-        more: Those after them that keep the settings of the best: the best of other combinations of parts,
-            for what was good may have been so by its settings, then other choices of its own parts. The
-            others keep its parts. 0: all are spread, however many were refused.
+        more: Those after them that keep the parts of the best; the others keep its settings. 0: all are
+            spread, however many were refused.
     """
-    best = furthest(space, study) if more and len(tried) >= first else []
-    if not best:
+    best = furthest(space, study) if more and len(tried) >= first else None
+    if best is None:
         return spread(space, tried, rng), "spread"
-    if len(tried) >= first + more:
-        return spread(space, tried, rng, parts_of(space, best[0])), "parts"
-    settings, others = settings_of(space, best[0]), best[1 : 1 + more // 2]
-    for other in others[len(tried) - first :][:1]:
-        moved = Candidate({**settings, **parts_of(space, other)})
-        if moved not in tried and space.objection(moved) is None:
-            return moved, "others"
-    return spread(space, tried, rng, settings), "settings"
+    if len(tried) < first + more:
+        return spread(space, tried, rng, parts_of(space, best)), "parts"
+    return spread(space, tried, rng, settings_of(space, best)), "settings"
 
 
 class Start(CandidateSampler):
     """Spreads the first trials of a study, then leaves the word to another sampler.
 
     A sampler that learns from few trials stays close to the first good one, which is good by the settings
-    that it is trained with as much as by its parts. So a few more trials keep the settings of the best so far
-    with other parts, or other choices of its own, and then its parts with other settings.
+    that it is trained with as much as by its parts. So a few more trials keep the parts of the best so far
+    with other settings, and then its settings with other choices of its parts.
 
     Args:
         space: What is proposed from.

@@ -17,7 +17,6 @@ from storage import Store
 _STARTS = {
     "spread": "it begins the search: its parts and values were those tried least until then",
     "parts": "it begins the search: the best parts until then, with the other settings tried least",
-    "others": "it begins the search: the best settings until then, with the best of other parts",
     "settings": "it begins the search: the best settings until then, with other choices of its parts",
     "earlier": "it begins the search: earlier studies rank it high, and it is unlike those before it",
     "uniform": "it begins the search: drawn uniformly, to learn where earlier studies may be wrong",

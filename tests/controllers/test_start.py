@@ -11,7 +11,6 @@ import pytest
 from optuna.samplers import BaseSampler
 
 from controllers import learned, tpe
-from controllers.interface import candidates_of
 from controllers.start import MORE, TRIALS, Start, begin, spread
 from search_spaces import Candidate, Categorical, Forbidden, Real, Space
 
@@ -53,7 +52,7 @@ def test_tpe_starts_spread_and_goes_on_as_tpe() -> None:
 
 
 @pytest.mark.parametrize("build", [tpe.build, learned.build])
-def test_the_best_is_varied_in_its_parts_and_then_in_its_settings(build: Callable[..., BaseSampler]) -> None:
+def test_the_best_is_varied_in_its_settings_and_then_in_its_parts(build: Callable[..., BaseSampler]) -> None:
     schedule = Categorical("schedule", ("constant", "cosine"))
     space = Space("toy", (*SPACE.choices, Real("learning_rate", 1e-3, 1e-2), schedule))
     study = optuna.create_study(sampler=build(space, 0, dear=True), direction="maximize")
@@ -67,42 +66,15 @@ def test_the_best_is_varied_in_its_parts_and_then_in_its_settings(build: Callabl
     def best(trials: list[optuna.trial.FrozenTrial]) -> dict[str, object]:
         return max(trials, key=lambda trial: trial.value or 0.0).params
 
-    parts, settings = study.trials[TRIALS : TRIALS + MORE], study.trials[TRIALS + MORE :]
+    settings, parts = study.trials[TRIALS : TRIALS + MORE], study.trials[TRIALS + MORE :]
     first, then = best(study.trials[:TRIALS]), best(study.trials[: TRIALS + MORE])
-    for name in ("learning_rate", "schedule"):
-        assert {trial.params[name] for trial in parts} == {first[name]}
-    assert [trial.params["rule"] for trial in parts] == ["ridge", *["gradient"] * (MORE - 1)]
-    assert {trial.params["norm"] for trial in parts[1:]} == set(NORM.values)
-    for name in ("rule", "norm", "rate"):
-        assert {trial.params[name] for trial in settings} == {then[name]}
+    assert {trial.params["norm"] for trial in settings} == {first["norm"]}
+    assert {trial.params["rate"] for trial in settings} == {first["rate"]}
     assert len({trial.params["learning_rate"] for trial in settings}) == MORE
     assert {trial.params["schedule"] for trial in settings} == set(schedule.values)
-
-
-def test_other_parts_get_the_settings_of_the_best_and_then_may_be_it() -> None:
-    """What was best may have been so by its settings: then the start goes on with other parts."""
-    space = Space("toy", (*SPACE.choices, Real("learning_rate", 1e-3, 1e-2)))
-    study = optuna.create_study(direction="maximize")
-
-    def objective(trial: optuna.Trial) -> float:
-        candidate = space.suggest(trial)
-        return 200 * float(candidate["learning_rate"]) + float(candidate["rule"] == "ridge")
-
-    for rule, rate in (("ridge", 1e-3), ("ridge", 2e-3), ("gradient", 1e-2)):
-        fixed = {"rule": rule, "norm": "group", "learning_rate": rate}
-        study.enqueue_trial(fixed | ({"rate": 0.5} if rule == "gradient" else {}))
-    study.optimize(objective, n_trials=3)
-    assert study.best_trial.params["rule"] == "gradient"
-    found = []
-    for _ in range(2 * MORE):
-        tried = candidates_of(study, space)
-        candidate, how = begin(space, study, tried, np.random.default_rng(0), 3, MORE)
-        found.append(how)
-        study.enqueue_trial(dict(candidate))
-        study.optimize(objective, n_trials=1)
-    assert found == ["others", *["settings"] * (MORE - 1), *["parts"] * MORE]
-    assert (study.trials[3].params["rule"], study.trials[3].params["learning_rate"]) == ("ridge", 1e-2)
-    assert {trial.params["rule"] for trial in study.trials[4:]} == {"ridge"}
+    for name in ("rule", "learning_rate", "schedule"):
+        assert {trial.params[name] for trial in parts} == {then[name]}
+    assert {trial.params["norm"] for trial in parts} == set(NORM.values)
 
 
 def test_a_short_start_is_spread_whatever_was_refused() -> None:
@@ -110,7 +82,7 @@ def test_a_short_start_is_spread_whatever_was_refused() -> None:
     study.optimize(lambda trial: float(len(SPACE.suggest(trial))), n_trials=TRIALS)
     tried = [Candidate(trial.params | {"net": "mlp"}) for trial in study.trials]
     assert begin(SPACE, study, tried, np.random.default_rng(0), 8, 0)[1] == "spread"
-    assert begin(SPACE, study, tried, np.random.default_rng(0), 8, 9)[1] == "settings"
+    assert begin(SPACE, study, tried, np.random.default_rng(0), 8, 9)[1] == "parts"
 
 
 def test_where_all_parts_are_the_same_the_start_is_no_longer() -> None:
