@@ -40,14 +40,14 @@ def spread(
         rng: Breaks ties.
         kept: Values that it has in any case, those of all parts among them; None: none.
     """
-    roots = _roots(space)
+    parts = roots(space)
     combinations = _combinations(space, rng) if kept is None else [_parts(space, kept)]
     settings = dict(kept or {})
 
     def attempt() -> Candidate:
         chosen: Parts = _least(combinations, Counter(_parts(space, c) for c in tried), rng)
         alike = [candidate for candidate in tried if _parts(space, candidate) == chosen]
-        fixed = settings | dict(zip((root.name for root in roots), chosen, strict=True))
+        fixed = settings | dict(zip((root.name for root in parts), chosen, strict=True))
         if kept:  # those that differ in what is fixed alone count once
             alike = list(
                 {frozenset((k, v) for k, v in c.items() if k not in fixed): c for c in alike}.values()
@@ -84,9 +84,14 @@ def settings_of(space: Space, candidate: Candidate) -> Candidate:
 
 def parts_of(space: Space, candidate: Candidate) -> Candidate:
     """Its parts with the values of all their choices: what it is."""
-    roots = _roots(space)
-    others = {choice.name for choice in space.choices if choice not in roots}
+    parts = roots(space)
+    others = {choice.name for choice in space.choices if choice not in parts}
     return Candidate({name: value for name, value in candidate.items() if name not in others})
+
+
+def roots(space: Space) -> list[Categorical]:
+    """The parts of candidates: choices of the space that open others."""
+    return [choice for choice in space.choices if isinstance(choice, Categorical) and choice.branches]
 
 
 def around(space: Space, more: int) -> int:
@@ -175,26 +180,22 @@ class Start(CandidateSampler):
         self.then.after_trial(study, trial, state, values)
 
 
-def _roots(space: Space) -> list[Categorical]:
-    return [choice for choice in space.choices if isinstance(choice, Categorical) and choice.branches]
-
-
 def _count(space: Space) -> int:
-    return math.prod(len(root.values) for root in _roots(space))
+    return math.prod(len(root.values) for root in roots(space))
 
 
 def _combinations(space: Space, rng: np.random.Generator) -> list[Parts]:
     """All, or of very many some, drawn: twenty switches alone combine in a million ways."""
-    roots = _roots(space)
+    parts = roots(space)
     if _count(space) <= _MANY:
-        return list(product(*(root.values for root in roots)))
-    drawn = (rng.integers(len(root.values), size=_MANY) for root in roots)
-    columns = ([root.values[i] for i in d] for root, d in zip(roots, drawn, strict=True))
+        return list(product(*(root.values for root in parts)))
+    drawn = (rng.integers(len(root.values), size=_MANY) for root in parts)
+    columns = ([root.values[i] for i in d] for root, d in zip(parts, drawn, strict=True))
     return list(zip(*columns, strict=True))
 
 
 def _parts(space: Space, candidate: Candidate) -> Parts:
-    return tuple(candidate[root.name] for root in _roots(space))
+    return tuple(candidate[root.name] for root in roots(space))
 
 
 def _least(values: Sequence[Any], counts: Counter[Any], rng: np.random.Generator) -> Any:

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from controllers.interface import CandidateSampler
 from controllers.learned.codes import SAME, Codes
 from controllers.learned.earlier import Earlier
+from controllers.learned.elsewhere import Elsewhere
 from controllers.learned.features import Features
 from controllers.learned.observed import Observed, Reader
 from controllers.learned.points import Points
@@ -52,7 +53,7 @@ def build(
         distances: By study, how far its family is from the one at hand, from 0.
         snapshot: Of what was learned from recorded studies, whose records need not be there.
         dear: Whether a search makes but dozens of trials: then a start without earlier studies goes on around
-            the best of it.
+            the best of it, and goes on with the parts of the second and third best, too.
         fingerprint: What the family at hand is like; None: nothing is known of it, or it is several.
         timed: Whether the budget is in seconds: then what is good comes far in little time, in earlier
             studies, too.
@@ -99,8 +100,11 @@ class Learned(CandidateSampler):
             self._pool = Among(self._codes, self._points, self._codes.rows(among), part)
         self._policy = snapshot.proposer(self._codes, fingerprint) if snapshot else None
         self._spread, self._around = (TRIALS, around(space, MORE)) if dear else (START, 0)
+        # where a search makes hundreds, it gets there by itself
+        self._elsewhere = Elsewhere(self._codes, self._points) if self._around else None
         self._identities: dict[bytes, str] = {}  # by row
         self._ranked: list[np.ndarray] = []
+        self._aside = False  # whether they are of other parts than the best
         self._of: tuple[Any, ...] = ()
         self._reasons: dict[int, dict[str, Any]] = {}
         self._reason: dict[str, Any] = {}
@@ -157,15 +161,28 @@ class Learned(CandidateSampler):
             parents = seen.rows[self._scorer.parents]
             if running:
                 self._scorer.believe(self._points(np.array(running)))
-            policy = None if self._policy is None else self._policy.after(seen.rows, seen.targets)
-            self._ranked = self._pool.best(
-                self._scorer.improvement, parents, more, self._reader.tried, self.rng, policy
-            )
-            self._ranked = self._ranked if policy is None else self._new(self._ranked)
-            self._ranked = self._unlike(self._ranked, running)
+            away = self._away(seen, running)
+            self._aside = bool(away)
+            self._ranked = away or self._near(seen, parents, more, running)
         if self._ranked:
             self._reason = self._explained(self._ranked[0], seen)
         return self._ranked
+
+    def _away(self, seen: Observed, running: list[np.ndarray]) -> list[np.ndarray]:
+        """Rows of other parts than the best, where such are due."""
+        parts = None if self._elsewhere is None else self._elsewhere.due(seen, running)
+        if self._elsewhere is None or parts is None:
+            return []
+        found = self._elsewhere.best(self._scorer.improvement, parts, seen, self._reader.tried, self.rng)
+        return self._unlike(self._new(found), running)
+
+    def _near(
+        self, seen: Observed, parents: np.ndarray, more: list[np.ndarray], running: list[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Rows around what is best, or wherever else most is expected."""
+        policy = None if self._policy is None else self._policy.after(seen.rows, seen.targets)
+        found = self._pool.best(self._scorer.improvement, parents, more, self._reader.tried, self.rng, policy)
+        return self._unlike(found if policy is None else self._new(found), running)
 
     def _unlike(self, rows: list[np.ndarray], running: list[np.ndarray]) -> list[np.ndarray]:
         """From the first on that differs clearly from all that is running, or else the one that does most.
@@ -196,9 +213,11 @@ class Learned(CandidateSampler):
         nearest = int(differing.sum(1).argmin())
         names = [c.choice.name for c, d in zip(self._codes.columns, differing[nearest], strict=True) if d]
         drawn = {} if self._policy is None else {"policy": self._pool.is_proposed(row)}
+        others = self._elsewhere if self._aside else None
         return {
             "how": "improvement",
-            "compared": self._pool.compared,
+            "compared": others.compared if others else self._pool.compared,
+            "aside": self._aside,
             "results": len(seen.targets),
             "nearest": {"trial": seen.numbers[nearest], "differs": names},
             "agreement": self._earlier.agreement.slope if self._earlier.agreement.is_known else None,

@@ -33,10 +33,17 @@ class Pool:
     Args:
         codes: Of the space.
         data: Makes points of a process of rows ``(N, J)``.
+        admits: ``(N,)``: which rows are compared; None: all that are legal.
     """
 
-    def __init__(self, codes: Codes, data: Callable[[np.ndarray], Data]) -> None:
+    def __init__(
+        self,
+        codes: Codes,
+        data: Callable[[np.ndarray], Data],
+        admits: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
         self._codes, self._data = codes, data
+        self._admits = admits or _every
         self._rows: dict[bytes, np.ndarray] = {}
         self._all = Compared()  # in the order of the rows
         self._proposed: set[bytes] = set()
@@ -103,7 +110,8 @@ class Pool:
     def _add(self, rows: Iterable[np.ndarray], tried: Collection[bytes], score: Score) -> list[bytes]:
         """Takes in what is legal, new and untried; its keys."""
         every = np.concatenate(list(rows))
-        legal = {row.tobytes(): row for row in every[self._codes.legal(every)]}
+        every = every[self._codes.legal(every)]
+        legal = {row.tobytes(): row for row in every[self._admits(every)]}
         fresh = {key: row for key, row in legal.items() if key not in self._rows and key not in tried}
         if fresh:
             self._all.add(self._data(np.array(list(fresh.values()))), score)
@@ -115,6 +123,10 @@ class Pool:
         self._rows = dict(rows[i] for i in index)
         self._proposed &= self._rows.keys()
         self._all.keep(index)
+
+
+def _every(rows: np.ndarray) -> np.ndarray:
+    return np.ones(len(rows), dtype=bool)
 
 
 class Among(Pool):

@@ -69,6 +69,8 @@ def _expected(reason: dict[str, Any]) -> list[str]:
         f"the best until then: {best:.0f} %.",
         f"Exploration: {100 * reason['exploration']:.0f} % of that improvement is owed to what is uncertain.",
     ]
+    if reason.get("aside"):
+        lines.append("They all had its parts: some trials have those of the second and third best.")
     if reason.get("policy"):
         lines.append("The snapshot's policy proposed it, or one that it was reached from by small changes.")
     if reason["cost"]:

@@ -30,11 +30,13 @@ from search_spaces.errors import IllegalCandidateError
 from tests.controllers.taught import taught
 
 TOLD = "learned, with a policy"
+DEAR = "learned, where trials are few"
 CONTROLLERS: dict[str, Build] = {
     "random": random.build,
     "evolution": evolution.build,
     "tpe": tpe.build,
     "learned": learned.build,
+    DEAR: lambda space, seed: learned.build(space, seed, dear=True),
     TOLD: lambda space, seed: learned.build(space, seed, snapshot=taught()),
     "nni-evolution": nni.NniEvolution.build,
     "nni-tpe": nni.NniTpe.build,
@@ -68,7 +70,7 @@ def test_nothing_illegal_is_proposed(name: str) -> None:
     nothing_illegal_is_proposed(CONTROLLERS[name])
 
 
-NEW = ["evolution", "learned", TOLD, "nni-evolution", "nni-tpe"]
+NEW = ["evolution", "learned", DEAR, TOLD, "nni-evolution", "nni-tpe"]
 
 
 @pytest.mark.parametrize("name", NEW, indirect=True)

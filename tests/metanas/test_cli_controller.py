@@ -108,7 +108,7 @@ def test_one_that_does_not_help_is_refused_and_cannot_be_used(tmp_path: Path, me
     assert "was refused" in ran.err
 
 
-def test_why_says_that_the_policy_proposed_a_trial() -> None:
+def test_why_says_that_the_policy_proposed_a_trial_or_that_its_parts_were_due() -> None:
     shares = dict.fromkeys(("mean", "low", "high", "best"), 0.5)
     reason = {
         "by": "learned", "how": "improvement", "compared": 300, "results": 9, "better_than": shares,
@@ -116,6 +116,8 @@ def test_why_says_that_the_policy_proposed_a_trial() -> None:
     }  # fmt: skip
     told = [" ".join(_expected({**reason, **drawn})) for drawn in ({}, {"policy": False}, {"policy": True})]
     assert ["policy proposed it" in words for words in told] == [False, False, True]
+    told = [" ".join(_expected({**reason, **aside})) for aside in ({}, {"aside": False}, {"aside": True})]
+    assert ["had its parts" in words for words in told] == [False, False, True]
 
 
 def test_one_that_cannot_be_read_is_said_before_a_search(tmp_path: Path, metanas_in: Run) -> None:
