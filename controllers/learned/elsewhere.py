@@ -13,7 +13,7 @@ from controllers.learned.observed import Observed
 from controllers.learned.pool import Pool
 from controllers.start import roots
 
-_SHARES = np.array([1 / 2, 1 / 3, 1 / 6])  # of what runs at the same time, by the rank of its parts
+_SHARES = np.array([4, 1, 1])  # of six that run at the same time, by the rank of their parts
 
 
 class Elsewhere:
@@ -48,7 +48,8 @@ class Elsewhere:
         _, first = np.unique(parts, axis=0, return_index=True)
         best = parts[np.sort(first)[: len(_SHARES)]]
         run = [sum(bool((row[self._parts] == own).all()) for row in running) for own in best]
-        rank = int(np.argmax(_SHARES[: len(best)] * (len(running) + 1) - run))
+        lacking = _SHARES[: len(best)] * (len(running) + 1) - _SHARES.sum() * np.array(run)
+        rank = int(np.argmax(lacking))
         return best[rank] if rank else None
 
     def best(

@@ -75,12 +75,11 @@ def test_of_a_batch_the_three_best_parts_get_their_share(seed: int) -> None:
 
 def test_other_parts_are_found_that_the_first_good_ones_hide() -> None:
     found = []
-    for seed in range(4):
+    for seed in range(6):
         study = begun(seed, dear=True)
-        for _ in range(2):
-            told(study)
+        told(study)
         found.append(study.best_trial.params["net"])
-    assert found.count("conv") >= 3
+    assert found.count("conv") >= 3  # 1 if all that is asked for is what the process expects most of
 
 
 def test_parts_that_are_never_legal_are_not_asked_for() -> None:
