@@ -100,7 +100,7 @@ class Learned(CandidateSampler):
             self._pool = Among(self._codes, self._points, self._codes.rows(among), part)
         self._policy = snapshot.proposer(self._codes, fingerprint) if snapshot else None
         self._spread, self._around = (TRIALS, around(space, MORE)) if dear else (START, 0)
-        # where a search makes hundreds, it gets there by itself
+        # for dozens of trials alone: what it does to longer searches was not measured
         self._elsewhere = Elsewhere(self._codes, self._points) if self._around else None
         self._identities: dict[bytes, str] = {}  # by row
         self._ranked: list[np.ndarray] = []

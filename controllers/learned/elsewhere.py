@@ -42,7 +42,7 @@ class Elsewhere:
         self.compared = 0
 
     def due(self, seen: Observed, running: list[np.ndarray]) -> np.ndarray | None:
-        """Parts of which too few run; None, if those are the parts of the best."""
+        """Parts of which too few run; None, if those are the parts of the best, as always where none runs."""
         ranked = np.argsort(-seen.targets, kind="stable")
         parts = seen.rows[ranked][:, self._parts]
         _, first = np.unique(parts, axis=0, return_index=True)
