@@ -22,11 +22,14 @@ from controllers.learned.points import Points
 from controllers.learned.pool import Among, Pool
 from controllers.learned.scorer import Scorer
 from controllers.learned.snapshot import Snapshot
-from controllers.start import MORE, TRIALS, around, begin
+from controllers.start import TRIALS, around, begin
 from search_spaces import Candidate, Record, Space, catalogue
 from search_spaces.fingerprint import Fingerprint
 
 START = 8  # trials of a start without earlier studies
+# of a start where trials are few, with other settings than its best, and as many with other choices of its
+# parts: half as many as TPE has, since what the model proposes after that is better than more of these
+AROUND = 3
 _FEWEST = 4  # results, before which nothing can be fitted
 _CLEARLY = 2  # choices in which candidates differ that are asked for at the same time
 
@@ -99,7 +102,7 @@ class Learned(CandidateSampler):
         if among:
             self._pool = Among(self._codes, self._points, self._codes.rows(among), part)
         self._policy = snapshot.proposer(self._codes, fingerprint) if snapshot else None
-        self._spread, self._around = (TRIALS, around(space, MORE)) if dear else (START, 0)
+        self._spread, self._around = (TRIALS, around(space, AROUND)) if dear else (START, 0)
         # for dozens of trials alone: what it does to longer searches was not measured
         self._elsewhere = Elsewhere(self._codes, self._points) if self._around else None
         self._identities: dict[bytes, str] = {}  # by row

@@ -11,6 +11,7 @@ import pytest
 from optuna.samplers import BaseSampler
 
 from controllers import learned, tpe
+from controllers.learned.controller import AROUND
 from controllers.start import MORE, TRIALS, Start, begin, spread
 from search_spaces import Candidate, Categorical, Forbidden, Real, Space
 
@@ -51,8 +52,10 @@ def test_tpe_starts_spread_and_goes_on_as_tpe() -> None:
     assert norms[TRIALS:].count("group") > 15, "what is good is proposed more than by chance"
 
 
-@pytest.mark.parametrize("build", [tpe.build, learned.build])
-def test_the_best_is_varied_in_its_settings_and_then_in_its_parts(build: Callable[..., BaseSampler]) -> None:
+@pytest.mark.parametrize(("build", "more"), [(tpe.build, MORE), (learned.build, AROUND)])
+def test_the_best_is_varied_in_its_settings_and_then_in_its_parts(
+    build: Callable[..., BaseSampler], more: int
+) -> None:
     schedule = Categorical("schedule", ("constant", "cosine"))
     space = Space("toy", (*SPACE.choices, Real("learning_rate", 1e-3, 1e-2), schedule))
     study = optuna.create_study(sampler=build(space, 0, dear=True), direction="maximize")
@@ -61,16 +64,16 @@ def test_the_best_is_varied_in_its_settings_and_then_in_its_parts(build: Callabl
         candidate = space.suggest(trial)
         return float(candidate["rule"] == "gradient") + float(candidate["learning_rate"])
 
-    study.optimize(objective, n_trials=TRIALS + 2 * MORE)
+    study.optimize(objective, n_trials=TRIALS + 2 * more)
 
     def best(trials: list[optuna.trial.FrozenTrial]) -> dict[str, object]:
         return max(trials, key=lambda trial: trial.value or 0.0).params
 
-    settings, parts = study.trials[TRIALS : TRIALS + MORE], study.trials[TRIALS + MORE :]
-    first, then = best(study.trials[:TRIALS]), best(study.trials[: TRIALS + MORE])
+    settings, parts = study.trials[TRIALS : TRIALS + more], study.trials[TRIALS + more :]
+    first, then = best(study.trials[:TRIALS]), best(study.trials[: TRIALS + more])
     assert {trial.params["norm"] for trial in settings} == {first["norm"]}
     assert {trial.params["rate"] for trial in settings} == {first["rate"]}
-    assert len({trial.params["learning_rate"] for trial in settings}) == MORE
+    assert len({trial.params["learning_rate"] for trial in settings}) == more
     assert {trial.params["schedule"] for trial in settings} == set(schedule.values)
     for name in ("rule", "learning_rate", "schedule"):
         assert {trial.params[name] for trial in parts} == {then[name]}

@@ -10,10 +10,11 @@ import optuna
 import pytest
 
 from controllers import learned
-from controllers.start import MORE, TRIALS
+from controllers.learned.controller import AROUND
+from controllers.start import TRIALS
 from search_spaces import Candidate, Categorical, Forbidden, Integer, Real, Space
 
-START = TRIALS + 2 * MORE
+START = TRIALS + 2 * AROUND
 BATCH = 6
 NET = Categorical(
     "net",
@@ -55,7 +56,7 @@ def told(study: optuna.Study, space: Space = SPACE) -> list[optuna.Trial]:
     return trials
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize("seed", [1, 3, 5])
 def test_of_a_batch_the_three_best_parts_get_their_share(seed: int) -> None:
     study = begun(seed, dear=True)
     ranked = [parts(trial) for trial in sorted(study.trials, key=lambda t: t.value or 0.0, reverse=True)]
@@ -78,8 +79,9 @@ def test_other_parts_are_found_that_the_first_good_ones_hide() -> None:
     for seed in range(6):
         study = begun(seed, dear=True)
         told(study)
+        told(study)
         found.append(study.best_trial.params["net"])
-    assert found.count("conv") >= 3  # 1 if all that is asked for is what the process expects most of
+    assert found.count("conv") >= 4  # 2 if all that is asked for is what the process expects most of
 
 
 def test_parts_that_are_never_legal_are_not_asked_for() -> None:
