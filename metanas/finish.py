@@ -16,7 +16,7 @@ from metanas.legs import Leg, in_legs
 from metanas.search import LiveTrial, Search
 from metanas.seeds import derive
 from metanas.training import Checkpoint
-from search_spaces import Candidate, Categorical, Record, Space
+from search_spaces import Candidate, Categorical, Record, Space, Value
 from search_spaces.errors import EvaluationError
 
 _STEPS = 1  # times the last rung, where the budget is in trials
@@ -24,6 +24,7 @@ _SHORT = 10.0  # seconds, below which there is no final
 _FINAL = 0.5  # part of the time that the final takes; its winner has the rest
 _LONG = 60.0  # seconds, from which on there is a second round, between ways to train the winner
 _MORE = 3  # of those that reached the last rung, beside the best there
+_PARTS = ("architecture", "rule")
 _FIRST_ROUND, _SECOND_ROUND = 0.27, 0.25  # parts of the time left that each of two rounds takes
 _SECOND = 2  # of the finalists that are in the second round
 _WAYS_TO_TRAIN = 2  # the best of them, beside its own
@@ -106,7 +107,8 @@ def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
 
     These are the few next ones at the last rung that any reached, if within the interval of the best there;
     where there are none, at each of the others the best, if it got no further: by lack of time, not by
-    comparison. Of several objectives, the ends of the front are the last.
+    comparison. Where threads would be idle one is of another network or rule: by how much they gain from
+    training on differs more than what told them apart. Of several objectives, the ends of the front are last.
     """
     left = budget.left(FINISH)
     few = [] if left < _SHORT or math.isinf(left) else _undecided(search)
@@ -121,9 +123,12 @@ def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
 
 def _undecided(search: Search) -> list[Record]:
     last = max((len(r.valid_curve) for r in search.records if r.parent is None), default=1) - 1
-    few = _like_the_first(_ranked(search, last), last)
+    ranked = _ranked(search, last)
+    few = _like_the_first(ranked, last)
     if len(few) < _SECOND:
         few += (record for rung in range(last - 1, -1, -1) for record in _short(search, rung))
+    if search.evaluator.lanes > 1 and (other := _of_other_parts(ranked, few)):
+        few = [*few[:_MORE], other]
     return few
 
 
@@ -137,6 +142,17 @@ def _like_the_first(ranked: list[Record], rung: int) -> list[Record]:
         return []
     first, within = ranked[0].valid_curve[rung][1], ranked[0].score.ci95
     return [r for r in ranked[: 1 + _MORE] if abs(r.valid_curve[rung][1] - first) <= within]
+
+
+def _of_other_parts(ranked: list[Record], few: list[Record]) -> Record | None:
+    """The best of other parts than all of those few have; None if these differ already."""
+    known = {_parts(record) for record in few}
+    others = (record for record in ranked if _parts(record) not in known)
+    return next(others, None) if len(known) == 1 else None
+
+
+def _parts(record: Record) -> tuple[Value | None, ...]:
+    return tuple(record.candidate.get(name) for name in _PARTS)
 
 
 def _ranked(search: Search, rung: int) -> list[Record]:

@@ -15,9 +15,10 @@ from metanas.evaluator import Ended, Job
 from metanas.finish import finish, winner_of
 from metanas.search import Search
 from metanas.standings import best_of
-from search_spaces import Candidate, Record, Score
+from search_spaces import Candidate, Record, Score, catalogue
 from tests.metanas.scripted import (
     RUNGS,
+    SIGNATURE,
     SPACE,
     Clock,
     Script,
@@ -168,6 +169,33 @@ def test_where_one_alone_would_leave_threads_idle_the_last_two_go_on_side_by_sid
     assert steps[5] < steps[4] < steps[6]
     assert winner.number == 6
     assert budget.spent <= SHORT * FINISH
+    assert TrialState.RUNNING not in told(search).values()
+
+
+@pytest.mark.parametrize(("lanes", "finalists"), [(1, {0}), (2, {0, 3})])
+def test_where_threads_would_be_idle_one_finalist_is_of_another_rule(
+    monkeypatch: pytest.MonkeyPatch, lanes: int, finalists: set[int]
+) -> None:
+    """It is far behind, and learns more than the best when both go on."""
+    monkeypatch.setattr(Scripted, "lanes", lanes)
+    space = catalogue.space("default", SIGNATURE)
+    search = make(lambda number, at: {0: 0.2, 1: 0.4, 2: 0.5, 3: 0.6, 4: 0.7}[number], space=space)
+    rng = np.random.default_rng(0)
+    drawn = [space.sample(rng) for _ in range(100)]
+    alike = [candidate for candidate in drawn if candidate["rule"] == "ridge"][:3]
+    others = [candidate for candidate in drawn if candidate["rule"] == "gradient"][:2]
+    for candidate in (*alike, *others):
+        live = search.begin(candidate)
+        evaluator: Any = search.evaluator
+        for at in RUNGS:
+            search.advance(live, evaluator._outcome(Job(candidate, live.record.seed), at))
+        search.end(live, "complete", "of the test")
+    clock = Clock()
+    evaluator._script = lambda number, at: 0.1 if search.memory.records("s")[number].parent == 3 else 0.15
+    evaluator._tick = clock.go(1.0)
+    winner = finish(search, Budget(SHORT, clock=clock)).record
+    assert {record.parent for record in search.memory.records("s")[5:]} == finalists
+    assert winner.parent == max(finalists)
     assert TrialState.RUNNING not in told(search).values()
 
 
