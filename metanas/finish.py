@@ -15,6 +15,7 @@ from metanas.learner.weights import unpack
 from metanas.legs import Leg, in_legs
 from metanas.search import LiveTrial, Search
 from metanas.seeds import derive
+from metanas.smallest import PARTS
 from metanas.training import Checkpoint
 from search_spaces import Candidate, Categorical, Record, Space, Value
 from search_spaces.errors import EvaluationError
@@ -24,7 +25,6 @@ _SHORT = 10.0  # seconds, below which there is no final
 _FINAL = 0.5  # part of the time that the final takes; its winner has the rest
 _LONG = 60.0  # seconds, from which on there is a second round, between ways to train the winner
 _MORE = 3  # of those that reached the last rung, beside the best there
-_PARTS = ("architecture", "rule")
 _FIRST_ROUND, _SECOND_ROUND = 0.27, 0.25  # parts of the time left that each of two rounds takes
 _SECOND = 2  # of the finalists that are in the second round
 _WAYS_TO_TRAIN = 2  # the best of them, beside its own
@@ -107,8 +107,9 @@ def _finalists(search: Search, best: Winner, budget: Budget) -> list[Winner]:
 
     These are the few next ones at the last rung that any reached, if within the interval of the best there;
     where there are none, at each of the others the best, if it got no further: by lack of time, not by
-    comparison. Where threads would be idle one is of another network or rule: by how much they gain from
-    training on differs more than what told them apart. Of several objectives, the ends of the front are last.
+    comparison. Where several are trained side by side one is of another network or rule: by how much these
+    gain from training on differs more than what told them apart. Of several objectives, the ends of the front
+    are the last.
     """
     left = budget.left(FINISH)
     few = [] if left < _SHORT or math.isinf(left) else _undecided(search)
@@ -152,7 +153,7 @@ def _of_other_parts(ranked: list[Record], few: list[Record]) -> Record | None:
 
 
 def _parts(record: Record) -> tuple[Value | None, ...]:
-    return tuple(record.candidate.get(name) for name in _PARTS)
+    return tuple(record.candidate.get(name) for name in PARTS)
 
 
 def _ranked(search: Search, rung: int) -> list[Record]:

@@ -13,7 +13,7 @@ from metanas.sizing import Measure
 from search_spaces import Candidate, Categorical, Choice, Costs, Space, Value
 from search_spaces.errors import BudgetError
 
-_PARTS = ("architecture", "rule")  # what decides what a learner costs
+PARTS = ("architecture", "rule")  # what decides what a learner costs
 
 
 def smallest(space: Space, goals: Goals, measure: Measure) -> Candidate:
@@ -64,7 +64,7 @@ def _nearest(space: Space, goals: Goals, measure: Measure) -> Candidate:
 
 def _starts(space: Space) -> list[Candidate]:
     """Of every combination of parts, the first value of each choice, or what is near it and legal."""
-    roots = [c for c in space.choices if isinstance(c, Categorical) and c.name in _PARTS]
+    roots = [c for c in space.choices if isinstance(c, Categorical) and c.name in PARTS]
     found = []
     for values in product(*(root.values for root in roots)):
         first = _filled(space, dict(zip((root.name for root in roots), values, strict=True)))
@@ -87,7 +87,7 @@ def _down(space: Space, start: Candidate, goals: Goals, measure: Measure) -> Can
 
 def _around(space: Space, candidate: Candidate) -> Iterator[Candidate]:
     """Legal candidates that differ in one choice of the parts, and in what it opens."""
-    for name in [name for name in candidate if name.startswith(_PARTS) and name not in _PARTS]:
+    for name in [name for name in candidate if name.startswith(PARTS) and name not in PARTS]:
         for value in _values(space.flat[name]):
             other = _filled(space, {**candidate, name: value})
             if other != candidate and space.objection(other) is None:

@@ -28,7 +28,7 @@ from search_spaces.fingerprint import Fingerprint
 
 START = 8  # trials of a start without earlier studies
 # of a start where trials are few, with other settings than its best, and as many with other choices of its
-# parts: half as many as TPE has, since what the model proposes after that is better than more of these
+# parts: half as many as TPE has, since in simulated searches the model's own proposals were better than more
 AROUND = 3
 _FEWEST = 4  # results, before which nothing can be fitted
 _CLEARLY = 2  # choices in which candidates differ that are asked for at the same time
