@@ -84,8 +84,9 @@ class Rows:
     def of(cls, data: Prepared, tasks: Sequence[str]) -> Rows:
         """Of these tasks of a table."""
         kinds = max(1, len(data.classes))
+        of_table = {name: i for i, name in enumerate(data.tasks)}
         place = np.full(len(data.tasks), -1)
-        place[[data.tasks.index(name) for name in tasks]] = np.arange(len(tasks))
+        place[[of_table[name] for name in tasks]] = np.arange(len(tasks))
         cell = place[data.task] * kinds + (data.y.astype(np.int64) if data.classes else 0)
         kept = np.flatnonzero(place[data.task] >= 0)
         order = kept[np.argsort(cell[kept], kind="stable")]

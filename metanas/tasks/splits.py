@@ -104,29 +104,34 @@ def by_hash(names: Sequence[str], wanted: Sequence[Split], where: str, share: fl
             f"{where} has {len(names)} classes: at least {len(wanted)} are needed, "
             f"one each for {', '.join(wanted)}, and many more to learn from"
         )
-    units = _units(names)
-    order = sorted(units, key=lambda unit: (hashlib.sha256(unit.encode()).digest(), unit))
-    order.append(order.pop(order.index(max(order, key=lambda unit: len(units[unit])))))
+    members_of = units(names)
+    order = sorted(members_of, key=by_chance)
+    order.append(order.pop(order.index(max(order, key=lambda unit: len(members_of[unit])))))
     result: Assignment = {}
     enough = min(ENOUGH, len(names) // len(wanted))
-    few = max(1, int(share * len(units) + 0.5))
+    few = max(1, int(share * len(members_of) + 0.5))
     others = [split for split in wanted if split != "train"]
     while others:
         split, taken = others.pop(), 0
         members: list[str] = []
         # One unit is left for each split still to come, train among them.
         while len(order) > len(others) + 1 and (taken < few or len(members) < enough):
-            members += units[order.pop(0)]
+            members += members_of[order.pop(0)]
             taken += 1
         result |= dict.fromkeys(members, split)
-    return result | dict.fromkeys([name for unit in order for name in units[unit]], "train")
+    return result | dict.fromkeys([name for unit in order for name in members_of[unit]], "train")
 
 
 def dealt(names: Sequence[str], parts: int, unit: str) -> list[list[str]]:
     """Deals units out in the order of their hashes: parts of which none has a unit more than another."""
-    units = _units(names) if unit == "group" else {name: [name] for name in names}
-    order = sorted(units, key=lambda unit: (hashlib.sha256(unit.encode()).digest(), unit))
-    return [[name for unit in order[i::parts] for name in units[unit]] for i in range(parts)]
+    members_of = units(names) if unit == "group" else {name: [name] for name in names}
+    order = sorted(members_of, key=by_chance)
+    return [[name for unit in order[i::parts] for name in members_of[unit]] for i in range(parts)]
+
+
+def by_chance(name: str) -> tuple[bytes, str]:
+    """Sorts by hashes: an order that says nothing of what is named, and is the same everywhere."""
+    return hashlib.sha256(name.encode()).digest(), name
 
 
 def by_folder(names: Sequence[str]) -> Assignment | None:
@@ -218,12 +223,13 @@ def has_groups(names: Iterable[str]) -> bool:
     return len({group_of(name) for name in names} - {""}) >= FEW_GROUPS
 
 
-def _units(names: Sequence[str]) -> dict[str, list[str]]:
-    units: dict[str, list[str]] = defaultdict(list)
+def units(names: Sequence[str]) -> dict[str, list[str]]:
+    """What is kept whole, and its classes: groups, or classes where there are fewer than three groups."""
+    found: dict[str, list[str]] = defaultdict(list)
     grouped = has_groups(names)
     for name in names:
-        units[(grouped and group_of(name)) or name].append(name)
-    return units
+        found[(grouped and group_of(name)) or name].append(name)
+    return found
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, Literal, get_args
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from metanas.tasks.class_folders import group_of
 from metanas.tasks.family import Limits, Shots, Split
 from metanas.tasks.row_drawing import LEAST_QUERIES, Draw, Rows, draw
-from metanas.tasks.splits import Division, dealt, has_groups
+from metanas.tasks.splits import Division, by_chance, dealt, has_groups, units
 from metanas.tasks.task_table import TaskTable
 from search_spaces import Signature
 from search_spaces.errors import DataError, UnknownNameError
@@ -36,7 +37,7 @@ class Tables:
         division: Task name → split; tasks without one are never drawn.
 
     Attributes:
-        members: Split → names of its tasks.
+        members: Split → names of its tasks, in the order that they come in.
         folds: The same table divided in other ways, where tasks are few, see :func:`crossed`.
 
     Raises:
@@ -49,7 +50,10 @@ class Tables:
 
     def __init__(self, table: TaskTable, division: Division) -> None:
         self.kind: Literal["regression", "classification"] = table.kind
-        self.members = {s: tuple(n for n in table.tasks if division.splits.get(n) == s) for s in SPLITS}
+        self.members = {
+            split: _in_turn([name for name in table.tasks if division.splits.get(name) == split])
+            for split in SPLITS
+        }
         data = table.prepare(self.members["train"])
         self.notes = table.notes + data.notes + division.notes
         self.preprocessing = data.preprocessing
@@ -128,7 +132,8 @@ class Tables:
         self._rows = {split: rows.to(device) for split, rows in self._rows.items()}
 
     def facts(self) -> dict[str, Any]:
-        division = json.dumps(self.members, sort_keys=True).encode()
+        members = {split: sorted(names) for split, names in self.members.items()}
+        division = json.dumps(members, sort_keys=True).encode()
         return {
             "name": self.name,
             "content": self._table.table.digest,
@@ -153,10 +158,19 @@ def _on(episodes: Episodes, device: torch.device) -> Episodes:
     return {name: tensor.to(device) for name, tensor in episodes.items()}  # type: ignore[return-value, attr-defined]
 
 
+def _in_turn(names: Sequence[str]) -> tuple[str, ...]:
+    """One of each group after the other, so that the first few, which may be all that is drawn, are a sample."""
+    of_groups: dict[str, list[str]] = {}
+    for name in sorted(names, key=by_chance):
+        of_groups.setdefault(group_of(name) or name, []).append(name)
+    return tuple(name for turn in zip_longest(*of_groups.values()) for name in turn if name is not None)
+
+
 def _clusters(names: Sequence[str]) -> Tensor:
     """What each task of a split belongs to: its group where there are groups, else itself."""
     of = [group_of(name) or name for name in names]
-    return torch.tensor([sorted(set(of)).index(name) for name in of], dtype=torch.int64)
+    place = {name: i for i, name in enumerate(sorted(set(of)))}
+    return torch.tensor([place[name] for name in of], dtype=torch.int64)
 
 
 def crossed(table: TaskTable) -> Tables:
@@ -175,7 +189,9 @@ def crossed(table: TaskTable) -> Tables:
             f"{table.table.path} has {len(table.tasks)} tasks: at least {len(SPLITS)} are needed, one each "
             "to learn from, to choose by and to judge by, and many more to learn well"
         )
-    said = f"{len(table.tasks)} tasks are few: each is a test one once, in {len(parts)} searches"
+    whole = units(table.tasks)
+    few = f"{len(whole)} groups" if unit == "group" else f"{len(whole)} tasks"
+    said = f"{few} are few: each is a test one once, in {len(parts)} searches"
     first, *others = (
         Tables(table, Division(_fold(parts, i), unit, (said,) if i == 0 else ())) for i in range(len(parts))
     )

@@ -55,7 +55,8 @@ class TaskTable:
     def prepare(self, train: Sequence[str]) -> Prepared:
         """What a network sees, features and target standardised on the rows of the training tasks."""
         used = self.task >= 0
-        seen = np.isin(self.task, [self.tasks.index(name) for name in train])
+        trains = set(train)
+        seen = np.isin(self.task, [i for i, name in enumerate(self.tasks) if name in trains])
         learned = {name: coding.learn(name, self.table.columns[name][seen]) for name in self.features}
         known = [column for column in learned.values() if column is not None]
         dull = [name for name, column in learned.items() if column is None]

@@ -11,9 +11,11 @@ import torch
 
 from metanas.tasks.columns import encode, learn
 from metanas.tasks.families import table
+from metanas.tasks.families.table import FEW
 from metanas.tasks.family import Source
 from metanas.tasks.table_tasks import SPLITS, Tables
 from metanas.testing.tables import COLUMNS, MODES, labelled, rows, write
+from metanas.verdict import FEWEST
 from search_spaces.errors import DataError
 
 
@@ -178,6 +180,31 @@ def test_groups_stay_whole(tmp_path: Path) -> None:
     assert not sites["train"] & sites["valid"]
     clusters = draw(family, "test", tasks=64)["cluster"]
     assert len(clusters.unique()) == len(sites["test"]), "an interval is taken over groups"
+
+
+def test_few_groups_are_each_a_test_one_once_however_many_tasks_they_have(tmp_path: Path) -> None:
+    """One split of them would test too few for any verdict."""
+    family = built(write(tmp_path / "t.csv", rows(machines=60, sites=10)), group="site")
+    folds = [family, *family.folds]
+    tested = [{name.partition("/")[0] for name in fold.members["test"]} for fold in folds]
+    assert sorted(site for sites in tested for site in sites) == [f"site {i}" for i in range(10)]
+    assert "10 groups are few: each is a test one once, in 5 searches" in family.notes
+
+
+def test_a_split_leaves_as_many_for_the_test_as_a_verdict_needs(tmp_path: Path) -> None:
+    whole = built(write(tmp_path / "t.csv", rows(machines=FEW)))
+    assert not whole.folds
+    assert len(whole.members["test"]) >= FEWEST
+    assert len(built(write(tmp_path / "few.csv", rows(machines=FEW - 1))).folds) == 4
+
+
+def test_the_first_few_test_tasks_are_of_all_groups(tmp_path: Path) -> None:
+    """Of many tasks a verdict sees a part, which should not be what comes first in the alphabet."""
+    family = built(write(tmp_path / "t.csv", rows(machines=240, sites=60)), group="site")
+    have = len({name.partition("/")[0] for name in family.members["test"]})
+    assert len(draw(family, "test", tasks=have)["cluster"].unique()) == have
+    alone = built(write(tmp_path / "u.csv", rows(machines=200)))
+    assert list(alone.members["test"]) != sorted(alone.members["test"])
 
 
 def test_groups_of_a_list_are_what_an_interval_is_taken_over(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from metanas.tasks.family import Family, Source
-from metanas.tasks.splits import divide
+from metanas.tasks.splits import divide, units
 from metanas.tasks.table_tasks import SPLITS, Tables, crossed
 from metanas.tasks.task_table import read_tasks
 
 _SHARE = 0.2  # of the tasks, or groups, for validation and for test each
-FEW = 30  # tasks, below which one split would leave too few to judge by
+FEW = 48  # tasks, or groups, below which a split leaves fewer for the test than a verdict needs
 
 
 def build(source: Source) -> Family:
@@ -25,7 +25,7 @@ def build(source: Source) -> Family:
         DataError: If the table cannot be used; file, row and column are named.
     """
     table = read_tasks(source)
-    if source.splits is None and len(table.tasks) < FEW:
+    if source.splits is None and len(units(table.tasks)) < FEW:
         return crossed(table)
     division = divide(table.tasks, SPLITS, source.splits, str(source.path), share=_SHARE, folders=False)
     return Tables(table, division)
