@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Candidate, Categorical, Choice, Space, Value
 from search_spaces.errors import SpaceError
+from search_spaces.record import PARENT
+
+ONE_BY_ONE = threading.RLock()
+"""Held while a controller proposes: a study may be optimised by several threads (``n_jobs``)."""
 
 
 class CandidateSampler(BaseSampler):
@@ -44,9 +49,10 @@ class CandidateSampler(BaseSampler):
         """The next candidate, legal in the space."""
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self.rng = np.random.default_rng([self.seed, trial.number])
-        # a trial that was enqueued with fixed parameters asks for nothing of ours
-        self._proposed[trial.number] = self.propose(study)
+        with ONE_BY_ONE:
+            self.rng = np.random.default_rng([self.seed, trial.number])
+            # a trial that was enqueued with fixed parameters asks for nothing of ours
+            self._proposed[trial.number] = self.propose(study)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -70,7 +76,8 @@ class CandidateSampler(BaseSampler):
         )
 
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        self._proposed.pop(trial.number, None)
+        with ONE_BY_ONE:
+            self._proposed.pop(trial.number, None)
 
     def candidate(self, trial: FrozenTrial) -> Candidate | None:
         """The candidate of a trial of one study, see :func:`candidate_of`; read once if it has ended."""
@@ -97,7 +104,7 @@ def candidate_of(trial: FrozenTrial, space: Space) -> Candidate | None:
     """
 
     def decide(choice: Choice) -> Value:
-        if isinstance(choice, Categorical) and len(choice.values) == 1:
+        if isinstance(choice, Categorical) and len(choice.values) == 1 and choice.name not in trial.params:
             return choice.values[0]
         value: Value = trial.params[choice.name]
         return value
@@ -114,9 +121,10 @@ def fitness(trial: FrozenTrial, study: optuna.Study) -> tuple[int, float] | None
     """The rung that a trial got to, 0 in a study without rungs, and its score there: more is better.
 
     Returns:
-        None if it was not scored: it runs, failed or was refused.
+        None if it was not scored, for it runs, failed or was refused; or if it goes on from another, whose
+        training its score is owed to, too.
     """
-    ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and PARENT not in trial.user_attrs
     if not ended or not (trial.intermediate_values or trial.value is not None):
         return None
     rung = max(trial.intermediate_values, default=0)

@@ -164,11 +164,13 @@ def standings_of(search: JointSearch) -> list[Standing]:
 
 
 def best_for_all(search: JointSearch) -> Standing:
-    """The trial that is best for all families.
+    """The trial that is best for all families, whichever process ended it.
 
     Raises:
         EvaluationError: If none was scored on each of them.
     """
+    for one in (search, *search.evaluator.families.values()):
+        one.look_around()
     found = standings_of(search)
     if not found:
         raise EvaluationError(

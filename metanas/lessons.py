@@ -16,6 +16,7 @@ from scipy import stats
 from metanas.report.matters import distribution
 from search_spaces import Candidate, Categorical, Choice, Integer, Record, Space, Value
 from search_spaces.choices import decode
+from search_spaces.record import INTERRUPTED
 
 FEWEST = 8  # trials, below which nothing can be said
 BEST = 0.1  # part of a study's trials that are its best ones
@@ -24,7 +25,7 @@ _LEVEL = 0.05  # chance of finding anything where there is nothing, over all tha
 _BINS = 4  # that a range is cut into
 _EDGE = 0.1  # part of a range that is its edge
 _FREE = 10  # more trials than there are effects, without which nothing is said of a pair
-_APART = ("interrupted", "stopped by")  # reasons of failures that say nothing of the candidate
+_APART = (INTERRUPTED, "stopped by")  # reasons of failures that say nothing of the candidate
 
 
 class Graded(NamedTuple):

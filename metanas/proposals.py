@@ -14,8 +14,10 @@ from metanas.seeds import derive
 from metanas.smallest import smallest
 from search_spaces import Candidate, Record, Space, mutate
 from search_spaces.errors import EvaluationError, IllegalCandidateError, SpaceError
+from search_spaces.record import PARENT
 
 RECIPE = "recipe"  # of a trial's attributes: the name of the recipe that it is, where --start asked for it
+FOLLOWS = "follows"  # of a trial's attributes: the seed of the trial over several families that it is part of
 NEIGHBOUR = "neighbour"  # of a trial's attributes: the number of the trial that it is one of, or -1
 _ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
 _TAKEN = 20  # times that other processes take a trial that was asked for, after which they always will
@@ -84,15 +86,33 @@ class Proposals:
         Raises:
             EvaluationError: If other processes take it each time.
         """
+        return self._fixed(candidate, PARENT, parent, f"go on from trial {parent}")
+
+    def following(self, candidate: Candidate, seed: int) -> tuple[Trial, Candidate]:
+        """A trial of what another search proposed, where several families are searched together.
+
+        Args:
+            candidate: That was proposed there.
+            seed: Of the trial there.
+
+        Raises:
+            EvaluationError: If other processes take it each time.
+        """
+        return self._fixed(candidate, FOLLOWS, seed, "follow that of another family")
+
+    def _fixed(
+        self, candidate: Candidate, mark: str, value: int | None, what: str
+    ) -> tuple[Trial, Candidate]:
+        """A trial of a fixed candidate, with an attribute that says whose it is."""
         for _ in range(_TAKEN):
-            self.study.enqueue_trial(dict(candidate), user_attrs={"parent": parent})
+            self.study.enqueue_trial(dict(candidate), user_attrs={mark: value})
             trial = self.study.ask()
-            if trial.user_attrs.get("parent", ...) == parent:
+            if trial.user_attrs.get(mark, ...) == value:
                 found = self.space.suggest(trial)
                 if found == candidate:
                     return trial, found
-            self._refuse(trial, f"asked to go on from trial {parent}, and got another candidate")
-        raise EvaluationError(f"other processes took every trial that was to go on from trial {parent}")
+            self._refuse(trial, f"asked to {what}, and got another candidate")
+        raise EvaluationError(f"other processes took every trial that was to {what}")
 
     def why(self, trial: Trial) -> str:
         """Why a trial was proposed, in JSON; empty if the controller gives no reasons."""
@@ -130,7 +150,7 @@ class Proposals:
 
     def _not_to_begin(self, trial: Trial) -> str:
         """Why a trial that was enqueued is not for this process, or for none; empty if it is."""
-        if "parent" in trial.user_attrs:
+        if trial.user_attrs.keys() & {PARENT, FOLLOWS}:
             # asked for by a process that goes on with its winner, or was killed before it did
             return "another process goes on with this one"
         if RECIPE not in trial.user_attrs:

@@ -27,6 +27,7 @@ from metanas.undisturbed import undisturbed
 from metanas.words import in_words
 from search_spaces import Candidate, Record, Space, State
 from search_spaces.errors import EvaluationError, StoreError
+from search_spaces.record import INTERRUPTED
 
 _BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
 # the first of them are compared with each other alone: twice as many, or three where there is little time
@@ -133,9 +134,10 @@ class Searching(Generic[E]):
 
     def look_around(self) -> None:
         """Takes in what other processes that search the same study have ended since this one last looked."""
-        known = {record.number for record in self.records}
-        ended = (record for record in self.memory.records(self.name) if record.state != "running")
-        self.records += [record for record in ended if record.number not in known]
+        known = {record.number for record in self.records if record.state != "running"}
+        ended = [r for r in self.memory.records(self.name) if r.state != "running" and r.number not in known]
+        news = {record.number for record in ended}  # some ran when this one began
+        self.records = [record for record in self.records if record.number not in news] + ended
 
     def run(self, budget: Budget) -> None:
         """Searches until the budget's part for searching is spent.
@@ -174,7 +176,7 @@ class Searching(Generic[E]):
     def follow(self, candidate: Candidate, seed: int) -> LiveTrial:
         """Starts a trial of what another search proposed, with that one's seed."""
         with undisturbed():
-            return self._begun(self.study.ask(), candidate, seed, None)
+            return self._begun(*self._proposals.following(candidate, seed), seed, None)
 
     def _begun(self, trial: Trial, candidate: Candidate, seed: int, parent: int | None) -> LiveTrial:
         for key, value in in_words(candidate).items():
@@ -242,6 +244,8 @@ class Searching(Generic[E]):
         """Ends every running trial with what it has; what the store refuses is mended when it is opened."""
         for live in list(self.running):
             with suppress(StoreError, StorageInternalError, KeyError):  # the last: deleted in Optuna
+                if live.record.score is None:  # which says nothing of the candidate
+                    live.trial.set_user_attr(INTERRUPTED, True)
                 self.end(live, "pruned" if live.record.score else "failed", why)
 
     def _batch_size(self, budget: Budget, begun: int, seconds: float) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import UTC
 from typing import TYPE_CHECKING
 
+from search_spaces.record import INTERRUPTED
 from storage import owner, studies, trials
 from storage.models import now
 from storage.optuna_storage import explaining
@@ -53,13 +55,13 @@ def _mend(store: Store, study: optuna.Study, number: int, theirs: FrozenTrial | 
         ours = trials.standing(session, name, number)
     waits = theirs is not None and theirs.state.name == "RUNNING"
     if ours is None:
-        mended = waits and _abandoned(store, name, theirs) and _tell(study, number, "failed", None)
+        mended = waits and _abandoned(store, name, theirs) and _told_interrupted(store, study, number)
         why = "it was never started here, and Optuna had it running"
     elif ours.state == "running":
         mended = _interrupt(store, name, number, ours, known=theirs is not None)
         if mended and waits:
-            _tell(study, number, "failed", None)
-        why = f"{trials.INTERRUPTED}: process {ours.owner} is gone" if theirs else "Optuna has no such trial"
+            _told_interrupted(store, study, number)
+        why = f"{INTERRUPTED}: process {ours.owner} is gone" if theirs else "Optuna has no such trial"
     else:
         mended = waits and not _about_to_tell(ours) and _tell(study, number, ours.state, ours.value)
         why = f"it is {ours.state} here, and Optuna had it running"
@@ -88,6 +90,19 @@ def _abandoned(store: Store, study: str, theirs: FrozenTrial | None) -> bool:
     begun = theirs.datetime_start if theirs is not None else None
     # Optuna's times are local and without a zone.
     return begun is None or now() - begun.astimezone(UTC) > owner.SILENCE
+
+
+def _told_interrupted(store: Store, study: optuna.Study, number: int) -> bool:
+    """Tells Optuna that a trial failed, and controllers that this says nothing of its candidate."""
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    known = store.optuna
+    trial = known.get_trial_id_from_study_id_trial_number(
+        known.get_study_id_from_name(study.study_name), number
+    )
+    with suppress(UpdateFinishedTrialError):
+        known.set_trial_user_attr(trial, INTERRUPTED, True)
+    return _tell(study, number, "failed", None)
 
 
 def _tell(study: optuna.Study, number: int, state: str, value: float | None) -> bool:

@@ -15,7 +15,7 @@ from search_spaces import Space
 from search_spaces.errors import StoreError
 from search_spaces.fingerprint import Fingerprint
 from search_spaces.record import Record
-from storage import artifacts, database, earlier, snapshots, studies, trials
+from storage import artifacts, database, earlier, owner, snapshots, studies, trials
 from storage.schema import migrate
 from storage.snapshots import Kept
 from storage.studies import Event, StudySummary
@@ -118,6 +118,11 @@ class Store:
         """All studies, oldest first."""
         with self.session() as session:
             return studies.summaries(session)
+
+    def company(self, study: str) -> tuple[str, ...]:
+        """What tells this process from others that have the study open at the moment; nothing if none has."""
+        with self.session() as session:
+            return (owner.me(),) if studies.others_at_work(session, study) else ()
 
     def start(self, record: Record) -> None:
         """Notes, before it is trained, that this process runs a trial; its state is ``"running"``."""

@@ -20,9 +20,6 @@ from storage.studies import find
 from storage.text import plain, writable
 from storage.upsert import insert_once
 
-INTERRUPTED = "interrupted"
-"""The reason of a trial whose process ended before it did."""
-
 
 def start(session: Session, record: Record) -> None:
     """Notes that this process runs a trial.
@@ -93,7 +90,7 @@ def interrupt(session: Session, study: str, number: int, seen: datetime) -> bool
         update(Trial)
         .where(Trial.study_id == find(session, study).id, Trial.number == number)
         .where(Trial.state == "running", Trial.touched == seen)
-        .values(state="failed", reason=INTERRUPTED)
+        .values(state="failed", reason=values.INTERRUPTED)
     )
     change = change.returning(Trial.id).execution_options(synchronize_session=False)
     return session.scalar(change) is not None

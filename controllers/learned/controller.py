@@ -12,7 +12,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from controllers.interface import CandidateSampler
+from controllers.interface import ONE_BY_ONE, CandidateSampler
 from controllers.learned.codes import SAME, Codes
 from controllers.learned.earlier import Earlier
 from controllers.learned.elsewhere import Elsewhere
@@ -118,8 +118,9 @@ class Learned(CandidateSampler):
         return "" if reason is None else json.dumps({"by": "learned", **self._snapshot, **reason})
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        super().before_trial(study, trial)
-        self._reasons[trial.number] = self._reason
+        with ONE_BY_ONE:
+            super().before_trial(study, trial)
+            self._reasons[trial.number] = self._reason
 
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         super().after_trial(study, trial, state, values)

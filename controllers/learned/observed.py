@@ -15,11 +15,13 @@ from scipy.special import ndtri
 from controllers.interface import candidate_of
 from controllers.learned.codes import Codes
 from search_spaces import Candidate
+from search_spaces.record import INTERRUPTED, PARENT
 
 _TINY = 1e-9
 _STEEPEST = 1.0  # of what is gained by a meta-step more: a score never gets better faster than that for long
 _LOUD = 2  # powers of two by which noise is at most more or less than usual; whole ones, so that they stay
-_ASIDE = {"illegal", "parent"}  # trials that were refused, or go on from another: they tell nothing new
+# trials that were refused, go on from another, or were interrupted: they tell nothing new
+_ASIDE = {"illegal", PARENT, INTERRUPTED}
 
 
 class Observed(NamedTuple):
@@ -168,6 +170,7 @@ class _Trial(NamedTuple):
         row: ``(J,)`` codes; None if it is no point of the space.
         has_ended: Whether it has.
         tells: Whether its result says something new.
+        is_open: Whether it was interrupted before it had a result: its candidate is as good as not tried.
         scores: By meta-step.
         interval: Half the width of that of its best one; NaN where it is not told.
         seconds: NaN where they are not told.
@@ -178,6 +181,7 @@ class _Trial(NamedTuple):
     row: np.ndarray | None
     has_ended: bool
     tells: bool
+    is_open: bool
     scores: Mapping[int, float]
     interval: float
     seconds: float
@@ -202,8 +206,8 @@ class Reader:
     def read(self, study: optuna.Study, proposed: Mapping[int, Candidate]) -> Observed:
         """What has ended.
 
-        Sets ``running`` (rows without a result yet), ``tried`` (all there are; what was refused is tried and
-        has no result) and ``costs`` of what has ended.
+        Sets ``running`` (rows without a result yet), ``tried`` (all there are but those interrupted; what was
+        refused is tried and has no result) and ``costs`` of what has ended.
 
         Args:
             study: That is searched.
@@ -215,7 +219,8 @@ class Reader:
         silent = proposed.keys() - {trial.number for trial, _ in known}
         self.running = [row for trial, row in known if not trial.has_ended]
         self.running += list(self._codes.rows([proposed[number] for number in sorted(silent)]))
-        self.tried = {row.tobytes() for row in (*self.running, *(row for _, row in known))}
+        closed = (row for trial, row in known if not trial.is_open)
+        self.tried = {row.tobytes() for row in (*self.running, *closed)}
         up = study.direction == StudyDirection.MAXIMIZE
         self.costs = relative([trial.seconds for trial, _ in ended], [trial.reached for trial, _ in ended])
         costs = self.costs if self._timed else ()
@@ -233,6 +238,7 @@ class Reader:
             None if candidate is None else self._codes.rows([candidate])[0],
             trial.state.is_finished(),
             trial.state.is_finished() and not _ASIDE & trial.user_attrs.keys(),
+            trial.state.is_finished() and INTERRUPTED in trial.user_attrs,
             _by_rung(trial),
             float(trial.user_attrs.get("ci95", math.nan)),
             float(trial.user_attrs.get("seconds", math.nan)),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 
@@ -22,11 +23,24 @@ def scored(records: Sequence[Record]) -> list[Record]:
     return [r for r in records if r.score is not None and r.parent is None]
 
 
+def by_rung(records: Sequence[Record]) -> list[Mapping[int, float]]:
+    """Of each of the scored records of a study its scores, by the meta-steps of the study's rungs.
+
+    Where trials are compared after equal times, each is at a meta-step of its own at a rung, which counts as
+    the median of theirs.
+    """
+    curves = [r.valid_curve or ((r.rung, r.score.value),) for r in records if r.score is not None]
+    rungs: list[int] = []
+    for there in zip_longest(*curves):
+        steps = [entry[0] for entry in there if entry is not None]
+        rungs.append(max(int(np.median(steps)), rungs[-1] + 1 if rungs else 0))
+    return [{rung: value for rung, (_, value) in zip(rungs, curve, strict=False)} for curve in curves]
+
+
 def costs_of_records(records: Sequence[Record]) -> np.ndarray:
     """``(N,)``: what the scored ones of a study cost, see :func:`relative`."""
     taken = scored(records)
-    steps = [max((step for step, _ in r.valid_curve), default=r.rung) for r in taken]
-    return relative([r.costs.seconds for r in taken], steps)
+    return relative([r.costs.seconds for r in taken], [max(scores) for scores in by_rung(taken)])
 
 
 def of_records(records: Sequence[Record], codes: Codes, timed: bool = False) -> Observed:
@@ -40,7 +54,7 @@ def of_records(records: Sequence[Record], codes: Codes, timed: bool = False) -> 
     """
     taken = scored(records)
     up = bool(taken) and taken[0].score is not None and taken[0].score.metric == "accuracy"
-    told = [dict(r.valid_curve) or {r.rung: r.score.value} for r in taken if r.score is not None]
+    told = by_rung(taken)
     intervals = [r.score.ci95 for r in taken if r.score is not None]
     costs = costs_of_records(records) if timed else np.zeros(0)
     slow = [r for r in records if timed and _is_slow(r)]

@@ -15,7 +15,7 @@ from scipy import stats
 from controllers.learned.codes import Codes
 from controllers.learned.controller import Learned
 from controllers.learned.fitting import Told
-from controllers.learned.recorded import of_records
+from controllers.learned.recorded import by_rung, of_records
 from controllers.learned.snapshot import Snapshot
 from search_spaces import Candidate, Record, Space
 from search_spaces.errors import DataError, SpaceError
@@ -122,7 +122,7 @@ def replayed(
         part: Of the candidates that are left, which it compares at a time.
     """
     by_id = {record.candidate.id: index for index, record in enumerate(table.records)}
-    among = [record.candidate for record in table.records]
+    among, curves = [record.candidate for record in table.records], by_rung(table.records)
     sampler = Learned(space, seed, (), {}, snapshot, table.fingerprint, among, part)
     study = optuna.create_study(direction="maximize" if table.up else "minimize", sampler=sampler)
     found = []
@@ -130,7 +130,7 @@ def replayed(
         trial = study.ask()
         index = by_id[space.suggest(trial).id]
         found.append(float(table.ranks[index]))
-        _answer(study, trial, table.records[index])
+        _answer(study, trial, table.records[index], curves[index])
     return np.array(found)
 
 
@@ -139,10 +139,12 @@ def figure(ranks: np.ndarray) -> float:
     return float(np.maximum.accumulate(ranks).mean())
 
 
-def _answer(study: optuna.Study, trial: optuna.Trial, record: Record) -> None:
+def _answer(
+    study: optuna.Study, trial: optuna.Trial, record: Record, scores: Mapping[int, float]
+) -> None:
     """Tells what was recorded, rung by rung; not its seconds: it is evaluations that are compared."""
     assert record.score is not None
-    for step, value in record.valid_curve:
+    for step, value in scores.items():
         trial.report(value, step)
     finite = math.isfinite(record.score.value)
     study.tell(trial, record.score.value if finite else None, None if finite else TrialState.FAIL)

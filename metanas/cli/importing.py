@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from controllers.interface import candidate_of
 from metanas.cli.settings import families_of
-from search_spaces import Categorical, Choice, Integer, Space
+from search_spaces import Candidate, Categorical, Choice, Integer, Space
 from search_spaces.errors import StoreError
 from storage import Store, database
 
@@ -39,7 +39,7 @@ def import_trials(store: Store, study: str, source: str, name: str | None = None
         raise StoreError(
             f"study {study!r} is of several families: its values are ranks, those of others are not"
         )
-    space = Space.from_json(settings["space"])
+    space, last = Space.from_json(settings["space"]), settings["rungs"][-1]
     ours = optuna.load_study(study_name=study, storage=store.optuna)
     theirs = _load(source, name)
     if theirs.directions != ours.directions:
@@ -50,10 +50,11 @@ def import_trials(store: Store, study: str, source: str, name: str | None = None
     mark = f"{theirs.study_name}, trial "
     known = {trial.user_attrs.get("imported from") for trial in ours.get_trials(deepcopy=False)}
     complete = theirs.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    fitting = [trial for trial in complete if candidate_of(trial, space) is not None]
-    new = [trial for trial in fitting if f"{mark}{trial.number}" not in known]
-    for trial in new:
-        ours.add_trial(_copied(trial, space, f"{mark}{trial.number}"))
+    points = [(trial, candidate_of(trial, space)) for trial in complete]
+    fitting = [(trial, candidate) for trial, candidate in points if candidate is not None]
+    new = [pair for pair in fitting if f"{mark}{pair[0].number}" not in known]
+    for trial, candidate in new:
+        ours.add_trial(_copied(trial, candidate, space, last, f"{mark}{trial.number}"))
     return len(new), len(complete) - len(fitting)
 
 
@@ -74,12 +75,14 @@ def _load(source: str, name: str | None) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=storage)
 
 
-def _copied(trial: FrozenTrial, space: Space, mark: str) -> FrozenTrial:
-    params = {name: value for name, value in trial.params.items() if name in space.flat}
+def _copied(trial: FrozenTrial, candidate: Candidate, space: Space, rung: int, mark: str) -> FrozenTrial:
+    """The trial as one of ours that got to that rung: what it scored is what it came to in the end."""
+    params = {name: trial.params[name] for name in candidate if name in trial.params}  # active ones only
     return optuna.trial.create_trial(
         params=params,
         distributions={name: _distribution(space.flat[name]) for name in params},  # ours: theirs may be wider
         values=trial.values,
+        intermediate_values={rung: trial.values[0]},
         user_attrs={"imported from": mark},
     )
 

@@ -122,13 +122,19 @@ def _plans(parts: Mapping[str, _Part]) -> tuple[Shared, tuple[int, ...], bool]:
 
 
 def _joint(
-    name: str, parts: Mapping[str, _Part], device: torch.device, store: Store, listen: Listener
+    name: str,
+    parts: Mapping[str, _Part],
+    device: torch.device,
+    store: Store,
+    listen: Listener,
+    first_fold: str = "",
 ) -> JointSearch:
     """The search over all families, each with a study of its own; they go on if the store has them."""
     shared, rungs, by_time = _plans(parts)
     common, known = next(iter(parts.values())).request, known_settings(store, name)
-    seed = int(known.get("seed", 0)) if common.seed is None else common.seed
-    goals = goals_of(common, known)
+    first = known or known_settings(store, first_fold)
+    seed = int(first.get("seed", 0)) if common.seed is None else common.seed
+    goals = goals_of(common, first)
     settings = joint_settings(list(parts), shared.space, rungs, seed, goals)
     if known:
         refuse_others(name, known, settings)
@@ -146,7 +152,7 @@ def _joint(
     records = store.records(name)
     refuse_deleted(study, records)
     starting.enqueue(study, common.start, shared.space, _of_classes(parts), seed)
-    seeded = derive(seed, "controller", len(records))
+    seeded = derive(seed, "controller", len(records), *store.company(name))
     study.sampler, learned = proposer(common.controller, shared.space, store, name, seeded, dear=by_time)
     made_by = versions() | learned
 
@@ -200,7 +206,7 @@ def _folds(
             listen(replace(moment, doing=f"fold {number} of {count + 1}: {moment.doing}", ended=None))
 
         here = {family: replace(part, family=_fold(part.family, number)) for family, part in parts.items()}
-        return _joint(f"{name} fold {number}", here, device, store, told)
+        return _joint(f"{name} fold {number}", here, device, store, told, name)
 
     return [partial(open_fold, number) for number in range(2, count + 2)]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from optuna.samplers import BaseSampler
 
 from controllers.learned import Snapshot
+from metanas.cli.settings import families_of, study_name
 from search_spaces import Space, plugins
 from search_spaces.errors import DataError, StoreError
 from search_spaces.fingerprint import Fingerprint
@@ -64,15 +66,24 @@ def unfit(store: Store, name: str) -> set[str]:
 
     What these were scored on may be what this one is tested on.
     """
-    families = {summary.name: summary.settings.get("family", {}) for summary in store.studies()}
-    known = families.get(name, {})
-    content, division = (known.get(key) for key in ("content", "division"))
+    settings = {summary.name: summary.settings for summary in store.studies()}
+    ours = dict(_divisions(settings, name))
     other = {
         study
-        for study, facts in families.items()
-        if content is not None and facts.get("content") == content and facts.get("division") != division
+        for study in settings
+        if any(ours.get(content, division) != division for content, division in _divisions(settings, study))
     }
     return other | {name}
+
+
+def _divisions(settings: Mapping[str, Mapping[str, Any]], study: str) -> Iterator[tuple[str, str]]:
+    """Of each of a study's data sets, hashes of what it holds and of how it is divided."""
+    known = settings.get(study, {})
+    own = (settings.get(study_name(study, family), {}) for family in families_of(known))
+    whole = [one.get("family", {}) for one in (known, *own)]
+    for facts in (part for family in whole for part in (family, *family.get("mixed", ()))):
+        if facts.get("content") is not None:
+            yield facts["content"], facts.get("division", "")
 
 
 def _snapshot(store: Store, study: str) -> Snapshot | None:

@@ -218,9 +218,10 @@ def begin(
     plan = plan or plan_of(request, family, signature)
     family.to(device)
     known = known_settings(store, name)
-    # the user's seed, else that of the study if it is there already
-    seed = int(known.get("seed", 0)) if request.seed is None else request.seed
-    code, goals = named.code(request.architecture), goals_of(request, known)
+    # the user's seed, limits and objectives, else those of the study if it is there already; or of its first fold
+    first = known or known_settings(store, request.study)
+    seed = int(first.get("seed", 0)) if request.seed is None else request.seed
+    code, goals = named.code(request.architecture), goals_of(request, first)
     shared = settings(family, signature, setting, plan.space, plan.rungs, seed, code, goals)
     if known:
         refuse_others(name, known, shared)
@@ -232,7 +233,7 @@ def begin(
     refuse_deleted(study, records)
     starting.enqueue(study, request.start, plan.space, signature, seed)
     near = remembered(store, name, family, signature)
-    seeded = derive(seed, "controller", len(records))
+    seeded = derive(seed, "controller", len(records), *store.company(name))
     study.sampler, told = proposer(
         request.controller, plan.space, store, name, seeded, near, plan.by_time, request.timed
     )

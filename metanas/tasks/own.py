@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from metanas.tasks.family import Limits, Shots, Source, Split
+from metanas.tasks.family import Limits, Progress, Shots, Source, Split
 from search_spaces import Signature
 from search_spaces.errors import DataError, UnknownNameError
 from search_spaces.importing import this_folder_first
@@ -49,7 +49,7 @@ def load(name: str, source: Source) -> Own:
             )
         except Exception as error:  # whatever their code raises is theirs to mend
             raise DataError(f"cannot make a family of {name}: {_told(error)}") from error
-    return Own(name, made)
+    return Own(name, made, _digest(source.path, source.progress) if source.path else None)
 
 
 class Own:
@@ -66,6 +66,7 @@ class Own:
     Args:
         name: ``module:Class``.
         made: An instance of it.
+        content: A hash of the data that it was made with; None: of none that are known.
 
     Raises:
         DataError: If what it draws is not that.
@@ -75,8 +76,9 @@ class Own:
     augmentations: tuple[str, ...] = ("none",)
     notes: tuple[str, ...] = ()
 
-    def __init__(self, name: str, made: Any) -> None:
+    def __init__(self, name: str, made: Any, content: str | None = None) -> None:
         self.name, self._made, self._spelt = name.rpartition(":")[2], made, name
+        self._content = content
         self._takes = self._parameters()
         self.kind: Literal["regression", "classification"] = (
             "classification" if "ways" in self._takes else "regression"
@@ -151,7 +153,8 @@ class Own:
             code = inspect.getsource(type(self._made))
         except (OSError, TypeError):
             code = ""
-        return {"name": self.name, "own": self._spelt, "code": hashlib.sha256(code.encode()).hexdigest()}
+        facts = {"name": self.name, "own": self._spelt, "code": hashlib.sha256(code.encode()).hexdigest()}
+        return facts | ({} if self._content is None else {"content": self._content})
 
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
         method = getattr(self._made, "sample", None)
@@ -209,6 +212,25 @@ class Own:
 
     def _wrong(self, why: str) -> DataError:
         return DataError(f"family {self._spelt} {why}".replace("\n", " "))
+
+
+def _digest(path: Path, progress: Progress) -> str | None:
+    """SHA-256 of a file, or of names and contents in a folder; None: it is no path, only a word to the class.
+
+    Raises:
+        DataError: If it cannot be read.
+    """
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    total = hashlib.sha256()
+    try:
+        for done, file in enumerate(files if path.exists() else ()):
+            progress(f"reading {path.name}", done, len(files))
+            with file.open("rb") as opened:
+                here = hashlib.file_digest(opened, "sha256").hexdigest()
+            total.update(f"{file.relative_to(path).as_posix()}\0{here}\n".encode())
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
+    return total.hexdigest() if path.exists() else None
 
 
 def _told(error: Exception) -> str:

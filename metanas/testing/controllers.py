@@ -130,6 +130,22 @@ def anybodys_study_can_be_driven(build: Build) -> None:
     assert study.best_value < math.inf
 
 
+def threads_are_survived(build: Build) -> None:
+    """A study that is optimised with several threads: every trial ends, and is a point of the space."""
+    space, study = toy_space(), toy_study(build)
+    found: list[Candidate] = []
+
+    def value(trial: Trial) -> float:
+        found.append(space.suggest(trial))
+        return objective(found[-1])
+
+    study.optimize(value, n_trials=60, n_jobs=4, catch=(IllegalCandidateError,))
+    assert all(trial.state.is_finished() for trial in study.trials)
+    assert len(study.trials) == 60
+    for candidate in found:
+        space.validate(candidate)
+
+
 def nobody_is_warned(build: Build) -> None:
     """What is experimental in Optuna is for the controller to know, not for its users."""
     with warnings.catch_warnings(record=True) as seen:
@@ -147,6 +163,7 @@ CONTROLLER_CHECKS: tuple[Check, ...] = (
     studies_can_be_gone_on_with,
     enqueued_trials_are_what_was_enqueued,
     anybodys_study_can_be_driven,
+    threads_are_survived,
     nobody_is_warned,
 )
 

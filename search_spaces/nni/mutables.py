@@ -19,6 +19,8 @@ from search_spaces.errors import SpaceError
 from search_spaces.nni.guard import LOCK
 from search_spaces.space import Forbidden, Space
 
+_ROUNDING = 1e-9  # of numbers of steps
+
 Sample = Mapping[str, Any]  # label → value, of inactive choices too
 
 
@@ -199,8 +201,10 @@ def number(part: Any) -> Choice:
         return Real(part.label, part.low, part.high, part.log_distributed)
     if part.quantize == 1 and float(part.low).is_integer() and float(part.high).is_integer():
         return Integer(part.label, int(part.low), int(part.high), part.log_distributed)
-    steps = np.arange(math.ceil(part.low / part.quantize), math.floor(part.high / part.quantize) + 1)
-    return Categorical(part.label, tuple(float(s * part.quantize) for s in steps), ordered=True)
+    first, last = part.low / part.quantize, part.high / part.quantize  # which rounding may have made less
+    steps = np.arange(math.ceil(first - _ROUNDING), math.floor(last + _ROUNDING) + 1)
+    values = (float(np.clip(step * part.quantize, part.low, part.high)) for step in steps)
+    return Categorical(part.label, tuple(values), ordered=True)
 
 
 def candidate_of(space: Space, sample: Sample) -> Candidate:

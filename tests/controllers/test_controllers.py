@@ -9,10 +9,10 @@ import numpy as np
 import optuna
 import pytest
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from controllers import evolution, learned, nni, random, tpe
-from controllers.interface import candidate_of
+from controllers.interface import candidate_of, fitness
 from metanas.testing.controllers import (
     CONTROLLER_CHECKS,
     Build,
@@ -146,6 +146,24 @@ def test_evolution_prefers_who_got_further_over_who_was_stopped_with_a_better_sc
         assert child is not None
         moved = [name for name in far if child.get(name) != far[name] and name in child]
         assert len(moved) <= 1, child
+
+
+def test_what_went_on_from_another_is_no_better_for_it() -> None:
+    """Its score is owed to that one's training, too: only the candidates themselves are compared."""
+    study = toy_study(evolution.build)
+    list(search(study, toy_space(), 1))
+    first = study.trials[0]
+    study.add_trial(
+        create_trial(
+            value=-1e9,
+            params=first.params,
+            distributions=first.distributions,
+            intermediate_values={1000: -1e9},
+            user_attrs={"parent": 0},
+        )
+    )
+    assert fitness(first, study) is not None
+    assert fitness(study.trials[1], study) is None
 
 
 def test_evolution_forgets_what_is_older_than_its_population() -> None:

@@ -13,10 +13,12 @@ import optuna
 import pytest
 
 import metanas as package
+from controllers.interface import candidate_of
 from metanas import judging
 from metanas.cli.notes import Notes
 from metanas.evaluator import Evaluator
 from metanas.testing.tables import labelled, rows, write
+from search_spaces import Space
 from storage import Store
 from tests.metanas.test_cli_search import RESULT, SCORE, shape, trials, weights
 
@@ -133,6 +135,10 @@ def test_every_family_keeps_all_scores_in_a_study_of_its_own(both: tuple[Path, A
         }
         study = optuna.load_study(study_name="sinusoid-harmonics", storage=store.optuna)
         values = {t.number: t.intermediate_values[3] for t in study.get_trials()}
+        own = optuna.load_study(study_name="sinusoid-harmonics/sinusoid", storage=store.optuna)
+        space = Space.from_json(store.settings("sinusoid-harmonics/sinusoid")["space"])
+        told = {t.number: candidate_of(t, space) for t in own.get_trials()}
+        assert told == {r.number: r.candidate for r in store.records("sinusoid-harmonics/sinusoid")}
     assert values == {r.number: r.valid_curve[0][1] for r in joint}
     for family in result["families"]:
         shown = metanas_in(folder, "verdict", family["study"], "--json").json
@@ -280,8 +286,8 @@ target = "state"
 
 def test_families_of_different_kinds_from_a_study_file(run: Run, tmp_path: Path) -> None:
     """Curves, a table of numbers and one of classes; the command line has the last word."""
-    write(tmp_path / "wear.csv", rows(machines=40))
-    labelled(tmp_path / "state.csv", machines=40)
+    write(tmp_path / "wear.csv", rows(machines=60))
+    labelled(tmp_path / "state.csv", machines=60)
     (tmp_path / "mine.toml").write_text(STUDY)
     ran = run(tmp_path, "search", "mine.toml", "--trials", 1, "--json")
     assert (ran.code, ran.err) == (0, "")

@@ -84,6 +84,14 @@ def test_other_divisions_of_the_same_data_tell_nothing(tmp_path: Path, metanas_i
         names = {summary.name for summary in store.studies()}
         assert len(names) == 5
         assert unfit(store, "table") == names
+        folds = {name: store.settings(name)["family"] for name in names}
+        # studies over several families, and of mixes, have that table, too
+        store.save_study("a b/a", {"family": folds["table fold 2"]})
+        store.save_study("a b", {"family": {"name": "a b"}, "families": ["a", "b"]})
+        store.save_study("mix", {"family": {"name": "a + b", "mixed": [{"name": "b"}, folds["table"]]}})
+        assert unfit(store, "table") == names | {"a b/a", "a b"}
+        assert unfit(store, "a b") == names - {"table fold 2"} | {"mix", "a b"}
+        assert unfit(store, "mix") == names - {"table"} | {"a b/a", "a b", "mix"}
 
 
 def test_where_the_budget_is_in_seconds_the_store_tells_what_came_far_in_little_time(tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ WEAR = ("--task", "machine", "--target", "wear")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Holds a table of 40 machines."""
+    """Holds a table of 60 machines."""
     found = tmp_path_factory.mktemp("table")
-    write(found / "wear.csv", rows(machines=40, sites=10))
+    write(found / "wear.csv", rows(machines=60, sites=10))
     return found
 
 
@@ -38,12 +38,12 @@ def result(metanas_in: Run, folder: Path) -> Any:
 
 
 def test_the_verdict_counts_tasks(result: Any, folder: Path) -> None:
-    """8 of 40 machines are for the test, however many episodes are drawn from them."""
-    assert result["test"]["tasks"] == 8
+    """12 of 60 machines are for the test, however many episodes are drawn from them."""
+    assert result["test"]["tasks"] == 12
     assert result["folds"] == 1
     names = {rival["name"] for rival in result["baselines"]}
     assert {"task mean", "Gaussian process per task", "pooled model + task intercept", "MAML"} <= names
-    assert result["verdict"]["outcome"] == "too few tasks"
+    assert result["verdict"]["outcome"] in ("better", "no difference", "worse")
     assert (folder / "table.png").stat().st_size > 10_000
     card = zipfile.ZipFile(folder / "table.metanas").read("card.md").decode()
     assert re.search(
@@ -97,8 +97,27 @@ def test_few_tasks_are_cross_validated(metanas_in: Run, tmp_path: Path) -> None:
         assert len(store.studies()) == 5
 
 
+def test_folds_that_are_opened_later_are_searched_as_the_first_one(
+    metanas_in: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the first; whoever goes on need not say seed and limits again."""
+    write(tmp_path / "few.csv", rows(machines=12))
+    words = ("search", "table", "few.csv", *WEAR, *QUICK)
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("metanas.folds.compare", stopped)
+        assert metanas_in(tmp_path, *words, "--seed", 7, "--max-params", 20000).code == 130
+    assert metanas_in(tmp_path, *words).code == 0
+    with Store.open(f"{tmp_path}/metanas.db") as store:
+        known = [(study.settings["seed"], study.settings["limits"]) for study in store.studies()]
+    assert known == [(7, {"parameters": 20000})] * 5
+
+
 def test_classes(metanas_in: Run, tmp_path: Path) -> None:
-    labelled(tmp_path / "t.csv", machines=40)
+    labelled(tmp_path / "t.csv", machines=60)
     words = ("--task", "machine", "--target", "state", "--shots", 3)
     ran = metanas_in(tmp_path, "search", "table", "t.csv", *words, *QUICK)
     assert ran.code == 0, ran.err
@@ -112,7 +131,7 @@ def test_classes(metanas_in: Run, tmp_path: Path) -> None:
 
 
 def test_a_study_goes_on_only_with_the_same_table(metanas_in: Run, folder: Path, result: Any) -> None:
-    write(folder / "other.csv", rows(machines=40, sites=10, seed=1))
+    write(folder / "other.csv", rows(machines=60, sites=10, seed=1))
     ran = metanas_in(folder, "search", "table", "other.csv", *WEAR, *QUICK)
     assert ran.code == 2
     assert "other data" in ran.err

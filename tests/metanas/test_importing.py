@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import create_trial
 
-from controllers.interface import candidates_of
-from search_spaces import Space
+from controllers.interface import candidates_of, fitness
+from metanas.cli.importing import import_trials
+from search_spaces import Candidate, Categorical, Space
 from storage import Store
 
 Run = Callable[..., Any]
@@ -68,6 +71,38 @@ def test_what_fits_is_taken_once_and_proposed_from(metanas: Run, folder: Path) -
     )
     assert ran.code == 0, ran.err
     assert len(metanas("leaderboard", "sinusoid", "--json").json) > len(board)
+
+
+def test_a_trial_counts_as_trained_to_the_end(metanas: Run, folder: Path) -> None:
+    """Else the best of them would rank below the worst of ours that got to the first rung."""
+    assert metanas("study", "import", "sinusoid", "theirs.db").code == 0
+    with Store.open(str(folder / "metanas.db")) as store:
+        study = optuna.load_study(study_name="sinusoid", storage=store.optuna)
+        last = store.settings("sinusoid")["rungs"][-1]
+    taken = [fitness(t, study) for t in study.trials if "imported from" in t.user_attrs]
+    assert taken == [(last, -0.5)] * 3
+
+
+def test_trials_with_other_values_of_what_is_fixed_or_left_out_here(tmp_path: Path) -> None:
+    """One value of a choice is no other; what a candidate does not have says nothing, whatever its value."""
+    fixed = Categorical("norm", ("none",))
+    depth = Categorical("depth", (1, 2), {1: (), 2: (Categorical("width", (8, 16)),)})
+    space = Space("ours", (fixed, depth))
+    theirs = optuna.create_study(study_name="theirs", storage=f"sqlite:///{tmp_path}/theirs.db")
+    for params in ({"norm": "layer", "depth": 1, "width": 8}, {"norm": "none", "depth": 1, "width": 512}):
+        ranges = {
+            "norm": CategoricalDistribution(("none", "layer")),
+            "depth": CategoricalDistribution((1, 2)),
+            "width": CategoricalDistribution((8, 512)),
+        }
+        theirs.add_trial(create_trial(value=0.5, params=params, distributions=ranges))
+    with Store.open(str(tmp_path / "ours.db")) as store:
+        store.save_study("ours", {"space": space.to_json(), "rungs": [10, 30]})
+        study = optuna.create_study(study_name="ours", storage=store.optuna)
+        assert import_trials(store, "ours", f"{tmp_path}/theirs.db") == (1, 1)
+        (trial,) = study.trials
+        assert trial.params == {"norm": "none", "depth": 1}
+        assert candidates_of(study, space) == [Candidate({"norm": "none", "depth": 1})]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import optuna
 import pytest
 
 from metanas.evaluator import Evaluator
@@ -75,7 +76,12 @@ class TestAtAGivenMoment:
         return signal.Signals(request.param)
 
     def test_what_ran_is_kept_and_the_way_on_is_said(
-        self, metanas: Run, quick: Sequence[object], number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+        self,
+        metanas: Run,
+        tmp_path: Path,
+        quick: Sequence[object],
+        number: signal.Signals,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         train, calls = Evaluator._train_and_score, []
 
@@ -95,6 +101,8 @@ class TestAtAGivenMoment:
         )
         ended = {line["trial"]: (line["state"], line["reason"]) for line in ran.lines}
         assert ended == {n: ("pruned" if n < 2 else "failed", "interrupted") for n in range(4)}
+        trials = optuna.load_study(study_name="my study", storage=f"sqlite:///{tmp_path}/metanas.db").trials
+        assert ["interrupted" in trial.user_attrs for trial in trials] == [False, False, True, True]
         (study,) = metanas("study", "list", "--json").json
         assert {state: study[state] for state in ("complete", "pruned", "failed", "running")} == {
             "complete": 0,

@@ -21,6 +21,21 @@ Run = Callable[..., Any]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_family.py"
 
 
+FROM_FILE = """
+import torch
+
+
+class Levels:
+    def __init__(self, path):
+        self.levels = torch.tensor([float(word) for word in path.read_text().split()])
+
+    def sample(self, n_tasks, examples, generator):
+        level = self.levels[torch.randint(3, (n_tasks, 1), generator=generator)]
+        x = torch.rand(n_tasks, examples, 1, generator=generator)
+        return x, level * x[..., 0]
+"""
+
+
 def family(**changes: Any) -> Own:
     return Own("here:Lines", type("Lines", (Lines,), changes)())
 
@@ -49,6 +64,19 @@ def test_another_definition_is_another_study(metanas: Run, quick: Sequence[objec
     ran = metanas("search", "cooling_two:Decays", *quick[2:])
     assert ran.code == 2
     assert "Decays" in ran.err
+
+
+def test_other_data_is_another_study(metanas: Run, quick: Sequence[object], tmp_path: Path) -> None:
+    """Whatever the class makes of a file: scores on what it held before are not compared."""
+    (tmp_path / "from_file.py").write_text(FROM_FILE)
+    (tmp_path / "levels.txt").write_text("1 2 3")
+    words = ("search", "from_file:Levels", "levels.txt", *quick[2:])
+    assert metanas(*words).code == 0
+    assert metanas(*words).code == 0, "goes on"
+    (tmp_path / "levels.txt").write_text("1 2 4")
+    ran = metanas(*words)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "other data" in ran.err
 
 
 def test_check_goes_through_the_suite(metanas: Run, tmp_path: Path) -> None:

@@ -37,6 +37,20 @@ def searched(child: float | Ended, **options: Any) -> Search:
     return search
 
 
+def test_what_another_process_had_running_when_this_one_began_is_taken_in() -> None:
+    search = searched(0.25)
+    theirs = Record("s", 7, search.records[0].candidate, "running")
+    search.memory.start(theirs)
+    later: Search = make(lambda number, rung: 1.0, memory=search.memory)
+    assert [record.state for record in later.records if record.number == 7] == ["running"]
+    score = Score("mse", 0.01, 0.0, 2, "valid")
+    search.memory.finish(replace(theirs, state="complete", score=score, weights="kept"))
+    later.look_around()
+    assert [record.state for record in later.records if record.number == 7] == ["complete"]
+    assert later.best is not None
+    assert later.best.number == 7
+
+
 def test_the_winner_goes_on_in_a_trial_that_names_its_parent() -> None:
     search = searched(0.25)
     winner = finish(search, Budget(trials=2))

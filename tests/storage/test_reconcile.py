@@ -96,6 +96,7 @@ def test_a_dead_process_of_this_machine_is_interrupted(
         ("failed", "interrupted"),
     ]
     assert states(study) == [TrialState.FAIL, TrialState.RUNNING, TrialState.FAIL]
+    assert ["interrupted" in trial.user_attrs for trial in study.trials] == [True, False, True]
     assert [event.trial for event in store.events("pumps")] == [0, 2]
     assert reconcile(store, study) == []
 

@@ -12,8 +12,8 @@ from optuna.trial import TrialState, create_trial
 
 from controllers.learned.codes import Codes
 from controllers.learned.observed import Reader, results
-from controllers.learned.recorded import of_records
-from search_spaces import Candidate, Integer, Record, Score, Space
+from controllers.learned.recorded import costs_of_records, of_records
+from search_spaces import Candidate, Costs, Integer, Record, Score, Space
 
 CODES = Codes(Space("line", (Integer("n", 1, 50),)))
 
@@ -94,6 +94,15 @@ def test_a_study_is_read_as_it_is() -> None:
     assert {np.frombuffer(key)[0] for key in reader.tried} == {3, 4, 5, 7, asked.params["n"]}
 
 
+def test_a_trial_that_was_interrupted_is_no_failure_and_may_be_proposed_again() -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials([trial(3), trial(7, TrialState.FAIL, user_attrs={"interrupted": True}), trial(5)])
+    reader = Reader(CODES)
+    seen = reader.read(study, {})
+    assert seen.rows[:, 0].tolist() == [3, 5]
+    assert {np.frombuffer(key)[0] for key in reader.tried} == {3, 5}
+
+
 def test_what_was_proposed_and_has_not_begun_is_running() -> None:
     study = optuna.create_study()
     number = study.ask().number
@@ -148,3 +157,22 @@ def test_what_was_too_slow_for_another_study_is_its_worst_where_time_is_short() 
     assert seen.numbers == [0, 1, 2]
     assert seen.targets.argsort().tolist() == [2, 0, 1]
     assert of_records([slow] * 9, CODES, timed=True).numbers == []
+
+
+def test_records_of_trials_that_had_equal_times_are_compared_rung_by_rung() -> None:
+    """Each is at meta-steps of its own there; the one that went on is not better for that."""
+    curves = [((5, 0.5),), ((40, 0.6),), ((11, 0.7), (35, 0.75)), ((90, 0.65), (250, 0.8))]
+    told = [record(n, 10 * n + 1, valid_curve=curve) for n, curve in enumerate(curves)]
+    seen = of_records(told, CODES)
+    assert seen.missing.tolist() == [1.0, 1.0, 0.0, 0.0]
+    equal = [((10, curve[0][1]), *((30, value) for _, value in curve[1:])) for curve in curves]
+    same = of_records([replace(one, valid_curve=c) for one, c in zip(told, equal, strict=True)], CODES)
+    np.testing.assert_array_equal(seen.targets, same.targets)
+
+
+def test_what_such_records_cost_is_held_against_those_of_the_same_rung() -> None:
+    told = [
+        record(n, n + 1, valid_curve=((steps, 0.5),), costs=Costs(seconds=seconds))
+        for n, (steps, seconds) in enumerate([(5, 1.0), (40, 4.0)])
+    ]
+    np.testing.assert_allclose(costs_of_records(told), [-math.log(2), math.log(2)])
