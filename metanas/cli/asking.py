@@ -58,7 +58,8 @@ def parse(words: Sequence[str], known: Sequence[str]) -> list[Asked]:
     """The families of a command line: each a name, with a path after it where it has data.
 
     A further path is one more family of the same kind. What is nearly the name of a family, and no
-    file, is taken for a name, so that it is said what was meant.
+    file, is taken for a name, so that it is said what was meant. ``images images`` is the folder of that
+    name, if there is one.
 
     Args:
         words: Of the command line; the first is a family.
@@ -70,7 +71,8 @@ def parse(words: Sequence[str], known: Sequence[str]) -> list[Asked]:
     """
     found: list[Asked] = []
     for word in words:
-        if not found or _is_family(word, known):
+        itself = found and found[-1].path is None and word == found[-1].family and Path(word).exists()
+        if not found or (_is_family(word, known) and not itself):
             found.append(Asked("", word))
         elif found[-1].path is None:
             found[-1] = replace(found[-1], path=Path(word))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,9 @@ class _Looked:
     "--data", type=click.Path(path_type=Path), help="The table or the images that it was trained on."
 )
 @click.option("--task", "task_column", help="Column of a table that tells its tasks apart.")
+@click.option("--group", help="Column of what the tasks of a table belong to, if it was searched with one.")
+@click.option("--splits", type=click.Path(path_type=Path), help="The list of splits, if there was one.")
+@click.option("--test-data", type=click.Path(path_type=Path), help="The test images, if they were apart.")
 @click.option(
     "--meta-steps",
     type=click.IntRange(0),
@@ -72,6 +75,9 @@ def command(
     trial: int | None,
     data: Path | None,
     task_column: str | None,
+    group: str | None,
+    splits: Path | None,
+    test_data: Path | None,
     meta_steps: int | None,
     tasks: int,
     output: Path | None,
@@ -95,7 +101,8 @@ def command(
     looked = _file(Path(target), architectures) if file else _trial(target, trial, store, architectures)
     path = output or output_path(f"{looked.name}-debug", ".png")
     check_writable(path)
-    family = _family(looked.family, data, task_column)
+    given = Source(data, test_data, splits, task=task_column, group=group)
+    family = _family(looked.family, looked.signature, given)
     program = Program.of(catalogue.build(looked.candidate, looked.signature, architectures))
     engine = Engine(program, _CPU)
     outer = catalogue.settings(looked.candidate, looked.signature)
@@ -138,23 +145,34 @@ def _trial(study: str, number: int | None, url: str, architectures: tuple[str, .
     return _Looked(name, record.candidate, signature, settings["family"], record.seed, record.rung, weights)
 
 
-def _family(facts: Mapping[str, Any], data: Path | None, task: str | None) -> Family:
-    """The family that was trained on, by what is known of it.
+def _family(facts: Mapping[str, Any], signature: Signature, given: Source) -> Family:
+    """The family that was trained on, by what is known of it and what the user names of its data.
 
     Raises:
-        DataError: If its data has to be named.
+        DataError: If its data has to be named, or is other data, or divided in another way.
     """
     name = str(facts.get("own") or facts.get("name") or "")
+    if "mixed" in facts:
+        raise DataError("this was trained on a mix of families, whose tasks debug cannot draw")
     if name == "images":
-        if data is None:
+        if given.path is None:
             raise DataError("this was trained on images: name them with --data PATH")
-        return load_family(name, Source(data, image_size=int(facts["size"])))
+        given = replace(given, image_size=int(facts["size"]))
     if name == "table":
-        if data is None or task is None:
+        if given.path is None or given.task is None:
             raise DataError("this was trained on a table: name it with --data FILE --task COLUMN")
         features = tuple(facts["features"])
-        return load_family(name, Source(data, task=task, target=facts["target"], features=features))
-    return load_family(name, Source(data))
+        known = {"kind": signature.kind, "shots": signature.shots}
+        given = replace(given, target=facts["target"], features=features, **known)  # type: ignore[arg-type]
+    family = load_family(name, given)
+    for fold in (family, *getattr(family, "folds", ())):
+        now = fold.facts()
+        if all(now.get(key) == facts[key] for key in ("content", "division") if key in facts):
+            return fold
+    raise DataError(
+        "this was trained on other data, or on it divided in another way: name data, --group, --splits and "
+        "--test-data as for the search"
+    )
 
 
 def _start(looked: _Looked, meta_steps: int | None, program: Program) -> Checkpoint:

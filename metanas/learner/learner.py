@@ -136,8 +136,8 @@ class Learner:
 
     def _check_ways(self, targets: Reals | Classes) -> None:
         """A head that learned one row a class cannot do with more or fewer of them."""
-        heads = {self.candidate.get(f"rule.{rule}.head") for rule in ("gradient", "chain")}
-        if not isinstance(targets, Classes) or "rows" not in heads:
+        head = self.candidate.get(f"rule.{self.candidate['rule']}.head")
+        if not isinstance(targets, Classes) or head != "rows":
             return
         ways, wanted = len(targets.labels), self.signature.outputs
         if ways != wanted:

@@ -74,14 +74,20 @@ def facts(study: Study) -> dict[str, Any]:
 
 
 def learning_curve(study: Study) -> list[tuple[int, float]]:
-    """Meta-steps and validation scores of the last winner, those of the trials that it went on from first."""
+    """Meta-steps and validation scores of the last winner, those of the trials that it went on from first.
+
+    A trial that goes on counts its meta-steps from 0, at the weights that its parent kept.
+    """
     known = {record.number: record for record in study.records}
-    found: list[tuple[int, float]] = []
-    record = study.winner
+    record, line = study.winner, []
     while record is not None:
-        begun = found[0][0] if found else float("inf")
-        found = [point for point in record.valid_curve if point[0] < begun] + found
+        line.insert(0, record)
         record = known.get(record.parent) if record.parent is not None else None
+    found, behind = [], 0
+    for one in line:
+        kept = [(step, value) for step, value in one.valid_curve if one is line[-1] or step <= one.rung]
+        found += [(behind + step, value) for step, value in kept]
+        behind += one.rung
     return found
 
 

@@ -17,6 +17,7 @@ from search_spaces.errors import DataError
 
 Assignment = dict[str, Split]
 
+SLASH = "∕"  # of a name, which is no level of it
 SHARE = 0.15  # of the units, for valid and for test each
 ENOUGH = 5  # classes that valid and test should have, so that 5-way tasks can be drawn from them
 FEW_GROUPS = 3  # fewer groups than this cannot be shared out, so classes are
@@ -55,6 +56,7 @@ def divide(
     *,
     share: float = SHARE,
     folders: bool = True,
+    small: Sequence[str] = (),
 ) -> Division:
     """Shares classes out among splits.
 
@@ -68,11 +70,12 @@ def divide(
         where: What to call the data in messages.
         share: Of the units, for valid and for test each.
         folders: Whether the top of a name is a folder's, which may name a split.
+        small: Other classes that there are, which a list may name: too small to be used.
 
     Raises:
         DataError: If the list cannot be used or there are too few classes.
     """
-    given = read_list(listed, names) if listed else by_folder(names) if folders else None
+    given = read_list(listed, names, small) if listed else by_folder(names) if folders else None
     if given is None:
         unit = "group" if has_groups(names) else "class"
         return Division(by_hash(names, wanted, where, share), unit)
@@ -156,7 +159,7 @@ def by_folder(names: Sequence[str]) -> Assignment | None:
     return result
 
 
-def read_list(path: Path, names: Sequence[str]) -> Assignment:
+def read_list(path: Path, names: Sequence[str], small: Sequence[str] = ()) -> Assignment:
     """Reads an official split list.
 
     Args:
@@ -164,6 +167,7 @@ def read_list(path: Path, names: Sequence[str]) -> Assignment:
             ``{"train": ["Greek", "Latin/character01"], "valid": […], "test": […]}``. A name is a
             class's or a group's.
         names: Of all classes.
+        small: Other classes that there are: what the list says of them is passed over.
 
     Raises:
         DataError: If the file cannot be read, names what is not there, or puts a class into two splits.
@@ -175,16 +179,23 @@ def read_list(path: Path, names: Sequence[str]) -> Assignment:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError, csv.Error) as error:
         raise DataError(f"{path} is not a split list (CSV 'class,split', or JSON): {error}") from None
-    members = _members(names)
-    unknown = [name for name, _ in pairs if name not in members]
+    members, others = _members(names), _members(small)
+    pairs = [(_spelt(name, members, others), split) for name, split in pairs]
+    unknown = [name for name, _ in pairs if name not in members and name not in others]
     if unknown:
         raise DataError(f"{path} names {_some(unknown)}, which the data has not (it has {_some(names)})")
     result: Assignment = {}
     for listed, split in pairs:
-        for name in members[listed]:
+        for name in members.get(listed, ()):
             if result.setdefault(name, split) != split:
                 raise DataError(f"{path} puts {name!r} into both {result[name]} and {split}: choose one")
     return result
+
+
+def _spelt(name: str, *known: Mapping[str, list[str]]) -> str:
+    """As the data spells it: a slash in the name of a task is none between a group and a task."""
+    plain = name.replace("/", SLASH)
+    return plain if any(plain in one for one in known) else name
 
 
 def _members(names: Iterable[str]) -> Mapping[str, list[str]]:

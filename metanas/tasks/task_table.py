@@ -16,7 +16,7 @@ from metanas.tasks.family import USUAL_SHOTS, Source
 from metanas.tasks.headers import is_nameless
 from metanas.tasks.row_drawing import LEAST_QUERIES
 from metanas.tasks.sheets import Table, read_table
-from metanas.tasks.splits import FEW_GROUPS
+from metanas.tasks.splits import FEW_GROUPS, SLASH
 from search_spaces.errors import DataError
 
 _MOST_CLASSES = 100
@@ -37,6 +37,7 @@ class TaskTable:
         target: The column it predicts.
         task: ``(N,)`` of each row, a place in ``tasks``; −1: not used.
         tasks: Names, sorted; ``GROUP/NAME`` where there is a column of groups.
+        small: Of tasks that have too few rows.
         classes: Names, sorted; empty for regression.
         y: ``(N,)`` numbers, or places in ``classes``.
         notes: For the user.
@@ -48,6 +49,7 @@ class TaskTable:
     target: str
     task: np.ndarray
     tasks: tuple[str, ...]
+    small: tuple[str, ...]
     classes: tuple[str, ...]
     y: np.ndarray
     notes: tuple[str, ...]
@@ -131,10 +133,11 @@ def read_tasks(source: Source) -> TaskTable:
     if len(tasks) < 2:
         raise DataError(_too_few(source, names, len(tasks), left_out))
     more += _grouped(source, tasks)
+    small = tuple(sorted({name for name in names if name is not None}.difference(tasks)))
     place: dict[str | None, int] = {name: i for i, name in enumerate(tasks)}
     task = np.array([place[name] if keep else -1 for name, keep in zip(names, used, strict=True)])
     return TaskTable(
-        table, kind, features, source.target, task, tasks, classes, y, (*notes, *more, *left_out)
+        table, kind, features, source.target, task, tasks, small, classes, y, (*notes, *more, *left_out)
     )
 
 
@@ -233,10 +236,10 @@ def _hint(classes: Sequence[str]) -> str:
 def _names(table: Table, source: Source) -> list[str | None]:
     """Each row's task, ``GROUP/NAME`` where there are groups; None where it is not known."""
     assert source.task is not None
-    plain = [None if text is None else text.replace("/", "∕") for text in table.columns[source.task]]
+    plain = [None if text is None else text.replace("/", SLASH) for text in table.columns[source.task]]
     if source.group is None:
         return plain
-    groups = [None if text is None else text.replace("/", "∕") for text in table.columns[source.group]]
+    groups = [None if text is None else text.replace("/", SLASH) for text in table.columns[source.group]]
     return [
         None if name is None or group is None else f"{group}/{name}"
         for name, group in zip(plain, groups, strict=True)

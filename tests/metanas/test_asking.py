@@ -44,6 +44,11 @@ def test_a_file_that_is_called_like_a_family_is_a_file(
     (tmp_path / "image").mkdir()
     (one,) = parse(["images", "image"], KNOWN)
     assert one.path == Path("image")
+    (tmp_path / "images").mkdir()
+    (one,) = parse(["images", "images"], KNOWN)
+    assert one.path == Path("images")
+    (tmp_path / "harmonics").mkdir()
+    assert [one.path for one in parse(["sinusoid", "harmonics"], KNOWN)] == [None, None]
 
 
 def test_a_study_is_called_as_its_families_are() -> None:

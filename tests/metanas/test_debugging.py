@@ -19,7 +19,11 @@ from metanas.debugging import Diagnosis, diagnose, until_broken
 from metanas.engine import Engine, Program
 from metanas.engine.program import at
 from metanas.report.gradients import figure, png
+from metanas.tasks.families import table
+from metanas.tasks.family import Source
+from metanas.tasks.table_tasks import Tables
 from metanas.testing.rules import several
+from metanas.testing.tables import COLUMNS, rows, write
 from metanas.training import Checkpoint
 from search_spaces import Signature
 from search_spaces.architectures import mlp
@@ -184,6 +188,26 @@ def test_what_is_missing_is_said_in_one_line(metanas: Run, folder: Path) -> None
 
 def test_data_that_families_read_have_to_be_named() -> None:
     with pytest.raises(DataError, match="--data PATH"):
-        debug._family({"name": "images", "size": 28}, None, None)
+        debug._family({"name": "images", "size": 28}, CURVES, Source())
     with pytest.raises(DataError, match="--data FILE --task COLUMN"):
-        debug._family({"name": "table", "target": "y", "features": ["x"]}, Path("t.csv"), None)
+        debug._family({"name": "table", "target": "y", "features": ["x"]}, CURVES, Source(Path("t.csv")))
+    with pytest.raises(DataError, match="a mix of families"):
+        debug._family({"name": "a + b", "mixed": []}, CURVES, Source())
+
+
+def test_a_table_is_divided_and_understood_as_it_was_for_the_search(tmp_path: Path) -> None:
+    """Numbers that were taken for classes; groups that were kept whole; the fold that was searched."""
+    lines, wear = rows(machines=60, sites=10), COLUMNS.index("wear")
+    for number, line in enumerate(lines):
+        line[wear] = number % 2
+    path = write(tmp_path / "t.csv", lines)
+    asked = Source(path, task="machine", target="wear", group="site", shots=2, kind="regression")
+    searched = table.build(asked)
+    assert isinstance(searched, Tables)
+    signature = searched.signature(None, 2)
+    named = Source(path, task="machine", group="site")
+    for fold in (searched, *searched.folds):
+        again = debug._family(fold.facts(), signature, named)
+        assert (again.facts(), again.kind) == (fold.facts(), "regression")
+    with pytest.raises(DataError, match="divided in another way: name data, --group"):
+        debug._family(searched.facts(), signature, Source(path, task="machine"))

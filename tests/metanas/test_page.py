@@ -6,14 +6,16 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metanas.report import facts
 from metanas.report.layers import boxes
-from search_spaces import Candidate, Signature
+from search_spaces import Candidate, Record, Score, Signature
 from storage import Store
 
 Run = Callable[..., Any]
@@ -200,3 +202,15 @@ def test_a_browser_shows_it_without_a_word(report: Path, tmp_path: Path) -> None
     )
     assert picture.stat().st_size > 50_000, done.stderr
     assert "CONSOLE" not in done.stderr
+
+
+def test_a_learning_curve_goes_on_where_the_weights_came_from() -> None:
+    """A trial that goes on counts its own meta-steps; those of its parent beyond its best led nowhere."""
+    score = Score("mse", 1.0, 0.1, 8, "valid")
+    parent = Record("s", 0, Candidate({}), "complete", rung=300, score=score)
+    parent = replace(parent, valid_curve=((100, 3.0), (300, 2.0), (900, 2.5)))
+    child = replace(parent, number=1, parent=0, rung=900, valid_curve=((180, 1.9), (900, 1.0)))
+    study = facts.Study("s", {}, [parent, child], [{"best": {"trial": 1}}])
+    assert facts.learning_curve(study) == [(100, 3.0), (300, 2.0), (480, 1.9), (1200, 1.0)]
+    alone = facts.Study("s", {}, [parent, child], [{"best": {"trial": 0}}])
+    assert facts.learning_curve(alone) == [(100, 3.0), (300, 2.0), (900, 2.5)]

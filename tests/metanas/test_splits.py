@@ -131,6 +131,16 @@ def test_a_list_without_validation_takes_it_from_training(tmp_path: Path) -> Non
     assert sizes(divide(NAMES, ALL, path, "data").splits) == [2, 2, 1]
 
 
+def test_a_list_may_name_what_is_too_small_and_what_has_a_slash(tmp_path: Path) -> None:
+    """A list of all machines is no wrong one where some have too few rows for so many shots."""
+    path = tmp_path / "list.csv"
+    path.write_text("class,split\n2023/01,train\nb,valid\nc,test\ntiny,test\n")
+    division = divide(["2023∕01", "b", "c"], ALL, path, "data", folders=False, small=["tiny"])
+    assert division.splits == {"2023∕01": "train", "b": "valid", "c": "test"}
+    with pytest.raises(DataError, match="names 'tiny', which the data has not"):
+        divide(["2023∕01", "b", "c"], ALL, path, "data", folders=False)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

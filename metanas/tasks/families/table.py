@@ -27,5 +27,8 @@ def build(source: Source) -> Family:
     table = read_tasks(source)
     if source.splits is None and len(units(table.tasks)) < FEW:
         return crossed(table)
-    division = divide(table.tasks, SPLITS, source.splits, str(source.path), share=_SHARE, folders=False)
+    where = str(source.path)
+    division = divide(
+        table.tasks, SPLITS, source.splits, where, share=_SHARE, folders=False, small=table.small
+    )
     return Tables(table, division)

@@ -13,7 +13,7 @@ import torch
 from metanas.learner import Learner
 from metanas.learner import learner as module
 from metanas.testing.learners import PREPROCESSING, REGRESSION, SPECIES, candidate, written
-from search_spaces import Signature
+from search_spaces import Signature, catalogue
 from search_spaces.errors import DataError, DeviceError
 
 GRADIENT_KINDS = [
@@ -167,8 +167,14 @@ def test_any_number_of_classes_of_any_size(
         np.testing.assert_allclose(shares.sum(1), 1.0, rtol=1e-5)
 
 
-def test_a_head_of_rows_takes_its_own_number_of_classes(tmp_path: Path, rng: np.random.Generator) -> None:
-    learner = make(tmp_path, SPECIES, "gradient", rule_head="rows")
+@pytest.mark.parametrize("named", ["default", "gradient-methods", "symbolic"])
+def test_a_head_of_rows_takes_its_own_number_of_classes(
+    tmp_path: Path, rng: np.random.Generator, named: str
+) -> None:
+    space = catalogue.space(named, SPECIES)
+    drawn = (space.sample(rng) for _ in range(1000))
+    rows = next(c for c in drawn if c.get(f"rule.{c['rule']}.head") == "rows")
+    learner = written(tmp_path, rows, SPECIES).load()
     x = rng.normal(size=(4, 2))
     learner.adapt(x, [0, 1, 2, 2])
     for labels in ([0, 1, 1, 1], [0, 1, 2, 3]):
