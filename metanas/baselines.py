@@ -24,6 +24,7 @@ from search_spaces.task import Episodes
 
 TUNING_TASKS = 100  # validation tasks that settings are chosen on
 _PROBE = 64  # tasks that tell how long a method takes
+_EACH = 10  # fits that as many take as there are settings, where they are done at once
 _FEW, _LONG = 8, 0.1  # tasks that tell how slow a method is; seconds, from which on it is
 
 
@@ -38,6 +39,7 @@ class Simple:
         prepare: Done to many tasks at once, before.
         alone: Whether it stays in this process: its model is large, or has threads of its own.
         parameters: Numbers that it has from other tasks, next to none; None: they are not counted.
+        each: Predicts with each of some settings, much sooner than one after the other; None: no such way.
     """
 
     name: str
@@ -46,28 +48,40 @@ class Simple:
     prepare: pooled.Prepare = list
     alone: bool = False
     parameters: int | None = 0
+    each: pooled.Each | None = None
+
+    def tuning(self, tasks: int) -> int:
+        """Fits that choosing a setting takes, on so many tasks."""
+        return 0 if len(self.settings) < 2 else tasks * (_EACH if self.each else len(self.settings))
 
 
 def simple(evaluator: Evaluator) -> list[Simple]:
-    """The simple methods that suit the tasks: of each task alone and, for tables, of all rows at once."""
+    """The simple methods that suit the tasks, of each task alone."""
     signature, seen = evaluator.signature, evaluator.tasks(TUNING_TASKS, "train")["support_y"]
     usual = per_task.usual(signature, seen.double().mean((0, 1)).cpu().numpy())
-    if not pooled.suits(signature, evaluator.valid, evaluator.family):
-        return [Simple(*m) for m in usual]
-    training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
-    together = [
-        Simple(m.name, m.settings, m.predict, m.prepare, parameters=None)
-        for m in pooled.methods(signature, training)
-    ]
-    return [*(Simple(*m) for m in (*usual, *per_task.of_rows(signature))), *together]
+    more = per_task.of_rows(signature) if pooled.suits(signature, evaluator.valid, evaluator.family) else []
+    return [Simple(*m) for m in (*usual, *more)]
 
 
-def installed(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
-    """Methods for tables that need an extra, and what is said of those that cannot be run."""
+def together(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
+    """For tables: models of all rows, methods that need an extra, and what is said of those that fail."""
     if not pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
         return [], []
+    found, whys = [], []
+    try:
+        training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
+        for m in pooled.methods(evaluator.signature, training):
+            found.append(Simple(m.name, m.settings, m.predict, m.prepare, parameters=None, each=m.each))
+    except Exception as error:  # whatever a library makes of data that nobody thought of
+        whys.append(failed("pooled model", error))
     methods, why = foundation.tabpfn(evaluator.signature)
-    return [Simple(*m, alone=True, parameters=None) for m in methods], [why] if why else []
+    found += [Simple(*m, alone=True, parameters=None) for m in methods]
+    return found, [*whys, why] if why else whys
+
+
+def failed(name: str, error: Exception) -> str:
+    """What is said of a baseline that could not be run."""
+    return f"baseline {name} failed ({type(error).__name__}: {str(error)[:100]})"
 
 
 def run_simple(
@@ -88,14 +102,18 @@ def run_simple(
     few, those = ready[:TUNING_TASKS], at(valid, slice(0, TUNING_TASKS))
     sign = 1 if signature.higher_is_better else -1
 
-    several = len(method.settings) > 1
-    fits = len(few) * len(method.settings) * several + count(valid) + count(test)
+    fits = method.tuning(len(few)) + count(valid) + count(test)
     jobs = 1 if method.alone else workers(fits * pace(signature, method, at(valid, slice(0, _PROBE))))
 
-    def tuned(setting: Any) -> float:
-        return float(sign * _scores(signature, method, setting, few, those, jobs).mean())
+    def tuned() -> Any:
+        if method.each is not None:
+            values = np.array(scores(signature.kind, method.each, method.settings, few, jobs)).T
+        else:
+            values = np.array([scores(signature.kind, method.predict, s, few, jobs) for s in method.settings])
+        means = [_of_clusters(row, those).mean() for row in values]
+        return max(zip(method.settings, means, strict=True), key=lambda pair: sign * pair[1])[0]
 
-    best = max(method.settings, key=tuned) if several else method.settings[0]
+    best = tuned() if len(method.settings) > 1 else method.settings[0]
 
     def on(episodes: Episodes) -> np.ndarray:
         return _scores(signature, method, best, _prepared(method, episodes), episodes, jobs)
@@ -167,8 +185,11 @@ def _scores(
     jobs: int = 1,
 ) -> np.ndarray:
     """Of prepared tasks, which are those episodes: of each, or of each cluster of them."""
-    found = scores(signature.kind, method.predict, setting, tasks, jobs)
-    return by_cluster(torch.tensor(found, dtype=torch.float64), episodes).numpy()
+    return _of_clusters(np.array(scores(signature.kind, method.predict, setting, tasks, jobs)), episodes)
+
+
+def _of_clusters(values: np.ndarray, episodes: Episodes) -> np.ndarray:
+    return by_cluster(torch.from_numpy(values.astype(np.float64)), episodes).numpy()
 
 
 def _tasks(episodes: Episodes) -> Iterator[pooled.Arrays]:

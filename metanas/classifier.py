@@ -129,6 +129,7 @@ class Features:
     network: Candidate
     augmentation: str
     name: str = "features of a classifier"
+    tuning: int = 0  # next to none beside what embedding takes
 
     def pace(self, evaluator: Evaluator, probe: Episodes) -> float:
         engine = self._engine(evaluator)

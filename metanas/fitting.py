@@ -27,12 +27,13 @@ def workers(seconds: float) -> int:
     return int(joblib.cpu_count()) if seconds > _WORTH else 1
 
 
-def scores(kind: Kind, predict: Predict, setting: Any, tasks: Sequence[Task], jobs: int = 1) -> list[float]:
+def scores(kind: Kind, predict: Predict, setting: Any, tasks: Sequence[Task], jobs: int = 1) -> list[Any]:
     """The metric of each task, fitted and predicted with that setting; the same whatever ``jobs``.
 
     Args:
         kind: Of the tasks.
-        predict: Fits and predicts one task; sent to the workers by value.
+        predict: Fits and predicts one task, ``(Q, O)``, or several times ``(K, Q, O)``, which then gives K
+            numbers a task; sent to the workers by value.
         setting: Of it.
         tasks: Support ``(S, D)``, ``(S, O)`` and queries ``(Q, D)``, ``(Q, O)`` of each.
         jobs: Processes; they stay for the next call.
@@ -49,20 +50,20 @@ def _parts(tasks: Sequence[Task], count: int) -> list[Sequence[Task]]:
     return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
 
-def _on_worker(kind: Kind, predict: Predict, setting: Any, tasks: Sequence[Task]) -> list[float]:
+def _on_worker(kind: Kind, predict: Predict, setting: Any, tasks: Sequence[Task]) -> list[Any]:
     # Ctrl-C is for the process that the user sees: it ends its workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return _scores(kind, predict, setting, tasks)
 
 
-def _scores(kind: Kind, predict: Predict, setting: Any, tasks: Sequence[Task]) -> list[float]:
+def _scores(kind: Kind, predict: Predict, setting: Any, tasks: Sequence[Task]) -> list[Any]:
     with threadpool_limits(1):  # tasks are tiny: threads within one cost more than they give
         return [_score(kind, predict, setting, task) for task in tasks]
 
 
-def _score(kind: Kind, predict: Predict, setting: Any, task: Task) -> float:
+def _score(kind: Kind, predict: Predict, setting: Any, task: Task) -> Any:
     sx, sy, qx, qy = task
     prediction = predict(setting, sx, sy, qx)
     if kind == "regression":
-        return float(((prediction - qy) ** 2).mean())
-    return float((prediction.argmax(-1) == qy.argmax(-1)).mean())
+        return ((prediction - qy) ** 2).mean((-2, -1))
+    return (prediction.argmax(-1) == qy.argmax(-1)).mean(-1)

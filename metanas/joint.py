@@ -169,7 +169,8 @@ def best_for_all(search: JointSearch) -> Standing:
     Raises:
         EvaluationError: If none was scored on each of them.
     """
-    for one in (search, *search.evaluator.families.values()):
+    search.look_around()
+    for one in search.evaluator.families.values():
         one.look_around()
     found = standings_of(search)
     if not found:

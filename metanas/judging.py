@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from metanas import dependence
-from metanas.baselines import Simple, installed, run_simple, simple
+from metanas.baselines import Simple, failed, run_simple, simple, together
 from metanas.budget import Budget
 from metanas.finish import Winner
 from metanas.goals import Goals
@@ -112,7 +112,7 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     evaluator, candidate = search.evaluator, winner.record.candidate
     looks = search.memory.look(search.name)
     search.tell("baselines: fitting models of all tasks, and measuring how long each takes")
-    more, missing = installed(evaluator)
+    more, missing = together(evaluator)
     methods = [*simple(evaluator), *more]
     agreed = plan(evaluator, winner, budget, methods, hand_set(evaluator), TEST_TASKS)
     count, test = agreed.count, evaluator.tasks(agreed.count, "test", look=looks)
@@ -151,7 +151,7 @@ def _rivals(search: Search, agreed: Plan, test: Episodes, budget: Budget, left_o
         except EvaluationError as error:
             left_out.append(str(error))
         except Exception as error:  # whatever a library makes of data that nobody thought of
-            left_out.append(f"baseline {name} failed ({type(error).__name__}: {str(error)[:100]})")
+            left_out.append(failed(name, error))
     if not found:
         raise EvaluationError(f"no baseline could be run: {'; '.join(left_out)}")
     return found

@@ -6,11 +6,12 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from metanas import dependence
-from metanas.baselines import Simple, first, pace
+from metanas.baselines import TUNING_TASKS, Simple, failed, first, pace
 from metanas.budget import BASELINES, Budget
 from metanas.engine.program import at
 from metanas.engine.program import count as count_of
@@ -41,6 +42,7 @@ class Plan:
         learners: That are trained.
         ours: Seconds that the winner takes for a test task.
         each: Seconds that each learner takes for one, in order.
+        tuning: Test tasks that choosing the settings of each learner takes as long as.
         valid: Test tasks that scoring on all validation tasks takes as long as.
         left_out: Baselines that there is no time for, in words.
     """
@@ -51,6 +53,7 @@ class Plan:
     rounds: Mapping[str, int] = field(default_factory=dict)
     ours: float = 0.0
     each: tuple[float, ...] = ()
+    tuning: tuple[int, ...] = ()
     valid: float = 0.0
     left_out: tuple[str, ...] = ()
 
@@ -61,7 +64,7 @@ class Plan:
         scoring = self.count * (self.ours + sum(self.each[i:])) + dependence.PART * budget.seconds
         left = min(budget.left(BASELINES), budget.left(SCORED_BY) - scoring)
         share = max(left / (len(self.each) - i), _LEAST_SHARE * budget.seconds)
-        end = time.monotonic() + share - self.valid * self.each[i]
+        end = time.monotonic() + share - (self.valid + self.tuning[i]) * self.each[i]
         return lambda: max(0.0, end - time.monotonic())
 
 
@@ -90,14 +93,22 @@ def plan(
     more = evaluator.tasks(_MORE, "valid")
     probe = at(more, slice(0, _PROBE)) if images else more
     ours = scoring_pace(evaluator, winner.record.candidate, winner.checkpoint, probe)
-    each = {learner.name: learner.pace(evaluator, probe) for learner in learners}
+    left_out: list[str] = []
+    each = _measured({one.name: partial(one.pace, evaluator, probe) for one in learners}, left_out)
+    tuning = {learner.name: learner.tuning for learner in learners}
     valid = count_of(evaluator.valid) * _rows(evaluator.valid) / _rows(probe)
     # where training took longer than it should there is some room all the same: a verdict against whatever
     # was left would be worth nothing
     room = _TOO_DEAR * max(budget.left(SCORED_BY), _LEAST_ROOM * budget.seconds)
-    quick, slow, left_out = _sorted(evaluator, methods, more, valid, room, most)
+    quick, slow, chosen = _sorted(evaluator, methods, more, valid, room, most, left_out)
     simply = sum(quick.values())
-    while each and _FEWEST * (ours + simply) + (_FEWEST + valid) * sum(each.values()) > room:
+    room = max(room - chosen, _TOO_DEAR * _LEAST_ROOM * budget.seconds)
+
+    def needed() -> float:
+        trained = sum((_FEWEST + valid + tuning[name]) * taken for name, taken in each.items())
+        return _FEWEST * (ours + simply) + trained
+
+    while each and needed() > room:
         slowest = max(each, key=each.__getitem__)
         each.pop(slowest)
         left_out.append(_dear(slowest))
@@ -105,7 +116,19 @@ def plan(
     count = int(np.clip(reserved / (ours + simply + sum(each.values()) + 1e-9), _FEWEST, most))
     runs = [method for method in methods if method.name in quick or method.name in slow]
     kept = [learner for learner in learners if learner.name in each]
-    return Plan(count, runs, kept, slow, ours, tuple(each.values()), valid, tuple(left_out))
+    tunings = tuple(tuning[name] for name in each)
+    return Plan(count, runs, kept, slow, ours, tuple(each.values()), tunings, valid, tuple(left_out))
+
+
+def _measured(paces: Mapping[str, Callable[[], float]], left_out: list[str]) -> dict[str, float]:
+    """Seconds that each takes for a task; what cannot even be measured is left out and said."""
+    found = {}
+    for name, run in paces.items():
+        try:
+            found[name] = run()
+        except Exception as error:  # whatever a library makes of data that nobody thought of
+            left_out.append(failed(name, error))
+    return found
 
 
 def _sorted(
@@ -115,29 +138,36 @@ def _sorted(
     valid: float,
     room: float,
     most: int,
-) -> tuple[dict[str, float], dict[str, int], list[str]]:
-    """Simple methods that are quick, with paces; slow ones, with rounds; and the others, in words."""
+    left_out: list[str],
+) -> tuple[dict[str, float], dict[str, int], float]:
+    """Simple methods that are quick, with paces; slow ones, with rounds; seconds that tuning them takes."""
     quick: dict[str, float] = {}
     slow: dict[str, int] = {}
-    left_out = []
-    once = _once(evaluator, most)
+    seconds, once = 0.0, _once(evaluator, most)
+    measured = {method.name: partial(pace, evaluator.signature, method, probe) for method in methods}
+    paces, dear = _measured(measured, left_out), _TOO_DEAR_SIMPLE * room
     for method in methods:
-        taken = pace(evaluator.signature, method, probe)
-        rounds = int(_TOO_DEAR_SIMPLE * room / (taken * once + 1e-9)) if once else 0
-        if not quick or taken * (valid + _FEWEST) <= _TOO_DEAR_SIMPLE * room:  # something is always there
+        if (taken := paces.get(method.name)) is None:
+            continue
+        tuning = method.tuning(TUNING_TASKS)
+        # where it is slow it is tuned on the tasks of its rounds alone, if these are fewer
+        a_round = taken * (sum(once) + method.tuning(once[0])) if once else math.inf
+        rounds = int(dear / (a_round + 1e-9))
+        if not quick or taken * (valid + _FEWEST + tuning) <= dear:  # something is always there
             quick[method.name] = taken
+            seconds += taken * tuning
         elif rounds:
             slow[method.name] = rounds
         else:
             left_out.append(_dear(method.name))
-    return quick, slow, left_out
+    return quick, slow, seconds
 
 
-def _once(evaluator: Evaluator, most: int) -> int | None:
-    """Episodes in which each validation and test task comes once; None where all are of their own."""
+def _once(evaluator: Evaluator, most: int) -> tuple[int, int] | None:
+    """Episodes in which each validation and each test task comes once; None where all are of their own."""
     if (valid := first(evaluator.valid, 1)) is None:
         return None
-    return valid + (first(evaluator.tasks(most, "test"), 1) or 0)
+    return valid, first(evaluator.tasks(most, "test"), 1) or 0
 
 
 def _dear(name: str) -> str:

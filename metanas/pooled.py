@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -30,6 +30,8 @@ Model = Any  # fitted, with scikit-learn's predict
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # support_x, support_y, query_x, query_y
 Prepare = Callable[[list[Arrays]], list[Arrays]]
 Predict = Callable[[Any, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+# with each of K settings: (K, Q, O)
+Each = Callable[[Sequence[Any], np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class Pooled:
         settings: Of which the best on validation tasks is used.
         predict: Fits and predicts one prepared task.
         prepare: What the models say of all rows of many tasks at once, put in the place of features.
+        each: Predicts with each of some settings, much sooner than one after the other; None: no such way.
     """
 
     name: str
     settings: tuple[Any, ...]
     predict: Predict
     prepare: Prepare
+    each: Each | None = None
 
 
 def methods(signature: Signature, known: list[Arrays]) -> list[Pooled]:
@@ -70,7 +74,7 @@ def methods(signature: Signature, known: list[Arrays]) -> list[Pooled]:
     return [
         Pooled("pooled model", columns, _as_it_is, beside),
         Pooled("pooled model + task intercept", shrunken, _intercept, beside),
-        Pooled("pooled model + task intercept and slopes", mixed, _slopes, beside),
+        Pooled("pooled model + task intercept and slopes", mixed, _slopes, beside, _slopes_of_each),
         Pooled("pooled model of support statistics", columns, _as_it_is, partial(_described, described)),
     ]
 
@@ -113,11 +117,21 @@ def _slopes(setting: tuple[int, float, float], x: np.ndarray, y: np.ndarray, q: 
     References:
         Robinson, *That BLUP is a good thing*, 1991, https://doi.org/10.1214/ss/1177011926
     """
-    column, intercept, slopes = setting
-    inside, across = (_products(part, x, column) / slopes + 1 / intercept for part in (x, q))
-    # as many equations as rows, of which there are fewer than slopes
-    weights = np.linalg.solve(inside + np.eye(len(x)), y[:, 0] - x[:, column])
-    return np.asarray(q[:, [column]] + (across @ weights)[:, None])
+    return np.asarray(_slopes_of_each([setting], x, y, q)[0])
+
+
+def _slopes_of_each(
+    settings: Sequence[tuple[int, float, float]], x: np.ndarray, y: np.ndarray, q: np.ndarray
+) -> np.ndarray:
+    columns, found = np.array([column for column, *_ in settings]), np.empty((len(settings), len(q), 1))
+    for column in set(columns.tolist()):
+        here = columns == column
+        intercept, slopes = np.array([s[1:] for s in settings])[here].T[:, :, None, None]
+        inside, across = (_products(part, x, column) / slopes + 1 / intercept for part in (x, q))
+        # as many equations as rows, of which there are fewer than slopes
+        residual = np.broadcast_to((y[:, 0] - x[:, column])[:, None], (len(inside), len(x), 1))
+        found[here] = q[:, [column]] + across @ np.linalg.solve(inside + np.eye(len(x)), residual)
+    return found
 
 
 def _products(a: np.ndarray, b: np.ndarray, column: int) -> np.ndarray:

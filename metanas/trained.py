@@ -28,10 +28,14 @@ class Trained(Protocol):
 
     Attributes:
         name: Of it.
+        tuning: Tasks that choosing its settings takes as long as scoring of.
     """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def tuning(self) -> int: ...
 
     def pace(self, evaluator: Evaluator, probe: Episodes) -> float:
         """Seconds that scoring a task takes."""
@@ -61,6 +65,7 @@ class MetaLearner:
 
     name: str
     candidate: Candidate
+    tuning: int = 0
 
     def pace(self, evaluator: Evaluator, probe: Episodes) -> float:
         return scoring_pace(evaluator, self.candidate, None, probe)
@@ -96,6 +101,11 @@ class FineTuned:
         """Ways of fine-tuning; the first is none, the last takes longest."""
         ways = product((1, 5, 20), ("head", "all"), (0.01, 0.03, 0.1, 0.3))
         return [self._with(0, "all", 0.01), *(self._with(*way) for way in ways)]
+
+    @property
+    def tuning(self) -> int:
+        steps = [int(setting["rule.gradient.steps"]) for setting in self.settings]
+        return TUNING_TASKS * sum(steps) // max(steps)
 
     def pace(self, evaluator: Evaluator, probe: Episodes) -> float:
         return scoring_pace(evaluator, self.settings[-1], None, probe)

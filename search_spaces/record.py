@@ -55,7 +55,7 @@ TIMEOUT = "timeout"
 """How the reason of a trial begins that took too long."""
 
 INTERRUPTED = "interrupted"
-"""The reason of a trial whose process ended before it did; in Optuna, the name of such a trial's attribute."""
+"""The reason of a trial whose process ended before it did; in Optuna, an attribute of such a trial."""
 
 PARENT = "parent"
 """In Optuna, the name of the attribute of a trial that goes on from another."""

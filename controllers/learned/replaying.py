@@ -139,9 +139,7 @@ def figure(ranks: np.ndarray) -> float:
     return float(np.maximum.accumulate(ranks).mean())
 
 
-def _answer(
-    study: optuna.Study, trial: optuna.Trial, record: Record, scores: Mapping[int, float]
-) -> None:
+def _answer(study: optuna.Study, trial: optuna.Trial, record: Record, scores: Mapping[int, float]) -> None:
     """Tells what was recorded, rung by rung; not its seconds: it is evaluations that are compared."""
     assert record.score is not None
     for step, value in scores.items():

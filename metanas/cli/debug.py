@@ -165,7 +165,8 @@ def _family(facts: Mapping[str, Any], signature: Signature, given: Source) -> Fa
         known = {"kind": signature.kind, "shots": signature.shots}
         given = replace(given, target=facts["target"], features=features, **known)  # type: ignore[arg-type]
     family = load_family(name, given)
-    for fold in (family, *getattr(family, "folds", ())):
+    folds: list[Family] = [family, *getattr(family, "folds", ())]
+    for fold in folds:
         now = fold.facts()
         if all(now.get(key) == facts[key] for key in ("content", "division") if key in facts):
             return fold

@@ -218,7 +218,7 @@ def begin(
     plan = plan or plan_of(request, family, signature)
     family.to(device)
     known = known_settings(store, name)
-    # the user's seed, limits and objectives, else those of the study if it is there already; or of its first fold
+    # the user's seed, limits and objectives, else those of the study, if it is there, or of its first fold
     first = known or known_settings(store, request.study)
     seed = int(first.get("seed", 0)) if request.seed is None else request.seed
     code, goals = named.code(request.architecture), goals_of(request, first)

@@ -79,7 +79,7 @@ def learning_curve(study: Study) -> list[tuple[int, float]]:
     A trial that goes on counts its meta-steps from 0, at the weights that its parent kept.
     """
     known = {record.number: record for record in study.records}
-    record, line = study.winner, []
+    record, line = study.winner, list[Record]()
     while record is not None:
         line.insert(0, record)
         record = known.get(record.parent) if record.parent is not None else None

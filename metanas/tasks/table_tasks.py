@@ -159,7 +159,7 @@ def _on(episodes: Episodes, device: torch.device) -> Episodes:
 
 
 def _in_turn(names: Sequence[str]) -> tuple[str, ...]:
-    """One of each group after the other, so that the first few, which may be all that is drawn, are a sample."""
+    """One of each group after the other: the first few, which may be all that is drawn, are a sample."""
     of_groups: dict[str, list[str]] = {}
     for name in sorted(names, key=by_chance):
         of_groups.setdefault(group_of(name) or name, []).append(name)

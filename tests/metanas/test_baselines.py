@@ -248,6 +248,28 @@ def test_what_all_tasks_share_and_what_is_a_tasks_own(rng: np.random.Generator) 
     assert 0.02 > slopes < 0.2 * intercept < 0.8 * plain
 
 
+def test_slopes_with_each_of_many_settings_are_those_with_one_after_the_other(
+    rng: np.random.Generator,
+) -> None:
+    known = [tuple(rng.normal(size=(n, w)) for n, w in ((6, 3), (6, 1), (9, 3), (9, 1))) for _ in range(8)]
+    signature = Signature("regression", (3,), 1, 6)
+    slopes = next(m for m in pooled.methods(signature, known) if m.each)  # type: ignore[arg-type]
+    assert slopes.each is not None
+    sx, sy, qx, _ = slopes.prepare(known[:1])[0]  # type: ignore[arg-type]
+    found = slopes.each(slopes.settings, sx, sy, qx)
+    expected = [slopes.predict(setting, sx, sy, qx) for setting in slopes.settings]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+    def best(each: pooled.Each | None) -> Any:
+        """By validation, where it is scored all at once or one after the other."""
+        one = Simple("slopes", slopes.settings, slopes.predict, slopes.prepare, each=each)
+        arrays = ("support_x", "support_y", "query_x", "query_y")
+        episodes = tasks(**{name: [task[i] for task in known] for i, name in enumerate(arrays)})
+        return run_simple(signature, one, episodes, episodes)
+
+    assert best(slopes.each).valid == pytest.approx(best(None).valid, rel=1e-12)
+
+
 def test_a_row_that_episodes_draw_again_and_again_is_one_row(rng: np.random.Generator) -> None:
     """Else trees would take a row of noise for many that agree."""
     known = [(x, rng.normal(size=(4, 1)), q, rng.normal(size=(8, 1))) for x, _, q, _ in mixed(5, rng)]

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from metanas.baselines import installed
+from metanas.baselines import together
 from metanas.foundation import tabpfn
 from search_spaces import Signature
 
@@ -80,12 +80,21 @@ def test_where_it_is_not_installed_nothing_is_said(monkeypatch: pytest.MonkeyPat
     assert tabpfn(REGRESSION) == ([], "")
 
 
-def test_only_tables_have_it(weights: Path) -> None:
+def test_only_tables_have_it(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose columns mean something: pixels are too many."""
     evaluator: Any = SimpleNamespace(signature=CLASSES, valid={}, family=SimpleNamespace(preprocessing={}))
-    assert installed(evaluator) == ([], [])
+    assert together(evaluator) == ([], [])
     of_rows: Any = SimpleNamespace(
-        signature=REGRESSION, valid={"cluster": None}, family=SimpleNamespace(preprocessing={})
+        signature=REGRESSION,
+        valid={"cluster": None},
+        family=SimpleNamespace(preprocessing={}),
+        tasks=lambda *_: {},
     )
-    methods, notes = installed(of_rows)
+    monkeypatch.setattr("metanas.baselines._tasks", lambda _: [])
+    monkeypatch.setattr("metanas.pooled.methods", lambda *_: [])
+    methods, notes = together(of_rows)
     assert (methods, len(notes)) == ([], 1)
+    monkeypatch.setattr("metanas.pooled.methods", lambda *_: [][0])  # whatever a library makes of odd data
+    methods, notes = together(of_rows)
+    assert (methods, len(notes)) == ([], 2)
+    assert notes[0].startswith("baseline pooled model failed (IndexError")

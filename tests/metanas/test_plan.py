@@ -6,6 +6,7 @@ import math
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -69,7 +70,7 @@ def plan(
 
 
 def learner(name: str, seconds: float) -> Any:
-    return SimpleNamespace(name=name, pace=lambda *_: seconds)
+    return SimpleNamespace(name=name, pace=lambda *_: seconds, tuning=0)
 
 
 def names(found: Any) -> list[str]:
@@ -124,12 +125,16 @@ def test_what_could_not_even_be_scored_is_left_out_and_said(
 
 
 def simply(
-    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, budget: Budget, paces: dict[str, float]
+    evaluator: Evaluator,
+    monkeypatch: pytest.MonkeyPatch,
+    budget: Budget,
+    paces: dict[str, float],
+    settings: int = 0,
 ) -> Any:
-    """The plan for simple methods that take so many seconds a task."""
+    """The plan for simple methods that take so many seconds a task, with settings to choose from."""
     monkeypatch.setattr(planning, "scoring_pace", lambda *_: 0.001)
     monkeypatch.setattr(planning, "pace", lambda _, method, __: paces[method.name])
-    methods: Any = [SimpleNamespace(name=name) for name in paces]
+    methods: Any = [SimpleNamespace(name=name, tuning=lambda tasks: settings * tasks) for name in paces]
     return planning.plan(evaluator, WINNER, budget, methods, [], 1000)
 
 
@@ -154,6 +159,47 @@ def test_rows_of_few_tasks_need_not_be_drawn_often(
     assert "first" not in found.rounds
     assert found.rounds["forest"] * 16 * 0.02 <= 0.1 * 30.0
     assert found.rounds["forest"] >= 1
+
+
+def test_tuning_takes_its_time_too(rows: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Ninety settings on a hundred tasks are 9,000 fits, where scoring takes a few hundred."""
+    budget = Budget(180.0, clock=clock)
+    clock.now = 150.0  # 25 s to the end of scoring, of which one method may have a tenth
+    paces = {"mean": 1e-6, "slopes": 0.001}
+    assert not simply(rows, monkeypatch, budget, paces).rounds
+    found = simply(rows, monkeypatch, budget, paces, settings=90)
+    once = baselines.first(rows.valid, 1)
+    assert once is not None
+    fits = found.rounds["slopes"] * once * 90
+    assert 0.5 < fits * 0.001 < 0.1 * 25
+
+
+def test_a_learner_is_trained_for_what_choosing_its_settings_leaves(clock: Clock) -> None:
+    budget = Budget(600.0, clock=clock)
+    clock.now = 450.0
+    short, long = (
+        planning.Plan(100, [], [], each=(0.01,), tuning=(tasks,)).time_for(0, budget)() for tasks in (0, 1000)
+    )
+    assert short - long == pytest.approx(1000 * 0.01)
+
+
+def test_what_fails_when_it_is_measured_is_left_out_and_said(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    """A search that has found something is not lost for a library that cannot do with the data."""
+
+    def broken(*_: Any) -> float:
+        raise ValueError("more than 500 features")
+
+    monkeypatch.setattr(planning, "scoring_pace", lambda *_: 0.001)
+    usual = planning.pace
+    monkeypatch.setattr(planning, "pace", lambda s, m, p: broken() if m.name == "b" else usual(s, m, p))
+    methods = [baselines.Simple(name, (None,), lambda _, x, y, q: np.zeros((len(q), 2))) for name in "ab"]
+    learners: Any = [learner(MAML, 0.001), SimpleNamespace(name="c", pace=broken, tuning=0)]
+    found = planning.plan(evaluator, WINNER, Budget(60.0, clock=clock), methods, learners, 1000)
+    assert (names(found.methods), names(found.learners)) == (["a"], [MAML])
+    why = "failed (ValueError: more than 500 features)"
+    assert found.left_out == (f"baseline c {why}", f"baseline b {why}")
 
 
 def test_a_budget_that_training_used_up_still_has_room_for_what_is_quick(
