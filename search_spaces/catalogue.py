@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from search_spaces import files, outer, plugins
 from search_spaces.candidate import Candidate, Value
 from search_spaces.choices import Categorical, Choice, prefixed
-from search_spaces.errors import SpaceError, UnknownNameError
+from search_spaces.errors import RuleError, SpaceError, UnknownNameError
 from search_spaces.named import ARCHITECTURES as ARCHITECTURES
 from search_spaces.named import architecture, is_own, narrowed
 from search_spaces.signature import Signature
@@ -27,6 +30,7 @@ Recipe = Callable[[Signature], tuple[list[str], list[str]]]
 # the best known points of `chain` as `gradient`; `gradient-methods` and --start have the rest
 _WIDER = ("chain", "symbolic")
 _REMEMBERED = 10_000  # candidates
+_CHECKED = 100  # candidates that tell whether those of a space can be built
 
 
 def everything(signature: Signature) -> tuple[list[str], list[str]]:
@@ -98,7 +102,9 @@ def _whole(name: str, signature: Signature, own: dict[str, Any], **limits: Any) 
         file = files.read(Path(name))
         if file.start not in SPACES:
             raise file.wrong("from", f"no space called {file.start!r} (known: {', '.join(SPACES)})")
-        return file.applied(_whole(file.start, signature, own, **limits))
+        found = file.applied(_whole(file.start, signature, own, **limits))
+        # of the values that the file gives, which may be others
+        return replace(found, forbidden=files.still(_forbidden(found.choices, signature), found.flat))
     if name not in SPACES:
         raise UnknownNameError(f"no space called {name!r} (known: {', '.join(SPACES)}, or a .toml file)")
     architectures, rules = SPACES[name](signature)
@@ -130,6 +136,23 @@ def build(candidate: Candidate, signature: Signature, trusted: Collection[str] =
         return built
     except KeyError as error:
         raise SpaceError(f"candidate lacks {error.args[0]!r}: {candidate}") from None
+
+
+def check(space: Space, signature: Signature, trusted: Collection[str] = ()) -> int:
+    """Draws candidates of a space and builds them; how many.
+
+    Raises:
+        SpaceError: If one cannot be built; says why.
+    """
+    rng = np.random.default_rng(0)
+    for _ in range(_CHECKED):
+        candidate = space.sample(rng)
+        try:
+            build(candidate, signature, trusted)
+        except RuleError as error:
+            raise SpaceError(f"space {space.name}: {error}") from None
+        settings(candidate, signature)
+    return _CHECKED
 
 
 def settings(candidate: Candidate, signature: Signature) -> outer.Outer:

@@ -67,7 +67,7 @@ class SpaceFile:
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(space.flat)}"
                 raise self.wrong(name, f"{name} is no choice of space {space.name} for these tasks ({hint})")
             raise self.wrong(name, f"{name} has no effect: it belongs to what the file leaves out")
-        return Space(self.path.stem, choices, tuple(_still(space.forbidden, flat)))
+        return Space(self.path.stem, choices, still(space.forbidden, flat))
 
     def _of(self, choice: Choice) -> Choice:
         given = self.wanted.get(choice.name)
@@ -97,11 +97,11 @@ class SpaceFile:
     def _values(self, choice: Categorical, given: Any) -> tuple[Value, ...]:
         values = given if isinstance(given, list) else [given]
         kinds = {type(value) for value in choice.values}
-        numbers = kinds <= {int, float}
+        # of what has an order others may be built; first and second order are all that there is
+        numbers = choice.ordered and kinds <= {int, float}
         for value in values:
             if value in choice.values and type(value) in kinds:
                 continue
-            # other numbers may be built; other words mean nothing
             if not (numbers and type(value) in kinds and value > 0):
                 allowed = ", ".join(as_toml(known) for known in choice.values)
                 others = ", or other numbers" if numbers else ""
@@ -160,6 +160,6 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{name}", value
 
 
-def _still(forbidden: tuple[Forbidden, ...], flat: Mapping[str, Choice]) -> Iterator[Forbidden]:
+def still(forbidden: tuple[Forbidden, ...], flat: Mapping[str, Choice]) -> tuple[Forbidden, ...]:
     """Rules over choices that are still there."""
-    return (rule for rule in forbidden if rule.when.keys() <= flat.keys())
+    return tuple(rule for rule in forbidden if rule.when.keys() <= flat.keys())

@@ -163,6 +163,8 @@ def check_space(space: Space, signature: Signature, request: Request) -> None:
         MetanasError: What is wrong with a model space of the user's, or is not installed.
     """
     named.check(space, signature, request.architecture)
+    if request.space.endswith(".toml"):
+        catalogue.check(space, signature, request.architecture)
     starting.check(request.start, space, signature)
     plugins.load(*CONTROLLERS, request.controller).build(space, 0)
 

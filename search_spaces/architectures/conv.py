@@ -44,6 +44,8 @@ def build(choices: Mapping[str, Value], signature: Signature) -> Network:
     if not suits(signature):
         raise RuleError(f"conv needs inputs (channels, height, width), not {signature.input_shape}; try mlp")
     sizes = (int(choices["depth"]), int(choices["width"]), int(choices["kernel"]))
+    if sizes[2] % 2 == 0:
+        raise RuleError(f"architecture.conv.kernel should be odd, not {sizes[2]}: an even one moves images")
     names = (str(choices["activation"]), str(choices["norm"]), str(choices["downsample"]))
     return Conv(signature.input_shape, *sizes, *names, bool(choices["residual"]))
 

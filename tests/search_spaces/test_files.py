@@ -113,6 +113,26 @@ def test_what_cannot_be_is_said_with_its_line(wrote, text: str, line: int | None
     assert line is None or f"my.toml line {line}: " in str(caught.value)
 
 
+def test_numbers_of_which_there_are_no_others(wrote) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SpaceError, match=r"line 2: rule.gradient.order cannot be 3 \(allowed: 1, 2\)$"):
+        wrote("[rule.gradient]\norder = [1, 3]")
+
+
+def test_a_kernel_that_cannot_be_built_is_said_before_a_search(wrote) -> None:  # type: ignore[no-untyped-def]
+    space = wrote("[architecture.conv]\nkernel = [3, 4]")
+    with pytest.raises(SpaceError, match=r"architecture.conv.kernel should be odd, not 4"):
+        catalogue.check(space, IMAGES)
+    space = wrote("[architecture.conv]\nkernel = [3, 7]")
+    assert catalogue.check(space, IMAGES) == 100
+
+
+def test_a_head_of_rows_goes_with_its_own_ways_whatever_others_a_file_gives(wrote) -> None:  # type: ignore[no-untyped-def]
+    space, rng = wrote("[outer]\nways = [5, 15]"), np.random.default_rng(0)
+    drawn = [space.sample(rng) for _ in range(300)]
+    assert {c["outer.ways"] for c in drawn if c.get("rule.gradient.head") == "rows"} == {5}
+    assert {c["outer.ways"] for c in drawn} == {5, 15}
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match=r"cannot read .*no.toml: No such file"):
         catalogue.space(str(tmp_path / "no.toml"), IMAGES)
