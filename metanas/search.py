@@ -16,6 +16,7 @@ from optuna.trial import Trial, TrialState
 
 from metanas.aims import Aims
 from metanas.budget import FINISH, SEARCH, Budget
+from metanas.equal_times import first_rung
 from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
 from metanas.legs import Pace
 from metanas.memory import Memory
@@ -40,9 +41,6 @@ _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed
 # of the budget that one trial may take to a rung, first rung and later ones
 _FIRST_SHARE, _LATER_SHARE = 0.02, 0.05
 _MIN_SHARE = 1.5  # seconds
-# of the budget that every trial gets to its first rung, where trials are compared after equal times; to the
-# others it gets as many times more as these are further
-_RUNG_PART = 0.0075
 _ENOUGH = 0.5  # part of a rung's time, without which going on to it tells nothing
 _ENDLESS = 10**9  # meta-steps, where time says when to stop
 _PATIENT_PART = 0.5  # of the time to the end of training, for one trial where all were too slow
@@ -125,6 +123,7 @@ class Searching(Generic[E]):
         self.records: list[Record] = memory.records(name)
         self.running: list[LiveTrial] = []
         self._clocked = False
+        self._rung_seconds: float | None = None  # known once it runs
         self.paces: dict[str, Pace] = {}  # of candidates by id
 
     @property
@@ -147,6 +146,8 @@ class Searching(Generic[E]):
         """
         begun, seconds = 0, 0.0
         self._clocked = budget.trials is None
+        if self._by_time:
+            self._rung_seconds = first_rung(self.study, self.records, self.rungs[0], budget)
         with self.saving():
             while (size := self._batch_size(budget, begun, seconds)) > 0:
                 if begun >= _HOPELESS and self.best is None:
@@ -243,9 +244,11 @@ class Searching(Generic[E]):
     def close(self, why: str) -> None:
         """Ends every running trial with what it has; what the store refuses is mended when it is opened."""
         for live in list(self.running):
-            with suppress(StoreError, StorageInternalError, KeyError):  # the last: deleted in Optuna
-                if live.record.score is None:  # which says nothing of the candidate
+            lost = suppress(StoreError, StorageInternalError, KeyError)  # the last: deleted in Optuna
+            if live.record.score is None:  # which says nothing of the candidate
+                with lost:
                     live.trial.set_user_attr(INTERRUPTED, True)
+            with lost:
                 self.end(live, "pruned" if live.record.score else "failed", why)
 
     def _batch_size(self, budget: Budget, begun: int, seconds: float) -> int:
@@ -255,7 +258,11 @@ class Searching(Generic[E]):
             return size
         if begun == 0:  # whatever the budget, so that there is something to hand back
             short = left < _SHORT * self.evaluator.parts
-            return min(size, _FEWEST) if short else _FIRST_BATCH if budget.trials is None else size
+            size = min(size, _FEWEST) if short else _FIRST_BATCH if budget.trials is None else size
+            # of a study that began with more time there may be none for so many
+            lanes = self.evaluator.lanes
+            fit = left * lanes / self._equal_share(self.rungs[0], budget) if self._timed else size
+            return min(size, max(1, int(fit)))
         return min(size, int(left * begun / seconds)) if seconds > 0 else size
 
     def _climb(self, lives: list[LiveTrial], budget: Budget) -> None:
@@ -266,18 +273,20 @@ class Searching(Generic[E]):
 
     def _climbed(self, budget: Budget) -> tuple[int, ...]:
         """The rungs; by the clock, where finals follow, all but the last: there the few best get as far."""
-        finals = self._timed(budget) and self.evaluator.parts == 1 and len(self.rungs) > 1
+        ends = self._timed and budget.seconds is not None
+        finals = ends and self.evaluator.parts == 1 and len(self.rungs) > 1
         return self.rungs[:-1] if finals else self.rungs
 
-    def _timed(self, budget: Budget) -> bool:
-        return self._by_time and budget.seconds is not None
+    @property
+    def _timed(self) -> bool:
+        return self._rung_seconds is not None
 
     def _at(self, rung: int, budget: Budget) -> str:
         return f"rung {self.rungs.index(rung) + 1} of {len(self._climbed(budget))}"
 
     def _to_rung(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
         """Trains to the rung; those that the pruner lets go on."""
-        at, timed = self._at(rung, budget), self._timed(budget)
+        at, timed = self._at(rung, budget), self._timed
         lives = self._with_time_for(lives, rung, budget) if timed else lives
         self.tell(f"{at}, {_trials(lives)}")
         for here in _by_step(lives):
@@ -325,16 +334,16 @@ class Searching(Generic[E]):
 
     def _equal_share(self, rung: int, budget: Budget) -> float:
         """Seconds that every trial gets to a rung, from the one before."""
-        assert budget.seconds is not None
+        assert self._rung_seconds is not None
         before = max((r for r in self.rungs if r < rung), default=0)
-        return max(self._least, _RUNG_PART * budget.seconds * (rung - before) / self.rungs[0])
+        return max(self._least, self._rung_seconds * (rung - before) / self.rungs[0])
 
     def _with_time_for(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
         """Those that there is time to take to the rung; ends the others, unless it is the first one.
 
         One round there always is: who was stopped short by the time could not be compared with the others.
         """
-        if rung == self.rungs[0]:
+        if rung == self.rungs[0] or math.isinf(budget.left(SEARCH)):
             return lives
         rounds = int(budget.left(SEARCH) / self._equal_share(rung, budget) + 1 - _ENOUGH)
         room = max(1, rounds) * self.evaluator.lanes

@@ -105,6 +105,43 @@ def test_by_time_no_thread_is_idle_at_a_later_rung(monkeypatch: pytest.MonkeyPat
     assert 2 <= reached.count(2) < len(reached)
 
 
+def test_a_study_goes_on_by_the_time_that_it_began_with() -> None:
+    """Else what had ten times as long would be compared with what comes now."""
+    first = _timed(lambda number, at: 6.0 - number + 1 / at)
+    clock = Clock()
+    again: Any = make(
+        lambda number, at: 6.0 - number + 1 / at,
+        by_time=True,
+        study=first.study,
+        memory=first.memory,
+        tick=lambda: clock.go(again.evaluator.allowed[-1])(),
+    )
+    again.run(Budget(100.0, clock=clock))
+    assert set(again.evaluator.allowed) <= set(first.evaluator.allowed)
+    assert len(again.evaluator.allowed) >= 4
+    assert clock.now <= 100.0 * SEARCH + max(first.evaluator.allowed)
+
+
+def test_a_study_that_began_by_steps_goes_on_by_steps() -> None:
+    first = make(lambda number, at: 1.0 / at, by_time=True)
+    first.run(Budget(trials=2))
+    clock = Clock()
+    again: Any = make(
+        lambda number, at: 1.0 / at, by_time=True, study=first.study, memory=first.memory, tick=clock.go(5.0)
+    )
+    again.run(Budget(1000.0, clock=clock))
+    assert not again.evaluator.patient
+    assert {until for until, _ in again.evaluator.asked} == set(RUNGS)
+
+
+def test_a_study_that_began_by_time_goes_on_so_where_trials_are_counted() -> None:
+    first = _timed(lambda number, at: 6.0 - number + 1 / at)
+    again: Any = make(lambda number, at: 1.0 / at, by_time=True, study=first.study, memory=first.memory)
+    again.run(Budget(trials=3))
+    assert min(first.evaluator.allowed) in again.evaluator.allowed
+    assert max(again.evaluator.allowed) < np.inf
+
+
 def test_by_time_without_seconds_is_by_steps() -> None:
     search: Any = make(lambda number, at: 1.0 / at, by_time=True)
     search.run(Budget(trials=6))
