@@ -50,10 +50,9 @@ class Tables:
 
     def __init__(self, table: TaskTable, division: Division) -> None:
         self.kind: Literal["regression", "classification"] = table.kind
-        self.members = {
-            split: _in_turn([name for name in table.tasks if division.splits.get(name) == split])
-            for split in SPLITS
-        }
+        named = {s: tuple(n for n in table.tasks if division.splits.get(n) == s) for s in SPLITS}
+        # training draws by chance, the others one after the other
+        self.members = {s: names if s == "train" else _in_turn(names) for s, names in named.items()}
         data = table.prepare(self.members["train"])
         self.notes = table.notes + data.notes + division.notes
         self.preprocessing = data.preprocessing
