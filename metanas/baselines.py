@@ -23,6 +23,7 @@ from search_spaces import Costs, Signature
 from search_spaces.task import Episodes
 
 TUNING_TASKS = 100  # validation tasks that settings are chosen on
+_PREPARED = 100  # tasks at a time: of all rows of a thousand, side by side, memory would not hold the columns
 _PROBE = 64  # tasks that tell how long a method takes
 _EACH = 10  # fits that as many take as there are settings, where they are done at once
 _FEW, _LONG = 8, 0.1  # tasks that tell how slow a method is; seconds, from which on it is
@@ -172,8 +173,10 @@ def timed(run: Callable[[], object]) -> float:
 
 
 def _prepared(method: Simple, episodes: Episodes) -> list[pooled.Arrays]:
+    tasks = list(_tasks(episodes))
+    parts = (tasks[start : start + _PREPARED] for start in range(0, len(tasks), _PREPARED))
     with threadpool_limits(1):
-        return method.prepare(list(_tasks(episodes)))
+        return [one for part in parts for one in method.prepare(part)]
 
 
 def _scores(
