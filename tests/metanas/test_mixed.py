@@ -121,7 +121,7 @@ def test_what_cannot_be_mixed_is_said_in_one_line(tmp_path: Path) -> None:
     cases = [
         ((curves, spots), "--mix needs tasks of one kind: f0 is regression, f1 classification"),
         ((pictures(tmp_path, "L"), pictures(tmp_path, "RGB")), "all grey or all colour: f0 and f1 differ"),
-        ((machines(tmp_path, 40, 1), machines(tmp_path, 40, 2)), "put the rows of tables .* into one table"),
+        ((machines(tmp_path, 60, 1), machines(tmp_path, 60, 2)), "put the rows of tables .* into one table"),
         ((curves, machines(tmp_path, 12, 3)), "f1 has too few tasks to be mixed"),
     ]
     for families, said in cases:
