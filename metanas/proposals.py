@@ -105,7 +105,9 @@ class Proposals:
     ) -> tuple[Trial, Candidate]:
         """A trial of a fixed candidate, with an attribute that says whose it is."""
         for _ in range(_TAKEN):
-            self.study.enqueue_trial(dict(candidate), user_attrs={mark: value})
+            waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+            if not any(trial.user_attrs.get(mark, ...) == value for trial in waiting):
+                self.study.enqueue_trial(dict(candidate), user_attrs={mark: value})
             trial = self.study.ask()
             if trial.user_attrs.get(mark, ...) == value:
                 found = self.space.suggest(trial)

@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 import optuna
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from metanas.aims import Aims
 from metanas.budget import FINISH, SEARCH, Budget
-from metanas.equal_times import first_rung
+from metanas.equal_times import FirstRung, first_rung
 from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
 from metanas.legs import Pace
 from metanas.memory import Memory
@@ -96,8 +96,8 @@ class Searching(Generic[E]):
         seed: Of every trial.
         listen: Told of everything that happens.
         versions: Of the packages at work, for the records.
-        by_time: Whether, where the budget is in seconds, trials are compared after equal times instead of
-            equal meta-steps: for families whose networks differ much in what a meta-step costs.
+        by_time: Whether, where the first budget of the study is in seconds, trials are compared after equal
+            times instead of equal meta-steps: for families whose networks differ much in what one costs.
         aims: Limits and objectives that candidates are held to; None: a good score alone.
     """
 
@@ -123,7 +123,7 @@ class Searching(Generic[E]):
         self.records: list[Record] = memory.records(name)
         self.running: list[LiveTrial] = []
         self._clocked = False
-        self._rung_seconds: float | None = None  # known once it runs
+        self._first: FirstRung | None = None  # where trials are compared after equal times
         self.paces: dict[str, Pace] = {}  # of candidates by id
 
     @property
@@ -147,7 +147,7 @@ class Searching(Generic[E]):
         begun, seconds = 0, 0.0
         self._clocked = budget.trials is None
         if self._by_time:
-            self._rung_seconds = first_rung(self.study, self.records, self.rungs[0], budget)
+            self._first = first_rung(self.study, self.records, self.rungs[0], budget)
         with self.saving():
             while (size := self._batch_size(budget, begun, seconds)) > 0:
                 if begun >= _HOPELESS and self.best is None:
@@ -244,9 +244,10 @@ class Searching(Generic[E]):
     def close(self, why: str) -> None:
         """Ends every running trial with what it has; what the store refuses is mended when it is opened."""
         for live in list(self.running):
-            lost = suppress(StoreError, StorageInternalError, KeyError)  # the last: deleted in Optuna
-            if live.record.score is None:  # which says nothing of the candidate
-                with lost:
+            # the last two: deleted in Optuna; ended by another process, that took this one for dead
+            lost = suppress(StoreError, StorageInternalError, KeyError, UpdateFinishedTrialError)
+            with lost:
+                if live.record.score is None:  # which says nothing of the candidate
                     live.trial.set_user_attr(INTERRUPTED, True)
             with lost:
                 self.end(live, "pruned" if live.record.score else "failed", why)
@@ -259,10 +260,10 @@ class Searching(Generic[E]):
         if begun == 0:  # whatever the budget, so that there is something to hand back
             short = left < _SHORT * self.evaluator.parts
             size = min(size, _FEWEST) if short else _FIRST_BATCH if budget.trials is None else size
-            # of a study that began with more time there may be none for so many
-            lanes = self.evaluator.lanes
-            fit = left * lanes / self._equal_share(self.rungs[0], budget) if self._timed else size
-            return min(size, max(1, int(fit)))
+            if self._first is None or not self._first.is_long:
+                return size
+            fit = int(left * self.evaluator.lanes / self._equal_share(self.rungs[0], budget))
+            return min(size, max(fit, int(self.best is None)))
         return min(size, int(left * begun / seconds)) if seconds > 0 else size
 
     def _climb(self, lives: list[LiveTrial], budget: Budget) -> None:
@@ -273,13 +274,12 @@ class Searching(Generic[E]):
 
     def _climbed(self, budget: Budget) -> tuple[int, ...]:
         """The rungs; by the clock, where finals follow, all but the last: there the few best get as far."""
-        ends = self._timed and budget.seconds is not None
-        finals = ends and self.evaluator.parts == 1 and len(self.rungs) > 1
+        finals = self._timed and budget.seconds is not None and self.evaluator.parts == 1 < len(self.rungs)
         return self.rungs[:-1] if finals else self.rungs
 
     @property
     def _timed(self) -> bool:
-        return self._rung_seconds is not None
+        return self._first is not None
 
     def _at(self, rung: int, budget: Budget) -> str:
         return f"rung {self.rungs.index(rung) + 1} of {len(self._climbed(budget))}"
@@ -334,19 +334,20 @@ class Searching(Generic[E]):
 
     def _equal_share(self, rung: int, budget: Budget) -> float:
         """Seconds that every trial gets to a rung, from the one before."""
-        assert self._rung_seconds is not None
+        assert self._first is not None
         before = max((r for r in self.rungs if r < rung), default=0)
-        return max(self._least, self._rung_seconds * (rung - before) / self.rungs[0])
+        return max(self._least, self._first.seconds * (rung - before) / self.rungs[0])
 
     def _with_time_for(self, lives: list[LiveTrial], rung: int, budget: Budget) -> list[LiveTrial]:
         """Those that there is time to take to the rung; ends the others, unless it is the first one.
 
-        One round there always is: who was stopped short by the time could not be compared with the others.
+        One round there always is, unless the study began with more time: who is stopped is not compared.
         """
         if rung == self.rungs[0] or math.isinf(budget.left(SEARCH)):
             return lives
         rounds = int(budget.left(SEARCH) / self._equal_share(rung, budget) + 1 - _ENOUGH)
-        room = max(1, rounds) * self.evaluator.lanes
+        least = 0 if self._first is not None and self._first.is_long else 1
+        room = max(least, rounds) * self.evaluator.lanes
         going, late = lives[:room], lives[room:]
         for live in late:
             self.end(live, "pruned", f"no time left for rung {self.rungs.index(rung) + 1}")

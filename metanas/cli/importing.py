@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from controllers.interface import candidate_of
 from metanas.cli.settings import families_of
+from metanas.equal_times import SECONDS
 from search_spaces import Candidate, Categorical, Choice, Integer, Space
 from search_spaces.errors import StoreError
 from storage import Store, database
@@ -39,8 +40,10 @@ def import_trials(store: Store, study: str, source: str, name: str | None = None
         raise StoreError(
             f"study {study!r} is of several families: its values are ranks, those of others are not"
         )
-    space, last = Space.from_json(settings["space"]), settings["rungs"][-1]
+    space = Space.from_json(settings["space"])
     ours = optuna.load_study(study_name=study, storage=store.optuna)
+    # where trials are compared after equal times, the last rung is left to finals
+    last = settings["rungs"][-2 if SECONDS in ours.user_attrs and len(settings["rungs"]) > 1 else -1]
     theirs = _load(source, name)
     if theirs.directions != ours.directions:
         raise StoreError(

@@ -109,7 +109,7 @@ def note(record: Record, standing: Standing | None = None) -> str:
         score = standing_words(standing)
     elif record.score:
         score = f"{score_words(record.score)} on {record.score.tasks:,} validation tasks"
-        score += f" after {record.rung:,} {'' if record.parent is None else 'more '}meta-steps"
+        score += f" after {record.rung:,} meta-steps"
     words = [f"{root}: {text}" for root, text in in_words(record.candidate).items()]
     if record.parent is not None:
         words.append(f"went on from trial {record.parent}")

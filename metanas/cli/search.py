@@ -114,7 +114,7 @@ _DEFAULT_BUDGET = "10m"
     "--rung",
     type=click.IntRange(1),
     help="Meta-steps after which trials are first compared; two more rungs follow, 3 and 9 times as far. "
-    "[default: 100; for images 60, or 0.75 % of a budget that is in seconds]",
+    "[default: 100; for images 60, or 0.75 % of a study's first budget, if in seconds]",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:n.")
 @click.option("--execution", default="auto", show_default=True, help="auto, sequential, vmap or replay.")

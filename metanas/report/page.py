@@ -99,9 +99,9 @@ def _columns(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[float],
 
 
 def _others(records: Sequence[Record], winner: Record | None) -> list[Line]:
-    """The learning curves of the other trials."""
+    """The learning curves of the other trials that began anew."""
     own = winner.number if winner else None
-    curves = [r.valid_curve for r in records if r.number != own and r.valid_curve]
+    curves = [r.valid_curve for r in records if r.number != own and r.parent is None and r.valid_curve]
     return [Line([step for step, _ in curve], [value for _, value in curve], pale=True) for curve in curves]
 
 

@@ -215,22 +215,31 @@ class Own:
 
 
 def _digest(path: Path, progress: Progress) -> str | None:
-    """SHA-256 of a file, or of names and contents in a folder; None: it is no path, only a word to the class.
+    """SHA-256 of a file, or of names and contents in a folder.
+
+    None where it is neither, only a word to the class, or a folder that we write to ourselves.
 
     Raises:
         DataError: If it cannot be read.
     """
-    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    if not (path.is_file() or path.is_dir()) or Path.cwd().is_relative_to(path.resolve()):
+        return None
+    files = sorted(filter(_holds_data, path.rglob("*"))) if path.is_dir() else [path]
     total = hashlib.sha256()
     try:
-        for done, file in enumerate(files if path.exists() else ()):
+        for done, file in enumerate(files):
             progress(f"reading {path.name}", done, len(files))
             with file.open("rb") as opened:
                 here = hashlib.file_digest(opened, "sha256").hexdigest()
             total.update(f"{file.relative_to(path).as_posix()}\0{here}\n".encode())
     except OSError as error:
         raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
-    return total.hexdigest() if path.exists() else None
+    return total.hexdigest()
+
+
+def _holds_data(path: Path) -> bool:
+    """Whether it is a file, and none that programs leave behind."""
+    return path.is_file() and not any(part.startswith((".", "__pycache__")) for part in path.parts[-2:])
 
 
 def _told(error: Exception) -> str:

@@ -181,14 +181,17 @@ def crossed(table: TaskTable) -> Tables:
     Raises:
         DataError: If there are fewer than three tasks.
     """
-    unit = "group" if has_groups(table.tasks) else "class"
+    unit, whole = "group" if has_groups(table.tasks) else "class", units(table.tasks)
     parts = [part for part in dealt(table.tasks, _FOLDS, unit) if part]
     if len(parts) < len(SPLITS):
         raise DataError(
             f"{table.table.path} has {len(table.tasks)} tasks: at least {len(SPLITS)} are needed, one each "
             "to learn from, to choose by and to judge by, and many more to learn well"
         )
-    whole = units(table.tasks)
+    if unit == "group":  # the learner of the first fold is handed back: it learns from the largest group
+        largest = max(whole.values(), key=len)[0]
+        at = next(i for i, part in enumerate(parts) if largest in part)
+        parts = parts[at + 1 :] + parts[: at + 1]
     few = f"{len(whole)} groups" if unit == "group" else f"{len(whole)} tasks"
     said = f"{few} are few: each is a test one once, in {len(parts)} searches"
     first, *others = (

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import metanas as package
-from metanas.tasks.own import Own
+from metanas.tasks.family import silent
+from metanas.tasks.own import Own, _digest
 from search_spaces.errors import DataError
 from tests.metanas.own import Lines, Spots
 
@@ -77,6 +78,25 @@ def test_other_data_is_another_study(metanas: Run, quick: Sequence[object], tmp_
     ran = metanas(*words)
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert "other data" in ran.err
+
+
+def test_a_folder_of_data_is_known_by_what_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one that we write to, nor by what programs leave behind."""
+    folder = tmp_path / "data"
+    (folder / "__pycache__").mkdir(parents=True)
+    (folder / "a.txt").write_text("1")
+    monkeypatch.chdir(tmp_path)
+    first = _digest(folder, silent)
+    assert first is not None
+    (folder / ".DS_Store").write_text("x")
+    (folder / "__pycache__" / "c.pyc").write_text("x")
+    assert _digest(folder, silent) == first
+    (folder / "a.txt").write_text("2")
+    second = _digest(folder, silent)
+    (folder / "a.txt").rename(folder / "b.txt")
+    assert len({first, second, _digest(folder, silent)}) == 3
+    assert _digest(tmp_path, silent) is None
+    assert _digest(Path("a word"), silent) is None
 
 
 def test_check_goes_through_the_suite(metanas: Run, tmp_path: Path) -> None:

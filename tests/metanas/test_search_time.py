@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from metanas.budget import SEARCH, Budget
+from metanas.equal_times import FirstRung, first_rung
 from tests.metanas.scripted import (
     RUNGS,
     Clock,
@@ -120,6 +123,34 @@ def test_a_study_goes_on_by_the_time_that_it_began_with() -> None:
     assert set(again.evaluator.allowed) <= set(first.evaluator.allowed)
     assert len(again.evaluator.allowed) >= 4
     assert clock.now <= 100.0 * SEARCH + max(first.evaluator.allowed)
+
+
+def test_where_far_less_time_is_left_the_best_of_before_goes_on() -> None:
+    """A first rung of 7.5 s, where 4 s are for searching: no trial is begun that there is no time for."""
+    first = _timed(lambda number, at: 6.0 - number + 1 / at)
+    clock, before = Clock(), len(first.records)
+    again: Any = make(
+        lambda number, at: 1.0 / at,
+        by_time=True,
+        study=first.study,
+        memory=first.memory,
+        tick=lambda: clock.go(again.evaluator.allowed[-1])(),
+    )
+    again.run(Budget(10.0, clock=clock))
+    assert clock.now == 0.0
+    assert len(again.records) == before
+    again.run(Budget(30.0, clock=clock))  # 12 s: one, to the first rung
+    assert again.evaluator.allowed == [pytest.approx(7.5)]
+    assert again.records[-1].reason == "no time left for rung 2"
+
+
+@pytest.mark.parametrize(("steps", "by_time"), [([1000, 10], True), ([10, 10], False), ([], True)])
+def test_older_studies_go_by_what_their_trials_had(steps: list[int], by_time: bool) -> None:
+    """Without a note of it: one that happened to come to the steps of the first rung tells nothing."""
+    known = _timed(lambda number, at: 6.0 - number + 1 / at).records
+    records = [replace(known[i], parent=None, valid_curve=((at, 0.5),)) for i, at in enumerate(steps)]
+    found = first_rung(optuna.create_study(), records, RUNGS[0], Budget(1000.0))
+    assert found == (FirstRung(7.5, is_long=False) if by_time else None)
 
 
 def test_a_study_that_began_by_steps_goes_on_by_steps() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from metanas.tasks.columns import encode, learn
 from metanas.tasks.families import table
-from metanas.tasks.families.table import FEW
+from metanas.tasks.families.table import FEW, TOO_FEW
 from metanas.tasks.family import Source
 from metanas.tasks.table_tasks import SPLITS, Tables
 from metanas.testing.tables import COLUMNS, MODES, labelled, rows, write
@@ -189,6 +189,25 @@ def test_few_groups_are_each_a_test_one_once_however_many_tasks_they_have(tmp_pa
     tested = [{name.partition("/")[0] for name in fold.members["test"]} for fold in folds]
     assert sorted(site for sites in tested for site in sites) == [f"site {i}" for i in range(10)]
     assert "10 groups are few: each is a test one once, in 5 searches" in family.notes
+
+
+def test_of_fewer_groups_than_a_verdict_needs_there_is_one_split(tmp_path: Path) -> None:
+    """All of them would be too few, and the search would be done five times for it."""
+    family = built(write(tmp_path / "t.csv", rows(machines=60, sites=TOO_FEW - 1)), group="site")
+    assert not family.folds
+    assert TOO_FEW == FEWEST
+
+
+def test_the_learner_that_is_handed_back_learns_from_the_largest_group(tmp_path: Path) -> None:
+    lines = rows(machines=60, sites=12)
+    for large in (f"site {i}" for i in range(12)):
+        own = [[*line] for line in lines]
+        for line in own:
+            if int(line[2][1:]) >= 36:
+                line[1] = large
+        family = built(write(tmp_path / "t.csv", own), group="site")
+        assert family.folds
+        assert any(name.startswith(f"{large}/") for name in family.members["train"])
 
 
 def test_a_split_leaves_as_many_for_the_test_as_a_verdict_needs(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from metanas.tasks.task_table import read_tasks
 
 _SHARE = 0.2  # of the tasks, or groups, for validation and for test each
 FEW = 48  # tasks, or groups, below which a split leaves fewer for the test than a verdict needs
+TOO_FEW = 10  # below which even all of them are fewer
+_SMALL = 30  # tasks, below which all of them are wanted for whatever a verdict then says
 
 
 def build(source: Source) -> Family:
@@ -25,7 +27,8 @@ def build(source: Source) -> Family:
         DataError: If the table cannot be used; file, row and column are named.
     """
     table = read_tasks(source)
-    if source.splits is None and len(units(table.tasks)) < FEW:
+    whole = len(units(table.tasks))
+    if source.splits is None and (TOO_FEW <= whole < FEW or len(table.tasks) < _SMALL):
         return crossed(table)
     where = str(source.path)
     division = divide(

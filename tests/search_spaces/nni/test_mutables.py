@@ -85,6 +85,7 @@ def test_nnis_own_spaces_are_read() -> None:
             "rate": theirs.Numerical(1e-3, 1e-1, log_distributed=True, label="rate"),
             "more": theirs.MutableList([theirs.Numerical(1, 4, quantize=1, label="depth")]),
             "drop": theirs.Numerical(0, 0.5, quantize=0.25, label="drop"),
+            "third": theirs.Numerical(0.1, 0.3, quantize=0.1, label="third"),  # 0.3 / 0.1 is less than 3
         }
     )
     assert bridge.from_nni(own, "own") == Space(
@@ -94,6 +95,7 @@ def test_nnis_own_spaces_are_read() -> None:
             Real("rate", 1e-3, 1e-1, log=True),
             Integer("depth", 1, 4),
             Categorical("drop", (0.0, 0.25, 0.5), ordered=True),
+            Categorical("third", (0.1, 0.2, 0.3), ordered=True),
         ),
     )
 
