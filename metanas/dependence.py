@@ -17,7 +17,7 @@ from metanas.finish import Winner
 from metanas.scoring import by_cluster, summarise, task_scores
 from metanas.search import Search
 from search_spaces import Candidate, catalogue
-from search_spaces.errors import DataError
+from search_spaces.errors import DataError, MetanasError
 from search_spaces.task import Episodes
 
 BY_SHOTS, BY_STEPS = "score by shots", "score by steps"  # what the store's log calls them
@@ -84,7 +84,10 @@ def _points(
     for size in sizes if tasks >= _FEWEST else ():
         if left() <= 0:
             break
-        score = summarise(evaluator.signature, size.scores(int(tasks)), "test")
+        try:
+            score = summarise(evaluator.signature, size.scores(int(tasks)), "test")
+        except MetanasError:  # a family of the user's own has not so many examples, and could not say so
+            break
         if math.isfinite(score.value + score.ci95):
             found.append((size.count, score.value, score.ci95))
     return found

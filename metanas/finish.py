@@ -19,6 +19,7 @@ from metanas.smallest import PARTS
 from metanas.training import Checkpoint
 from search_spaces import Candidate, Categorical, Record, Space, Value
 from search_spaces.errors import EvaluationError
+from search_spaces.record import TIMEOUT
 
 _STEPS = 1  # times the last rung, where the budget is in trials
 _SHORT = 10.0  # seconds, below which there is no final
@@ -223,6 +224,7 @@ def _final(
     sign = -1 if search.evaluator.higher_is_better else 1
     left = [live for live in lives if live in search.running and live.record.score]
     left.sort(key=lambda live: sign * live.record.score.value)  # type: ignore[union-attr]
+    _end_unscored(search, lives)
     for live in left[keep:]:
         search.end(live, "pruned", f"in the final, after {seconds:.0f} s from trial {live.record.parent}")
     return left[:keep] or [_going_on(search, winner_of(search))]
@@ -232,8 +234,16 @@ def _to_the_end(search: Search, lives: list[LiveTrial], left: Callable[[], float
     search.tell(f"going on with {_parents(lives)}")
     _legs(search, lives, _STEPS * search.rungs[-1], left)
     for live in lives:
-        if live in search.running:
+        if live in search.running and live.record.score is not None:
             search.end(live, "complete", f"went on from trial {live.record.parent}")
+    _end_unscored(search, lives)
+
+
+def _end_unscored(search: Search, lives: Sequence[LiveTrial]) -> None:
+    """Ends those for which the time was less than a meta-step takes."""
+    for live in lives:
+        if live in search.running and live.record.score is None:
+            search.end(live, "failed", f"{TIMEOUT}: no time for a meta-step")
 
 
 def _legs(search: Search, lives: Sequence[LiveTrial], steps: int, left: Callable[[], float]) -> None:

@@ -74,10 +74,9 @@ def _save_family(study: str, store: Store, found: OnFamily, budget: Budget) -> d
     same = found.own.winner.record.number == found.for_all.winner.record.number
     shared = learner_json(found.for_all.winner, found.for_all.judgement)
     own = shared if same else learner_json(found.own.winner, found.own.judgement)
-    learners = {"for_all": str(paths["for_all"]), "own": str(paths["for_all" if same else "own"])}
+    learners = {"for_all": str(paths["for_all"]), "own": str(paths["own"])}
     save_learner(paths["for_all"], search, found.for_all.winner, shared)
-    if not same:
-        save_learner(paths["own"], search, found.own.winner, own)
+    save_learner(paths["own"], search, found.own.winner, own)  # the same one, too: it may replace an older
     saved = {"learner": learners["own"], "picture": str(paths["picture"]), "store": store.shown}
     result = result_json(search, found.own.winner, found.own.judgement, saved)
     try:

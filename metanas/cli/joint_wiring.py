@@ -22,6 +22,7 @@ from metanas.cli.wiring import (
     checked,
     known_settings,
     load_family,
+    notes_of,
     optuna_study,
     plan_of,
     save_study,
@@ -85,7 +86,7 @@ def open_joint(
         store.close()
         raise
     for family, part in parts.items():
-        for note in part.family.notes:
+        for note in notes_of(part.family, part.setting):
             tell(f"{family}: {note}")
     for note in starting.refused(common.start, found.space, _of_classes(parts), found.seed, found.aims):
         tell(note)

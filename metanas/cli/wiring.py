@@ -28,6 +28,7 @@ from metanas.sizing import Sizes
 from metanas.tasks import fingerprints, own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from metanas.tasks.mixed import Mixed
+from metanas.tasks.table_tasks import Tables
 from search_spaces import Signature, Space, catalogue, named, plugins
 from search_spaces.errors import BudgetError, DataError, DeviceError, StoreError
 from search_spaces.fingerprint import Fingerprint
@@ -138,9 +139,14 @@ def open_search(
         store.close()
         raise
     left_out = starting.refused(request.start, found.space, signature, found.seed, found.aims)
-    for note in (*family.notes, *left_out):  # here, since what is refused is one line
+    for note in (*notes_of(family, setting), *left_out):  # here, since what is refused is one line
         tell(note)
     return found, store, _folds(request, family, setting, device, store, listen)
+
+
+def notes_of(family: Family, setting: Setting) -> tuple[str, ...]:
+    """What a family says of itself, and of its tasks where they are of that size."""
+    return family.told(setting.ways, setting.shots) if isinstance(family, Tables) else family.notes
 
 
 def checked(request: Request) -> torch.device:

@@ -19,7 +19,7 @@ from metanas.learner.atomic import replacing
 from search_spaces.errors import LearnerFileError
 
 MANIFEST = "manifest.json"
-SMALL, LARGE = 2**20, 2**30  # bytes: of the manifest and the card, of anything else
+SMALL, LARGE = 2**24, 2**30  # bytes: of the manifest and the card, of anything else
 _MOST = LARGE + 2**24  # bytes of the whole file
 _MEMBERS = 16
 _MARK = b"metanas sha256 "
@@ -37,8 +37,10 @@ def write(path: Path, members: Mapping[str, bytes]) -> None:
     """Writes the members; equal members give equal bytes.
 
     Raises:
-        LearnerFileError: If the file cannot be written.
+        LearnerFileError: If the file cannot be written, or could not be read again for its size.
     """
+    for name, data in members.items():
+        _check_size(name, len(data))
     try:
         with replacing(path) as handle:
             with zipfile.ZipFile(handle, "w") as archive:
@@ -145,12 +147,14 @@ def _check(entries: list[zipfile.ZipInfo], size: int) -> None:
             or entry.file_size != entry.compress_size
         ):
             raise LearnerFileError(f"it has a packed member {entry.filename}: export it anew")
-        if entry.file_size > (SMALL if entry.filename.endswith((".json", ".md")) else LARGE):
-            raise LearnerFileError(
-                f"it has a member {entry.filename} of {entry.file_size:,} bytes: too large"
-            )
+        _check_size(entry.filename, entry.file_size)
     if sum(entry.file_size for entry in entries) > size:
         raise LearnerFileError("it claims more than it holds: do not trust it")
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > (SMALL if name.endswith((".json", ".md")) else LARGE):
+        raise LearnerFileError(f"it has a member {name} of {size:,} bytes: too large")
 
 
 def _is_plain(name: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from metanas.learner.learner import Learner
 from metanas.learner.tables import PREDICTION, PROBABILITY, Answers, predictions
+from metanas.tasks.archive import first_visit
 from metanas.tasks.pictures import EXTENSIONS
 from search_spaces.errors import DataError
 
@@ -54,10 +55,11 @@ def _images(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"{path} does not exist: give a folder of images")
-    found = []
-    for folder, inner, names in os.walk(path, onerror=_refuse):
+    found, seen = [], {os.path.realpath(path)}
+    for folder, inner, names in os.walk(path, followlinks=True, onerror=_refuse):
         # pruning `inner` in place is how os.walk is told where not to go
-        inner[:] = sorted(name for name in inner if not _is_hidden(name))
+        shown = (name for name in sorted(inner) if not _is_hidden(name))
+        inner[:] = [name for name in shown if first_visit(os.path.join(folder, name), seen)]
         found += [Path(folder, name) for name in sorted(names) if _is_image(name)]
     if not found:
         raise DataError(f"{path} holds no images ({', '.join(sorted(EXTENSIONS))}): put some into it")

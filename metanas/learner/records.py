@@ -121,4 +121,7 @@ def _is_real(value: Any) -> bool:
 def _is_missing(value: Any) -> bool:
     if value is None or (isinstance(value, str) and is_missing(value)):
         return True
-    return bool(value != value)  # NaN and pandas' NaT differ from themselves
+    try:
+        return bool(value != value)  # NaN and pandas' NaT differ from themselves
+    except TypeError:  # pandas' NA does not say
+        return True

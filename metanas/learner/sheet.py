@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metanas.tasks.columns import is_missing
 from metanas.tasks.headers import named, separator, with_point
 from search_spaces.errors import DataError
 
@@ -34,12 +35,13 @@ class Sheet:
         """The cells of a column.
 
         Raises:
-            DataError: If one is empty.
+            DataError: If one is empty, or says that nothing is known.
         """
         at = self.columns.index(column)
         for row, line in zip(self.rows, self.lines, strict=True):
-            if not row[at]:
-                raise DataError(f"{self._place(line, column)} is empty: fill it in or leave the row out")
+            if is_missing(row[at]):
+                what = f"{row[at]!r}, which says nothing" if row[at] else "empty"
+                raise DataError(f"{self._place(line, column)} is {what}: fill it in or leave the row out")
         return [row[at] for row in self.rows]
 
     def cells(self, column: str) -> list[str | None]:
@@ -57,9 +59,10 @@ class Sheet:
         return np.array([self._column(name, texts) for name, texts in zip(columns, cells, strict=True)]).T
 
     def having(self, column: str) -> Sheet:
-        """The rows that have something in that column."""
+        """The rows of which something is known in that column."""
         at = self.columns.index(column)
-        kept = [(row, line) for row, line in zip(self.rows, self.lines, strict=True) if row[at]]
+        known = zip(self.rows, self.lines, strict=True)
+        kept = [(row, line) for row, line in known if not is_missing(row[at])]
         return Sheet(self.path, self.columns, [row for row, _ in kept], [line for _, line in kept])
 
     def _column(self, name: str, texts: Sequence[str]) -> list[float]:

@@ -77,7 +77,7 @@ class Folder:
         seen = {str(real), *map(str, real.parents)}
         for folder, inner, names in os.walk(path, followlinks=True, onerror=_refuse):
             # Pruning `inner` in place is how os.walk is told where not to go.
-            inner[:] = [name for name in sorted(inner) if _first_visit(os.path.join(folder, name), seen)]
+            inner[:] = [name for name in sorted(inner) if first_visit(os.path.join(folder, name), seen)]
             prefix = Path(folder).relative_to(path)
             files += [(prefix / name).as_posix() for name in names]
             folders += [(prefix / name).as_posix() for name in inner]
@@ -173,7 +173,8 @@ def _safe_name(path: Path, entry: zipfile.ZipInfo) -> str:
     return "/".join(part for part in parts if part not in ("", "."))
 
 
-def _first_visit(folder: str, seen: set[str]) -> bool:
+def first_visit(folder: str, seen: set[str]) -> bool:
+    """Whether a folder is a new one, by whatever name: links may lead in circles."""
     real = os.path.realpath(folder)
     new = real not in seen
     seen.add(real)

@@ -23,6 +23,7 @@ _MOSTLY = 0.9  # of a column's cells: where so many are numbers, the others are 
 _DAY = 86400.0
 LEAVE_OUT = "empty it, or leave the column out with --features"
 _NAMELESS = {"", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "?"}
+_TRUTHS = {"true": "True", "1": "True", "false": "False", "0": "False"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d.*)?")
 
 Cells = np.ndarray  # (N,) float64, NaN where missing; or objects: text, None where missing
@@ -96,7 +97,7 @@ def learn(name: str, cells: Cells) -> dict[str, Any] | None:
     texts = [text for text in cells if text is not None]
     days = [as_days(text) for text in texts]
     if texts and all(day is not None for day in days):
-        return _number(name, "date", _days(cells))
+        return _number(name, "date", _days(name, cells))
     values = [value for value, _ in sorted(Counter(texts).items(), key=lambda item: (-item[1], item[0]))]
     if not values or (len(values) == 1 and len(texts) == len(cells)):
         return None
@@ -123,10 +124,10 @@ def encode(column: Column, cells: Cells) -> np.ndarray:
         DataError: If text stands where numbers or dates are expected.
     """
     if column["kind"] == "category":
-        texts = _as_texts(cells)
+        texts = _spelt(_as_texts(cells), column["values"])
         found = np.array([[text == value for value in column["values"]] for text in texts], dtype=np.float32)
         return found.reshape(len(cells), -1)
-    values = _days(cells) if column["kind"] == "date" else _numbers(column["name"], cells)
+    values = (_days if column["kind"] == "date" else _numbers)(column["name"], cells)
     scaled = (values - column["mean"]) / column["std"]
     parts = [np.nan_to_num(scaled, nan=0.0)]
     if column["missing"]:
@@ -185,11 +186,22 @@ def _numbers(name: str, cells: Cells) -> np.ndarray:
     return np.array([math.nan if text is None else float(text) for text in cells])
 
 
-def _days(cells: Cells) -> np.ndarray:
+def _days(name: str, cells: Cells) -> np.ndarray:
     if cells.dtype != object:
         return cells
     days = [math.nan if text is None else as_days(text) for text in cells]
-    return np.array([math.nan if day is None else day for day in days])
+    for row, (day, text) in enumerate(zip(days, cells, strict=True)):
+        if day is None:
+            said = f"column {name!r} is {text[:40]!r}, not a date as in 2024-01-31"
+            raise DataError(f"row {row} (counted from 0): {said}")
+    return np.array(days, dtype=np.float64)
+
+
+def _spelt(texts: list[str | None], values: Sequence[str]) -> list[str | None]:
+    """Truth values as those of the training rows, however a file or a program writes them."""
+    if not {"True", "False"}.issuperset(values):
+        return texts
+    return [_TRUTHS.get(text.lower(), text) if text is not None else None for text in texts]
 
 
 def _as_texts(cells: Cells) -> list[str | None]:
@@ -201,7 +213,7 @@ def _as_texts(cells: Cells) -> list[str | None]:
 
 def plain(value: float) -> str:
     """A number as a person would write it: whole ones without a point."""
-    return str(int(value)) if value == int(value) else repr(float(value))
+    return str(int(value)) if math.isfinite(value) and value == int(value) else repr(float(value))
 
 
 def _filled(size: int, numbers: Mapping[int, float]) -> np.ndarray:

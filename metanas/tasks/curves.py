@@ -105,6 +105,6 @@ def refuse_path(name: str, source: Source) -> None:
     Raises:
         DataError: If the source names any.
     """
-    if source.path or source.test_path or source.splits or source.task or source.target:
+    if source.path or source.test_path or source.splits or source.has_columns:
         hint = "leave path and columns out (for yours: metanas search table FILE, or images PATH)"
         raise DataError(f"{name} makes its own tasks: {hint}")

@@ -54,6 +54,11 @@ class Source:
     cache: Path | None = None
     progress: Progress = field(default=silent, repr=False)
 
+    @property
+    def has_columns(self) -> bool:
+        """Whether anything is said that only a table has."""
+        return bool(self.task or self.target or self.features or self.group or self.kind)
+
 
 @dataclass(frozen=True)
 class Limits:

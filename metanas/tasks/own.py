@@ -39,7 +39,7 @@ def load(name: str, source: Source) -> Own:
     Raises:
         DataError: If it cannot be imported, or its tasks cannot be used; says why.
     """
-    if source.test_path or source.splits or source.task or source.target:
+    if source.has_columns or source.test_path or source.splits:
         raise DataError(f"{name} makes its own tasks: leave columns, --test-data and --splits out")
     module, _, attribute = name.partition(":")
     with this_folder_first():
@@ -92,11 +92,9 @@ class Own:
         if not torch.equal(x, again):
             raise self._wrong("draws other tasks from the same generator: draw from generator= alone")
         self._width, self._outputs = x.shape[-1], y.shape[-1]
-        names = {"features": ("x", self._width), "targets": ("y", self._outputs)}
-        usual = {
-            key: [f"{letter}{i}" if n > 1 else letter for i in range(n)] for key, (letter, n) in names.items()
-        }
-        known = {key: list(getattr(made, key, default)) for key, default in usual.items()}
+        targets = self._outputs if self.kind == "regression" else 1  # a class is one column
+        known = {"features": self._names("features", "x", self._width)}
+        known["targets"] = self._names("targets", "y", targets)
         self.preprocessing: dict[str, Any] = {"kind": "table", **known}
 
     def signature(self, ways: int | None, shots: int) -> Signature:
@@ -156,6 +154,14 @@ class Own:
         facts = {"name": self.name, "own": self._spelt, "code": hashlib.sha256(code.encode()).hexdigest()}
         return facts | ({} if self._content is None else {"content": self._content})
 
+    def _names(self, what: str, letter: str, count: int) -> list[str]:
+        """Of columns, as the class has them or numbered."""
+        usual = [f"{letter}{i}" if count > 1 else letter for i in range(count)]
+        names = list(getattr(self._made, what, usual))
+        if len(names) != count or len(set(names)) < count or not all(_is_name(name) for name in names):
+            raise self._wrong(f"has {what} = {names}: it should be {count} different names")
+        return names
+
     def _parameters(self) -> Mapping[str, inspect.Parameter]:
         method = getattr(self._made, "sample", None)
         if not callable(method):
@@ -212,6 +218,10 @@ class Own:
 
     def _wrong(self, why: str) -> DataError:
         return DataError(f"family {self._spelt} {why}".replace("\n", " "))
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name.isprintable()
 
 
 def _digest(path: Path, progress: Progress) -> str | None:

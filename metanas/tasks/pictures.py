@@ -6,6 +6,7 @@ Importing this module loads neither torch nor anything of zips and caches.
 from __future__ import annotations
 
 import io
+import stat
 import struct
 import warnings
 import zlib
@@ -84,7 +85,10 @@ def prepare_file(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
     import torch
 
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
+        info = path.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise DataError(f"{path} is not an ordinary file: take it out")
+        if info.st_size > MAX_FILE_BYTES:
             raise DataError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB: give a smaller image")
         data = path.read_bytes()
     except OSError as error:

@@ -236,7 +236,8 @@ def _array_cells(array: np.ndarray, as_text: bool) -> Cells:
     values = array.tolist()
     found = np.full(len(values), None, dtype=object)
     for row, value in enumerate(values):
-        text = plain(value) if isinstance(value, (int, float)) and value == value else str(value)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and value == value
+        text = plain(value) if is_number else str(value)
         found[row] = None if is_missing(text) else text
     return found
 
@@ -259,12 +260,13 @@ def _read_arrow(path: Path, needed: list[str], wanted: Collection[str] | None) -
                     tables.append(pa.ipc.open_stream(source).read_all())
             kept = _check_names(path, tables[0].column_names, needed, wanted)
             _check_room(path, sum(len(table) for table in tables), len(kept))
-            frame = pa.concat_tables([table.select(kept) for table in tables]).to_pandas()
+            read = pa.concat_tables([table.select(kept) for table in tables])
         else:
             meta = pq.read_metadata(path)
             kept = _check_names(path, meta.schema.to_arrow_schema().names, needed, wanted)
             _check_room(path, meta.num_rows, len(kept))
-            frame = pq.read_table(path, columns=kept).to_pandas()
+            read = pq.read_table(path, columns=kept)
+        frame = read.to_pandas(ignore_metadata=True)  # else what was an index is no column
     except pa.ArrowException as error:
         raise DataError(f"{path} cannot be read as Parquet or Arrow ({str(error)[:80]})") from None
     return _cells(frame, needed, path)

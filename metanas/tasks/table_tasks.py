@@ -95,6 +95,16 @@ class Tables:
         for split in SPLITS:
             self._rows[split].fitting(ways, shots if isinstance(shots, int) else shots[0], split)
 
+    def told(self, ways: int, shots: int) -> tuple[str, ...]:
+        """Notes for the user; last, how many tasks have too few classes to be drawn."""
+        fit = sum(len(self._rows[split].fitting(ways, shots, split).task) for split in SPLITS)
+        if fit == self.tasks:
+            return self.notes
+        each = f"{ways} classes of {shots} shots + {LEAST_QUERIES} queries"
+        fewer = f" (--ways {ways - 1} takes more of them)" if ways > 2 else ""
+        said = f"left out {self.tasks - fit:,} of {self.tasks:,} tasks: fewer than {each}{fewer}"
+        return (*self.notes, said)
+
     def sample(
         self,
         n_tasks: int,

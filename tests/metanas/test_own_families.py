@@ -159,6 +159,41 @@ def greedy(self: Any, n_tasks: int, examples: int, generator: torch.Generator, c
 def narrow(self: Any, n_tasks: int, generator: torch.Generator) -> Any: ...
 
 
+def test_names_of_columns_are_as_many_as_there_are(tmp_path: Path) -> None:
+    """Else a learner could not be saved at the end of the search."""
+    assert Own("here:Spots", Spots()).preprocessing["targets"] == ["y"], "a class is one column"
+    for wrong in (["one"], ["a", "a"], ["a", 1]):
+        with pytest.raises(DataError, match="it should be 2 different names"):
+            family(features=wrong)
+    with pytest.raises(DataError, match="has targets = "):
+        family(targets=["only one"])
+
+
+CLASSES = """
+import torch
+
+
+class Clouds:
+    def sample(self, n_tasks, ways, examples, generator):
+        if examples > 20:
+            raise ValueError("there are 20 examples of each class")
+        means = torch.randn(n_tasks, ways, 1, 2, generator=generator)
+        return means + 0.1 * torch.randn(n_tasks, ways, examples, 2, generator=generator)
+"""
+
+
+def test_classes_are_searched_saved_and_adapted_to(
+    metanas: Run, quick: Sequence[object], tmp_path: Path
+) -> None:
+    """Of few examples, too: with more shots than there are it is scored as far as they go."""
+    (tmp_path / "clouds.py").write_text(CLASSES)
+    ran = metanas("search", "clouds:Clouds", "--ways", 3, *quick[2:], "--json")
+    assert (ran.code, ran.err) == (0, "")
+    learner = package.load(tmp_path / "Clouds.metanas")
+    x = np.array([[0.0, 0.0], [5.0, 5.0], [-5.0, 5.0]])
+    assert learner.adapt(x, ["a", "b", "c"]).predict(x).tolist() == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     ("sample", "says"),
     [

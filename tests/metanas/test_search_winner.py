@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from metanas.budget import FINISH, Budget
 from metanas.evaluator import Ended, Job
 from metanas.finish import finish, winner_of
+from metanas.legs import Pace
 from metanas.search import Search
 from metanas.standings import best_of
 from search_spaces import Candidate, Record, Score, catalogue
@@ -143,6 +144,21 @@ def test_in_seconds_the_best_of_each_rung_meet_in_a_final_and_its_winner_goes_on
     assert {child.state for child in others} == {"pruned"}
     assert all(child.reason.startswith("in the final, after ") for child in others)
     assert all(child.score is not None and child.weights for child in others)
+    assert TrialState.RUNNING not in told(search).values()
+
+
+def test_where_there_is_no_time_for_a_meta_step_the_best_of_before_is_the_winner() -> None:
+    """Nobody is left running, and what has no score is not told as complete."""
+    search, _ = before_the_final(lambda number, at: 0.05)
+    for record in search.records:
+        search.paces[record.candidate.id] = Pace(1e9, 0.0)  # milliseconds a meta-step
+    clock = Clock()
+    winner = finish(search, Budget(SHORT, clock=clock)).record
+    assert winner.number == 3
+    children = search.memory.records("s")[4:]
+    assert {(child.state, child.reason) for child in children} == {
+        ("failed", "timeout: no time for a meta-step")
+    }
     assert TrialState.RUNNING not in told(search).values()
 
 

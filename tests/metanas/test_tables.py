@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metanas.tasks.columns import encode, learn
-from metanas.tasks.families import table
+from metanas.tasks.families import images, sinusoid, table
 from metanas.tasks.families.table import FEW, TOO_FEW
 from metanas.tasks.family import Source
 from metanas.tasks.table_tasks import SPLITS, Tables
@@ -284,6 +284,71 @@ def test_a_category_never_seen_is_none_of_the_known(tmp_path: Path) -> None:
     assert column is not None
     encoded = encode(column, np.array(["b", "new", None], dtype=object))
     np.testing.assert_array_equal(encoded, [[0, 1], [0, 0], [0, 0]])
+
+
+def test_truth_values_are_the_same_however_they_are_written() -> None:
+    """pandas reads TRUE and true as booleans; a new task is read as text, or given by a program."""
+    column = learn("on", np.array(["True", "False", "True"], dtype=object))
+    assert column is not None
+    expected = [[1, 0], [0, 1], [0, 0]]
+    for yes, no in (("True", "False"), ("TRUE", "FALSE"), ("true", "false")):
+        np.testing.assert_array_equal(encode(column, np.array([yes, no, None], dtype=object)), expected)
+    np.testing.assert_array_equal(encode(column, np.array([1.0, 0.0, np.nan])), expected)
+
+
+def test_booleans_of_npz_are_those_of_a_program(tmp_path: Path) -> None:
+    on = np.arange(400) % 3 == 0
+    named = np.array([f"m{i}" for i in np.arange(400) // 8])
+    np.savez(tmp_path / "t.npz", x=on[:, None], y=np.arange(400.0), task=named)
+    found = table.build(Source(tmp_path / "t.npz", task="task", target="y", shots=2))
+    assert found.preprocessing["features"][0]["values"] == ["False", "True"]
+
+
+def test_a_date_that_is_none_is_said(tmp_path: Path) -> None:
+    """Written in another way by another program, it would be the mean of all without a word."""
+    column = learn("day", np.array(["2024-01-15", "2024-01-17", None], dtype=object))
+    assert column is not None
+    with pytest.raises(DataError, match=r"row 1 .*column 'day' is '15/01/2024', not a date as in 2024-01-31"):
+        encode(column, np.array(["2024-01-15", "15/01/2024"], dtype=object))
+    assert encode(column, np.array([None], dtype=object)).tolist() == [[0, 1]]
+
+
+def test_what_is_an_index_in_parquet_is_a_column(tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.read_csv(write(tmp_path / "t.csv", rows())).set_index("machine")
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert built(tmp_path / "t.parquet").tasks == built(tmp_path / "t.csv").tasks
+    frame["wear"] = [np.inf, *frame["wear"][1:]]
+    frame.to_parquet(tmp_path / "inf.parquet")
+    with pytest.raises(DataError, match=r"row 1 .*column 'wear' is 'inf'"):
+        built(tmp_path / "inf.parquet")
+
+
+def test_tasks_with_too_few_classes_are_counted(tmp_path: Path) -> None:
+    """Most machines never broke: of three classes they have two."""
+    lines = []
+    for machine in range(60):
+        for row in range(15):
+            state = ("fine", "worn", "broken")[row % (3 if machine % 4 == 0 else 2)]
+            lines.append([f"m{machine:02}", row + 0.5 * machine, state])
+    family = built(write(tmp_path / "t.csv", lines, ["machine", "load", "state"]), target="state", shots=1)
+    said = (
+        "left out 45 of 60 tasks: fewer than 3 classes of 1 shots + 2 queries (--ways 2 takes more of them)"
+    )
+    assert family.told(3, 1)[-1] == said
+    assert family.told(2, 1) == family.notes
+
+
+def test_what_a_table_does_not_have_is_refused(tmp_path: Path) -> None:
+    """A verdict on other tasks than the user named would be believed."""
+    path = write(tmp_path / "t.csv", rows())
+    with pytest.raises(DataError, match="--splits, not --test-data"):
+        built(path, test_path=path)
+    for more in ({"group": "a"}, {"features": ("a",)}, {"kind": "regression"}):
+        for build, given in ((images.build, {"path": tmp_path}), (sinusoid.build, {})):
+            with pytest.raises(DataError, match="columns"):
+                build(Source(**given, **more))  # type: ignore[arg-type]
 
 
 def in_other_form(path: Path, ending: str) -> Path:

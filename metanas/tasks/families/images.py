@@ -30,8 +30,11 @@ def build(source: Source) -> Family:
     Raises:
         DataError: If anything of it cannot be used.
     """
-    if source.task or source.target:
-        raise DataError("images has no columns: leave --task and --target out, or take metanas search table")
+    if source.has_columns:
+        raise DataError(
+            "images has no columns: leave --task, --target, --group, --features and --kind out, or take "
+            "metanas search table"
+        )
     if source.path is None:
         raise DataError("images needs a zip or a folder of class folders: metanas search images PATH")
     own = read_images(source.path, source.image_size, source.cache, source.progress)

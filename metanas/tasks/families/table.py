@@ -6,6 +6,7 @@ from metanas.tasks.family import Family, Source
 from metanas.tasks.splits import divide, units
 from metanas.tasks.table_tasks import SPLITS, Tables, crossed
 from metanas.tasks.task_table import read_tasks
+from search_spaces.errors import DataError
 
 _SHARE = 0.2  # of the tasks, or groups, for validation and for test each
 FEW = 48  # tasks, or groups, below which a split leaves fewer for the test than a verdict needs
@@ -26,6 +27,8 @@ def build(source: Source) -> Family:
     Raises:
         DataError: If the table cannot be used; file, row and column are named.
     """
+    if source.test_path is not None:
+        raise DataError("table has its test tasks in the same file: say which with --splits, not --test-data")
     table = read_tasks(source)
     whole = len(units(table.tasks))
     if source.splits is None and (TOO_FEW <= whole < FEW or len(table.tasks) < _SMALL):

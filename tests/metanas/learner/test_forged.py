@@ -88,10 +88,18 @@ def test_a_member_that_is_not_what_the_manifest_says(good: Written, tmp_path: Pa
 
 def test_packed_and_oversized_members(good: Written, tmp_path: Path) -> None:
     members = list(archive.read(good.path).items())
-    bomb = [*members[:2], ("card.md", b"0" * 2**20)]
+    bomb = [*members[:2], ("card.md", b"0" * archive.SMALL)]
     refused(sealed(tmp_path / "a", bomb, zipfile.ZIP_DEFLATED), "packed")
-    refused(sealed(tmp_path / "a", [*members[:2], ("card.md", b"0" * (2**20 + 1))]), "too large")
-    refused(sealed(tmp_path / "a", [("manifest.json", b" " * 2**21)]), "too large")
+    refused(sealed(tmp_path / "a", [*members[:2], ("card.md", b"0" * (archive.SMALL + 1))]), "too large")
+    refused(sealed(tmp_path / "a", [("manifest.json", b" " * 2 * archive.SMALL)]), "too large")
+
+
+def test_what_could_not_be_read_again_is_not_written(good: Written, tmp_path: Path) -> None:
+    """Of a very wide table the manifest has every column."""
+    members = archive.read(good.path) | {"card.md": b"0" * (archive.SMALL + 1)}
+    with pytest.raises(LearnerFileError, match="too large"):
+        archive.write(tmp_path / "a.metanas", members)
+    assert not (tmp_path / "a.metanas").exists()
 
 
 def test_a_size_that_is_only_claimed(good: Written, tmp_path: Path) -> None:

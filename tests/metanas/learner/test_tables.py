@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,7 @@ def test_a_query_with_targets_is_scored(regression: Written) -> None:
         "rows": 2,
     }
     assert adapted(regression, SUPPORT, "time,dose,level\n0.5,0.5,\n").score is None
+    assert adapted(regression, SUPPORT, "time,dose,level\n0.5,0.5,NA\n").score is None  # as R writes it
 
 
 def test_classes_have_probabilities(species: Written) -> None:
@@ -136,7 +138,12 @@ def test_classes_have_probabilities(species: Written) -> None:
         (SUPPORT, "a,b,c\n1,2,3\n", r"q\.csv has 3 feature columns"),
         (SUPPORT, "time,dose\n0,1\n0,inf\n", r"q\.csv, line 3: column 'dose' is 'inf'"),
         (SUPPORT, "time,dose\n0,1e200\n", "row 0"),
-        (SUPPORT, "time,dose,level\n0,1,?\n", "column 'level' is '\\?'"),
+        (SUPPORT, "time,dose,level\n0,1,much\n", "column 'level' is 'much'"),
+        (
+            "time,dose,level\n0,1,2\n1,0,NA\n",
+            "time,dose\n0,1\n",
+            "column 'level' is 'NA', which says nothing",
+        ),
         (SUPPORT, "time,dose,prediction\n0,1,2\n", "already"),
         (SUPPORT, "", r"q\.csv is empty"),
     ],
@@ -184,6 +191,17 @@ def test_folders_of_images(pictures: Written, photos: Path) -> None:
     ]
     assert [tuple(row[:2]) for row in answers.rows] == expected
     assert answers.support == 3
+    linked = photos / "linked"
+    linked.mkdir()
+    for one_class in (photos / "support").iterdir():
+        if one_class.is_dir():
+            (linked / one_class.name).symlink_to(one_class)
+    (linked / "loop").symlink_to(linked)
+    assert adapt_folders(pictures.load(), linked, photos / "query").rows == answers.rows
+    os.mkfifo(photos / "query/pipe.png")
+    with pytest.raises(DataError, match=r"pipe.png is not an ordinary file"):
+        adapt_folders(pictures.load(), photos / "support", photos / "query")
+    (photos / "query/pipe.png").unlink()
     one = adapt_folders(pictures.load(), photos / "support", photos / "query/z-dark.png")
     assert one.rows == answers.rows[1:]
 
