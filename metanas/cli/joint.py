@@ -75,13 +75,15 @@ def _save_family(study: str, store: Store, found: OnFamily, budget: Budget) -> d
     shared = learner_json(found.for_all.winner, found.for_all.judgement)
     own = shared if same else learner_json(found.own.winner, found.own.judgement)
     learners = {"for_all": str(paths["for_all"]), "own": str(paths["own"])}
-    save_learner(paths["for_all"], search, found.for_all.winner, shared)
-    save_learner(paths["own"], search, found.own.winner, own)  # the same one, too: it may replace an older
     saved = {"learner": learners["own"], "picture": str(paths["picture"]), "store": store.shown}
     result = result_json(search, found.own.winner, found.own.judgement, saved)
     try:
+        save_learner(paths["for_all"], search, found.for_all.winner, shared)
+        save_learner(
+            paths["own"], search, found.own.winner, own
+        )  # the same one, too: it may replace an older
         save_picture(paths["picture"], search, found.own.winner, found.own.judgement)
-    finally:  # the verdict is known, whatever becomes of the picture
+    finally:  # the verdict is known, whatever becomes of the files
         result["seconds"] = budget.spent
         store.save_result(search.name, result)
     rest = {key: result[key] for key in ("looks", "folds")}

@@ -293,12 +293,12 @@ def _save(
     if several := search.aims.goals.several:
         saved["front"] = str(output_path(f"{search.name}-front", ".png"))
     result = result_json(search, winner, judgement, saved)
-    save_learner(learner, search, winner, result)
     try:
+        save_learner(learner, search, winner, result)
         save_picture(picture, search, winner, judgement)
         if several:
             save_front(Path(saved["front"]), search, winner, judgement)
-    finally:  # the verdict is known, whatever becomes of the picture
+    finally:  # the verdict is known, whatever becomes of the files
         result["seconds"] = budget.spent
         store.save_result(search.name, result)
     return result

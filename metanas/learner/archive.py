@@ -20,7 +20,7 @@ from search_spaces.errors import LearnerFileError
 
 MANIFEST = "manifest.json"
 SMALL, LARGE = 2**24, 2**30  # bytes: of the manifest and the card, of anything else
-_MOST = LARGE + 2**24  # bytes of the whole file
+_MOST = LARGE + 2 * SMALL + 2**20  # bytes of the whole file
 _MEMBERS = 16
 _MARK = b"metanas sha256 "
 SEAL = len(_MARK) + 64

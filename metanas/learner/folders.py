@@ -55,7 +55,7 @@ def _images(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"{path} does not exist: give a folder of images")
-    found, seen = [], {os.path.realpath(path)}
+    found, seen = [], {str(path.resolve()), *map(str, path.resolve().parents)}
     for folder, inner, names in os.walk(path, followlinks=True, onerror=_refuse):
         # pruning `inner` in place is how os.walk is told where not to go
         shown = (name for name in sorted(inner) if not _is_hidden(name))

@@ -76,7 +76,8 @@ def facts(study: Study) -> dict[str, Any]:
 def learning_curve(study: Study) -> list[tuple[int, float]]:
     """Meta-steps and validation scores of the last winner, those of the trials that it went on from first.
 
-    A trial that goes on counts its meta-steps from 0, at the weights that its parent kept.
+    A trial that goes on counts its meta-steps from 0, at the weights that its parent kept. Where it went on
+    beside its parent, in another way, those that the parent came to meanwhile are counted, too.
     """
     known = {record.number: record for record in study.records}
     record, line = study.winner, list[Record]()

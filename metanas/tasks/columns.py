@@ -45,7 +45,7 @@ def typed(name: str, texts: Sequence[str | None], place: Any = None, way_out: st
         way_out: What can be done beside mending a cell, for messages.
 
     Raises:
-        DataError: If nearly all cells are numbers: names one that is not.
+        DataError: If nearly all cells are numbers, or dates: names one that is not.
     """
     known = [
         (row, text.strip()) for row, text in enumerate(texts) if text is not None and not is_missing(text)
@@ -53,16 +53,19 @@ def typed(name: str, texts: Sequence[str | None], place: Any = None, way_out: st
     numbers = {row: value for row, text in known if (value := as_number(text)) is not None}
     if len(numbers) == len(known):
         return _filled(len(texts), numbers)
-    if len(numbers) >= _MOSTLY * len(known):
-        row, text = next((row, text) for row, text in known if row not in numbers)
-        raise DataError(
-            f"{_where(place, row)}: column {name!r} is {text[:40]!r}, where nearly all others are numbers: "
-            f"mend it, {way_out}"
-        )
+    for what, others in (("numbers", [row for row, text in known if row not in numbers]), _no_dates(known)):
+        if others and len(known) - len(others) >= _MOSTLY * len(known):
+            row, text = next(pair for pair in known if pair[0] == others[0])
+            said = f"column {name!r} is {text[:40]!r}, where nearly all others are {what}"
+            raise DataError(f"{_where(place, row)}: {said}: mend it, {way_out}")
     found = np.full(len(texts), None, dtype=object)
     for row, text in known:
         found[row] = text
     return found
+
+
+def _no_dates(known: Sequence[tuple[int, str]]) -> tuple[str, list[int]]:
+    return "dates as in 2024-01-31", [row for row, text in known if as_days(text) is None]
 
 
 def as_number(text: str) -> float | None:

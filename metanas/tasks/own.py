@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from metanas.tasks.archive import first_visit
 from metanas.tasks.family import Limits, Progress, Shots, Source, Split
 from search_spaces import Signature
 from search_spaces.errors import DataError, UnknownNameError
@@ -234,7 +236,7 @@ def _digest(path: Path, progress: Progress) -> str | None:
     """
     if not (path.is_file() or path.is_dir()) or Path.cwd().is_relative_to(path.resolve()):
         return None
-    files = sorted(filter(_holds_data, path.rglob("*"))) if path.is_dir() else [path]
+    files = sorted(_files(path)) if path.is_dir() else [path]
     total = hashlib.sha256()
     try:
         for done, file in enumerate(files):
@@ -247,9 +249,18 @@ def _digest(path: Path, progress: Progress) -> str | None:
     return total.hexdigest()
 
 
-def _holds_data(path: Path) -> bool:
-    """Whether it is a file, and none that programs leave behind."""
-    return path.is_file() and not any(part.startswith((".", "__pycache__")) for part in path.parts[-2:])
+def _files(path: Path) -> Iterator[Path]:
+    """Those in a folder, but for what programs leave behind; links are followed."""
+    seen = {str(path.resolve()), *map(str, path.resolve().parents)}
+    for folder, inner, names in os.walk(path, followlinks=True):
+        shown = (name for name in inner if not _is_left_behind(name))
+        inner[:] = [name for name in shown if first_visit(os.path.join(folder, name), seen)]
+        files = (Path(folder, name) for name in names if not _is_left_behind(name))
+        yield from (file for file in files if file.is_file())
+
+
+def _is_left_behind(name: str) -> bool:
+    return name.startswith((".", "__pycache__"))
 
 
 def _told(error: Exception) -> str:

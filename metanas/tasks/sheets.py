@@ -6,6 +6,7 @@ import csv
 import hashlib
 import math
 import os
+import re
 import zipfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _NUMBER_BYTES = 3 * 8  # of memory that reading a cell takes: as it is parsed, k
 _PART = 0.5  # of the free memory that a table may take
 _SAMPLE = 2**20  # bytes of a CSV file that tell how long its lines are
 _BLOCK = 2**20
+_INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls an index without a name
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +251,7 @@ def _read_arrow(path: Path, needed: list[str], wanted: Collection[str] | None) -
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    asked = {*needed, *(wanted or ())}
     try:
         if path.is_dir():
             files = _arrow_files(path)
@@ -267,6 +270,8 @@ def _read_arrow(path: Path, needed: list[str], wanted: Collection[str] | None) -
             _check_room(path, meta.num_rows, len(kept))
             read = pq.read_table(path, columns=kept)
         frame = read.to_pandas(ignore_metadata=True)  # else what was an index is no column
+        nameless = [name for name in frame.columns if _INDEX.fullmatch(str(name)) and name not in asked]
+        frame = frame.drop(columns=nameless)  # it only numbers the rows
     except pa.ArrowException as error:
         raise DataError(f"{path} cannot be read as Parquet or Arrow ({str(error)[:80]})") from None
     return _cells(frame, needed, path)

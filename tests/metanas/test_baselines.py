@@ -259,6 +259,12 @@ def test_slopes_with_each_of_many_settings_are_those_with_one_after_the_other(
     found = slopes.each(slopes.settings, sx, sy, qx)
     expected = [slopes.predict(setting, sx, sy, qx) for setting in slopes.settings]
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+    # and what they say: ridge on the residuals of a model, over its prediction, the features and a constant
+    column, intercept, slope = slopes.settings[-1]
+    sides = [np.column_stack([part[:, column], part[:, 3:], np.ones(len(part))]) for part in (sx, qx)]
+    penalty = np.diag([slope] * (sides[0].shape[1] - 1) + [intercept])
+    weights = np.linalg.solve(sides[0].T @ sides[0] + penalty, sides[0].T @ (sy[:, 0] - sx[:, column]))
+    np.testing.assert_allclose(found[-1, :, 0], qx[:, column] + sides[1] @ weights, rtol=1e-7)
 
     def best(each: pooled.Each | None) -> Any:
         """By validation, where it is scored all at once or one after the other."""

@@ -18,6 +18,7 @@ import pytest
 
 from metanas.evaluator import Evaluator
 from metanas.search import Searching
+from search_spaces.errors import LearnerFileError
 from storage import Store
 
 Run = Callable[..., Any]
@@ -66,6 +67,19 @@ def test_five_kills_at_random_moments_lose_nothing() -> None:
     found = json.loads(done.stdout)
     assert [row["signal"] for row in found["rows"]].count("SIGKILL") == 5
     assert found["problems"] == []
+
+
+def test_the_verdict_is_kept_where_the_learner_cannot_be(
+    metanas: Run, quick: Sequence[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise LearnerFileError("it cannot be written: choose another place")
+
+    monkeypatch.setattr("metanas.cli.search.save_learner", full)
+    ran = metanas(*quick, "--json")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    (result,) = metanas("show", "sinusoid", "--json").json["results"]
+    assert result["verdict"]["sentence"]
 
 
 class TestAtAGivenMoment:

@@ -91,6 +91,18 @@ def test_a_folder_of_data_is_known_by_what_is_in_it(tmp_path: Path, monkeypatch:
     (folder / ".DS_Store").write_text("x")
     (folder / "__pycache__" / "c.pyc").write_text("x")
     assert _digest(folder, silent) == first
+    (folder / ".git/refs/heads").mkdir(parents=True)
+    (folder / ".git/refs/heads/main").write_text("x")
+    assert _digest(folder, silent) == first
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden/a.txt").write_text("1")
+    assert _digest(tmp_path / ".hidden", silent) == first
+    (tmp_path / "large").mkdir()
+    (folder / "linked").symlink_to(tmp_path / "large")
+    assert _digest(folder, silent) == first
+    (tmp_path / "large/b.txt").write_text("x")
+    assert _digest(folder, silent) != first
+    (tmp_path / "large/b.txt").unlink()
     (folder / "a.txt").write_text("2")
     second = _digest(folder, silent)
     (folder / "a.txt").rename(folder / "b.txt")

@@ -340,6 +340,25 @@ def test_tasks_with_too_few_classes_are_counted(tmp_path: Path) -> None:
     assert family.told(2, 1) == family.notes
 
 
+def test_a_date_that_is_none_is_said_before_a_search(tmp_path: Path) -> None:
+    """Wherever it is: in a row of a test task, too, of which nothing is learned."""
+    lines, day = rows(machines=60), COLUMNS.index("day")
+    lines[700][day] = "unknown so far"
+    with pytest.raises(DataError, match=r"t.csv, row 701 below the header: column 'day' .* are dates"):
+        built(write(tmp_path / "t.csv", lines))
+
+
+def test_an_index_without_a_name_is_no_feature(tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.read_csv(write(tmp_path / "t.csv", rows())).sample(frac=0.9, random_state=0)
+    frame.to_parquet(tmp_path / "t.parquet")
+    features = [feature["name"] for feature in built(tmp_path / "t.parquet").preprocessing["features"]]
+    assert features == [name for name in COLUMNS if name not in ("machine", "wear")]
+    named = built(tmp_path / "t.parquet", features=("load", "__index_level_0__"))
+    assert len(named.preprocessing["features"]) == 2
+
+
 def test_what_a_table_does_not_have_is_refused(tmp_path: Path) -> None:
     """A verdict on other tasks than the user named would be believed."""
     path = write(tmp_path / "t.csv", rows())

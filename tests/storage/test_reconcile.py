@@ -147,6 +147,15 @@ def test_a_trial_never_started_is_failed_in_optuna_only(store: Store, study: opt
     assert [event.trial for event in store.events("pumps")] == [0]
 
 
+def test_a_process_knows_whether_others_search_the_study(store: Store, study: optuna.Study, sql: Sql) -> None:
+    """Then their controllers have seeds of their own."""
+    assert store.company("pumps") == ()
+    sql(f"UPDATE metanas_worker SET owner = '{FAR}'")
+    assert store.company("pumps") == (owner.me(),)
+    sql(f"UPDATE metanas_worker SET owner = '{FAR}', touched = {LONG_AGO}")
+    assert store.company("pumps") == ()
+
+
 def test_a_trial_just_asked_for_by_a_living_process_is_left_alone(
     store: Store, study: optuna.Study, sql: Sql
 ) -> None:
