@@ -14,7 +14,7 @@ from metanas.seeds import derive
 from metanas.smallest import smallest
 from search_spaces import Candidate, Record, Space, mutate
 from search_spaces.errors import EvaluationError, IllegalCandidateError, SpaceError
-from search_spaces.record import PARENT
+from search_spaces.record import INTERRUPTED, PARENT
 
 RECIPE = "recipe"  # of a trial's attributes: the name of the recipe that it is, where --start asked for it
 FOLLOWS = "follows"  # of a trial's attributes: the seed of the trial over several families that it is part of
@@ -121,6 +121,8 @@ class Proposals:
         if NEIGHBOUR in trial.user_attrs:
             of = trial.user_attrs[NEIGHBOUR]
             return json.dumps({"by": "search", "how": NEIGHBOUR, "of": of if of >= 0 else None})
+        if RECIPE in trial.user_attrs:
+            return json.dumps({"by": "search", "how": RECIPE, "of": trial.user_attrs[RECIPE]})
         reason = getattr(self.study.sampler, "why", None)
         return str(reason(trial.number)) if reason is not None else ""
 
@@ -158,8 +160,9 @@ class Proposals:
         if RECIPE not in trial.user_attrs:
             return ""
         # processes that begin a study at the same moment may all enqueue what it starts with
-        like = (t.number for t in self.study.get_trials(deepcopy=False) if _recipe(t) == _recipe(trial))
-        first = min(like)
+        trials = self.study.get_trials(deepcopy=False)
+        like = (t for t in trials if _recipe(t) == _recipe(trial) and INTERRUPTED not in t.user_attrs)
+        first = min(t.number for t in like)
         return "" if first == trial.number else f"trial {first} is of the same recipe"
 
     def _refuse(self, trial: Trial, why: str) -> None:

@@ -84,7 +84,10 @@ class SpaceFile:
             return choice.branches.get(value, ())
         most = max(choice.branches.values(), key=len)
         stem, _, last = most[-1].name.rpartition("_")
-        counted = last == str(len(most)) and all(len(b) == known for known, b in choice.branches.items())
+        # of what opens more, as an instruction does its operands, there are no others
+        plain = not isinstance(most[-1], Categorical) or not most[-1].branches
+        lengths = all(len(opened) == known for known, opened in choice.branches.items())
+        counted = plain and last == str(len(most)) and lengths
         if not counted or type(value) is not int or value > _MOST_COUNTED:
             known = ", ".join(as_toml(known) for known in choice.values)
             others = f", or others up to {_MOST_COUNTED}" if counted else ""

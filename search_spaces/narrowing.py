@@ -85,9 +85,11 @@ def _given(choice: Choice, before: Choice | None) -> str | None:
         if isinstance(before, Categorical) and before.values == choice.values:
             return None
         return f"[{', '.join(map(_word, choice.values))}]"
-    if before is None or (before.low, before.high) != (choice.low, choice.high):  # type: ignore[union-attr]
-        return f"{{ low = {as_toml(choice.low)}, high = {as_toml(choice.high)} }}"
-    return None
+    if before == choice:
+        return None
+    scale = getattr(before, "log", None)
+    log = "" if choice.log == scale else f", log = {as_toml(choice.log)}"
+    return f"{{ low = {as_toml(choice.low)}, high = {as_toml(choice.high)}{log} }}"
 
 
 def _word(value: Value) -> str:

@@ -71,15 +71,15 @@ def judged(
         tell: Told of replayed studies, and of all.
 
     Raises:
-        DataError: If there are fewer than 5 studies to replay.
+        DataError: If there are fewer than 5 studies to replay, parts of one counted as one.
 
     References:
         Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
         https://arxiv.org/abs/1802.02219, replays one data set left out in this way.
     """
-    check_enough(len(tables))
     names = [*(one.name for one in told), *(table.study for table in tables)]
     whole = {name: (together or {}).get(name, name) for name in names}
+    check_enough(len({whole[table.study] for table in tables}))
     numbers = {name: number % _FOLDS for number, name in enumerate(dict.fromkeys(whole.values()))}
     fold = {name: numbers[whole[name]] for name in names}
     policies = {
@@ -95,7 +95,11 @@ def judged(
         figures.append([_figures(space, table, one) for one in (None, snapshot, both)])
     tell(len(tables), len(tables))
     snapshot, policy = make(space, told), teach(space, told)
-    return _chosen(space, snapshot, policy, [table.study for table in tables], np.array(figures))
+    of = [whole[table.study] for table in tables]
+    # parts of one search are no searches of their own: an interval over them would be too narrow
+    wholes = list(dict.fromkeys(of))
+    means = [np.mean([f for f, name in zip(figures, of, strict=True) if name == one], 0) for one in wholes]
+    return _chosen(space, snapshot, policy, wholes, np.array(means))
 
 
 def _figures(space: Space, table: Recorded, snapshot: Snapshot | None) -> list[float]:

@@ -126,8 +126,10 @@ def recordings(store: Store) -> Recordings:
         text = single[name]["space"]
         table = replaying.recorded(Space.from_json(text), name, records[name], families.get(name))
         by_space.setdefault(text, []).extend([] if table is None else [table])
-    replaying.check_enough(max(map(len, by_space.values()), default=0))
-    most = max(by_space, key=lambda text: len(by_space[text]))
+    whole = part_of(list(single))  # parts of a search are one
+    counts = {text: len({whole[t.study] for t in tables}) for text, tables in by_space.items()}
+    replaying.check_enough(max(counts.values(), default=0))
+    most = max(counts, key=lambda text: (counts[text], len(by_space[text])))
     return Recordings(Space.from_json(most), records, by_space[most], families)
 
 

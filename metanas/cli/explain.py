@@ -131,12 +131,12 @@ def _text(told: Lessons, smaller: Space) -> str:
 
 
 def _start(told: Lessons) -> Space:
-    """The named space that a file starts from: that of the studies, or the first that has all of theirs."""
+    """The named space that a file starts from: that of the studies, or the one that has most of theirs."""
     augmentation = told.space.flat.get("outer.augmentation")
     offered = [str(v) for v in augmentation.values] if isinstance(augmentation, Categorical) else ["none"]
     own, *others = sorted(catalogue.SPACES, key=lambda name: name != told.space.name)
     named = [catalogue.space(n, told.signature, augmentations=offered) for n in (own, *others)]
-    return next((space for space in named if told.space.flat.keys() <= space.flat.keys()), named[0])
+    return max(named, key=lambda space: len(told.space.flat.keys() & space.flat.keys()))
 
 
 def _plain(told: Lessons) -> dict[str, Any]:

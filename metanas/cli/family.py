@@ -9,6 +9,7 @@ from rich.table import Table
 
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.parts import COMMANDS
+from metanas.cli.settings import refuse_several
 from metanas.cli.summary import wide_console
 from search_spaces.errors import StoreError
 from search_spaces.fingerprint import Fingerprint
@@ -29,7 +30,7 @@ def near(study: str, store: str, as_json: bool) -> None:
     family in the same setting, 1 is far.
     """
     with Store.open(store, create=False) as memory:
-        memory.settings(study)  # says if there is none, and which there are
+        refuse_several(study, memory.settings(study), "family near")
         known = memory.fingerprints()
     if study not in known:
         raise StoreError(f"study {study!r} was begun before families were measured: search it again to see")

@@ -15,7 +15,7 @@ from metanas.cli.parts import COMMANDS
 from metanas.cli.space import TASKS, tasks_of
 from metanas.cli.summary import wide_console
 from search_spaces import Signature, Space, catalogue, plugins
-from search_spaces.errors import UnknownNameError
+from search_spaces.errors import RuleError, UnknownNameError
 from search_spaces.rules import canonical, points
 from search_spaces.rules.expressions import read
 from search_spaces.rules.formulas import formula
@@ -86,7 +86,14 @@ def _step(name: str) -> dict[str, Any]:
 
 
 def _of(name: str, tasks: str | None) -> dict[str, Any]:
-    return _rule(name, tasks) if _NAME.fullmatch(name) else _written(name)
+    if name in plugins.names(*catalogue.RULES):
+        return _rule(name, tasks)
+    try:
+        return _written(name)
+    except RuleError:
+        if _NAME.fullmatch(name):  # no formula's word: what is like it is said
+            return _rule(name, tasks)
+        raise
 
 
 def _written(text: str) -> dict[str, Any]:
@@ -96,7 +103,7 @@ def _written(text: str) -> dict[str, Any]:
         "name": canonical.identity(formula),
         "kind": "formula",
         "title": f"rule {canonical.identity(formula)}",
-        "words": "a step that the rule symbolic can make",
+        "words": "a step in the words of the rule symbolic",
         "formula": [f"d = {canonical.text(formula)}"],
         "choices": [],
         "citation": [],

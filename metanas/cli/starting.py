@@ -10,6 +10,7 @@ from metanas.proposals import RECIPE
 from metanas.seeds import derive
 from search_spaces import Candidate, Signature, Space
 from search_spaces.errors import IllegalCandidateError
+from search_spaces.record import INTERRUPTED
 from search_spaces.rules import points
 
 
@@ -30,10 +31,13 @@ def check(start: str | None, space: Space, signature: Signature) -> None:
 
 
 def enqueue(study: optuna.Study, start: str | None, space: Space, signature: Signature, seed: int) -> None:
-    """Has a study try these recipes next, unless it has them already: the same command may go on with it."""
-    for name in _names(start):
-        wanted = dict(_candidate(name, space, signature, seed))
-        study.enqueue_trial(wanted, user_attrs={RECIPE: name}, skip_if_exists=True)
+    """Has a study try these recipes next, unless it has, or was interrupted: the same command may go on."""
+    trials = study.get_trials(deepcopy=False)
+    known = {trial.user_attrs.get(RECIPE) for trial in trials if INTERRUPTED not in trial.user_attrs}
+    for name in dict.fromkeys(_names(start)):
+        if name not in known:
+            wanted = dict(_candidate(name, space, signature, seed))
+            study.enqueue_trial(wanted, user_attrs={RECIPE: name})
 
 
 def refused(start: str | None, space: Space, signature: Signature, seed: int, aims: Aims) -> list[str]:

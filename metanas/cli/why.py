@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from metanas.cli.options import HELP, json_option, print_json, store_option
-from metanas.proposals import NEIGHBOUR
+from metanas.proposals import NEIGHBOUR, RECIPE
 from metanas.search import PROPOSED
 from metanas.words import in_words
 from search_spaces import Record
@@ -48,6 +48,8 @@ def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
         return [f"It goes on from trial {record.parent}; no controller chose it."]
     if reason is None:
         return ["The controller that proposed it gives no reasons; learned, the usual one, does."]
+    if reason["how"] == RECIPE:
+        return [f"It is {reason['of']}, which --start asked for; no controller chose it."]
     if reason["how"] == NEIGHBOUR:
         return [_near(reason["of"])]
     if reason["how"] in _STARTS:

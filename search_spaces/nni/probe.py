@@ -49,7 +49,8 @@ def examine(network: ModelNetwork, input_shape: tuple[int, ...]) -> None:
 
 
 def _check_buffers(network: ModelNetwork, params: Tensors, x: Tensor) -> None:
-    """A buffer that a call changes would be another one at the next: the function is not pure."""
+    """A buffer, or an input, that a call changes would be another one at the next: it is not pure."""
+    x = x.clone()
     given = {name: value.clone() for name, value in network.constants(x).items()}
     versions = {name: value._version for name, value in given.items()}
     after: dict[str, Tensor] = {}
@@ -60,6 +61,10 @@ def _check_buffers(network: ModelNetwork, params: Tensors, x: Tensor) -> None:
             run(network.body, params, given, x, None, {})
     finally:
         hook.remove()
+    if x._version:  # what it is given next would be another task, of which others are scored, too
+        raise refusal(
+            network.name, network.body, _WHAT, None, "its forward changes what it is given in place"
+        )
     for name, value in given.items():
         if after[name] is not value or value._version != versions[name]:
             path, _, kind = name.rpartition(".")

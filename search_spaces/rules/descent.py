@@ -183,16 +183,22 @@ class Descent(Rule):
     ) -> tuple[Named, Named]:
         """What the inner loop changes, before the first step, and what it leaves."""
         learned = {k: v for k, v in meta.items() if k.startswith(("network.", "head.", "context."))}
-        return self._split(self._with_head(learned, buffers, clean(x, mask), clean(y, mask), mask))
+        return self._split(
+            self._with_head(learned, {**meta, **buffers}, clean(x, mask), clean(y, mask), mask)
+        )
 
-    def _with_head(
-        self, learned: Named, buffers: Tensors, x: Tensor, y: Tensor, mask: Tensor | None
-    ) -> Named:
+    def _with_head(self, learned: Named, own: Tensors, x: Tensor, y: Tensor, mask: Tensor | None) -> Named:
         if self.head == "rows":
             return learned
         if self.head == "prototype":
-            features = self._features(learned, x, mask, sub(buffers, "statistics"))
-            return learned | _prototype_head(clean(features, mask), y)
+
+            def headed(params: Tensors) -> Named:
+                features = self._features(params, x, mask, sub(own, "statistics"))
+                return learned | _prototype_head(clean(features, mask), y)
+
+            # the means of features as the network has them that is run, which a metric turns
+            fast, slow = self._split(headed(learned))
+            return headed(self._seen(own, slow, fast))
         weight, bias, ways = learned["head.weight"], learned["head.bias"], y.shape[-1]
         return learned | {"head.weight": weight.expand(ways, -1), "head.bias": bias.expand(ways)}
 

@@ -275,4 +275,6 @@ def _exponent(node: ast.expr) -> Fraction:
         ):
             if below and abs(above) <= _HIGHEST:
                 return Fraction(above, below)
+        case ast.BinOp(left=ast.UnaryOp(op=ast.USub(), operand=inner), op=ast.Div(), right=below):
+            return -_exponent(ast.BinOp(inner, ast.Div(), below))  # as -3/2 is read
     raise RuleError(f"{ast.unparse(node)[:80]!r} is no power: a whole number or fraction up to {_HIGHEST}")

@@ -144,7 +144,7 @@ def _outputs(params: Tensors) -> dict[str, int]:
     """Outputs of each layer: the longest first axis of its tensors."""
     found: dict[str, int] = {}
     for name, p in params.items():
-        found[layer(name)] = max(found.get(layer(name), 1), *p.shape[:1])
+        found[layer(name)] = max([found.get(layer(name), 1), *p.shape[:1]])
     return found
 
 

@@ -62,6 +62,22 @@ def test_shrink_writes_a_space_that_can_be_searched(folder: Path) -> None:
     assert rate.low > before.low  # type: ignore[union-attr]
 
 
+def test_shrink_starts_from_the_space_that_a_widened_one_is_of(tmp_path: Path) -> None:
+    """Of more layers than any named space has: yet its rules are of one of them alone."""
+    (tmp_path / "wide.toml").write_text('from = "gradient-methods"\n[architecture.mlp]\ndepth = [1, 2, 6]\n')
+    signature = Signature("regression", (1,), 1, 5)
+    wide = catalogue.space(str(tmp_path / "wide.toml"), signature)
+    with Store.open(str(tmp_path / "metanas.db")) as store:
+        found = simulated.records(
+            "wide", wide, lambda c: float(c["outer.tasks"]), np.random.default_rng(0), 60
+        )
+        simulated.remember(store, "wide", wide, found)
+    assert run_in(tmp_path, "space", "shrink", "wide", "-o", "smaller.toml").code == 0
+    assert 'from = "gradient-methods"' in (tmp_path / "smaller.toml").read_text()
+    smaller = catalogue.space(str(tmp_path / "smaller.toml"), signature)
+    assert smaller.flat.keys() <= wide.flat.keys()
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

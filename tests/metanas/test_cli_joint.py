@@ -160,6 +160,9 @@ def test_whatever_shows_a_study_shows_one_of_several(both: tuple[Path, Any], met
         told = metanas_in(folder, *words).out
         assert f"Best for all: trial {result['best']['trial']}" in told
         assert all(one["own"]["verdict"]["sentence"][:40] in told for one in result["families"])
+    near = metanas_in(folder, "family", "near", study)
+    assert (near.code, near.err.count("\n")) == (2, 1)
+    assert "family near sinusoid-harmonics/sinusoid" in near.err
     one = metanas_in(folder, "show", study, 0)
     assert "on harmonics: trial 0 of study sinusoid-harmonics/harmonics" in one.out
     assert len(metanas_in(folder, "show", study, 0, "--json").json["families"]) == 2

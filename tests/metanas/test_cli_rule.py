@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 
+from metanas.aims import Aims
 from metanas.cli import starting
 from metanas.cli.joint_wiring import open_joint
 from metanas.cli.wiring import Request, open_search
+from metanas.proposals import Proposals
 from metanas.report.page import _rule
 from metanas.tasks.family import Source
 from search_spaces import Candidate, Signature, catalogue
@@ -80,6 +84,16 @@ def test_what_is_not_there_is_said_in_one_line(metanas: Run) -> None:
     assert "is for classification" in ran.err
 
 
+@pytest.mark.parametrize("formula", ["m", "g-m", "g*v**(-3/2)", "(v + ε**2)**(-3/2)"])
+def test_what_is_no_name_is_a_formula(metanas: Run, formula: str) -> None:
+    """Those that are written like a name, too, and those that metanas prints itself."""
+    found = metanas("rule", "show", formula, "--json").json
+    assert found["kind"] == "formula"
+    (shown,) = found["formula"]
+    again = metanas("rule", "show", shown.removeprefix("d = "), "--json").json
+    assert again["name"] == found["name"]
+
+
 def test_a_search_begins_with_the_recipes(metanas: Run, quick: tuple[object, ...], tmp_path: Path) -> None:
     words = ["gradient-methods" if word == "closed-form" else word for word in quick]
     ran = metanas(*words, "--start", "maml,meta-sgd", "--seed", 5)
@@ -89,6 +103,7 @@ def test_a_search_begins_with_the_recipes(metanas: Run, quick: tuple[object, ...
     rules = [record.candidate.part("rule.chain") for record in (first, second)]
     assert rules == [RECIPES[name].choices(CURVES) for name in ("maml", "meta-sgd")]
     assert first.candidate["architecture.mlp.width_1"] == 40
+    assert "It is meta-sgd, which --start asked for" in metanas("why", "sinusoid", 1).out
 
 
 def test_a_search_for_a_formula_begins_with_known_steps(
@@ -106,6 +121,22 @@ def test_the_same_command_on_the_same_study_begins_with_them_once() -> None:
         starting.enqueue(study, "maml, anil", space, CURVES, seed=3)
     assert [trial.user_attrs["recipe"] for trial in study.trials] == ["maml", "anil"]
     assert space.suggest(study.ask())["rule.gradient.scope"] == "all"
+
+
+def test_one_that_was_interrupted_is_tried_when_the_command_goes_on() -> None:
+    space, study = catalogue.space("default", CURVES), optuna.create_study()
+    starting.enqueue(study, "maml", space, CURVES, seed=3)
+    trial = study.ask()
+    first = space.suggest(trial)
+    trial.set_user_attr("interrupted", True)
+    study.tell(trial, state=TrialState.FAIL)
+    starting.enqueue(study, "maml", space, CURVES, seed=3)
+    proposals = Proposals(study, space, 0, Aims())
+    again, candidate = proposals.next([])
+    assert (again.number, candidate) == (1, first)
+    assert json.loads(proposals.why(again)) == {"by": "search", "how": "recipe", "of": "maml"}
+    starting.enqueue(study, "maml", space, CURVES, seed=3)
+    assert len(study.trials) == 2
 
 
 def test_a_report_tells_a_composed_rule_at_its_settings() -> None:

@@ -118,6 +118,12 @@ def test_numbers_of_which_there_are_no_others(wrote) -> None:  # type: ignore[no
         wrote("[rule.gradient]\norder = [1, 3]")
 
 
+def test_instructions_are_as_many_as_there_are(wrote) -> None:  # type: ignore[no-untyped-def]
+    said = r"line 3: rule.symbolic.slots cannot be 6 \(allowed: 1, 2, 3, 4, 5\)$"
+    with pytest.raises(SpaceError, match=said):
+        wrote('from = "symbolic"\n[rule.symbolic]\nslots = [3, 6]')
+
+
 def test_a_kernel_that_cannot_be_built_is_said_before_a_search(wrote) -> None:  # type: ignore[no-untyped-def]
     space = wrote("[architecture.conv]\nkernel = [3, 4]")
     with pytest.raises(SpaceError, match=r"architecture.conv.kernel should be odd, not 4"):

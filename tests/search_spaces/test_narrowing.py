@@ -35,6 +35,16 @@ def test_the_same_space_needs_one_line() -> None:
     assert as_file(start, start) == 'from = "default"\n'
 
 
+def test_another_scale_is_kept(tmp_path: Path) -> None:
+    start = catalogue.space("default", TABLES)
+    (tmp_path / "mine.toml").write_text("[outer]\nlearning_rate = { low = 1e-3, high = 1e-2, log = false }\n")
+    mine = catalogue.space(str(tmp_path / "mine.toml"), TABLES)
+    (tmp_path / "smaller.toml").write_text(as_file(mine, start))
+    again = catalogue.space(str(tmp_path / "smaller.toml"), TABLES)
+    assert again.choices == mine.choices
+    assert not again.flat["outer.learning_rate"].log  # type: ignore[union-attr]
+
+
 def test_names_that_toml_must_quote(tmp_path: Path) -> None:
     inner = Integer("architecture.nni:my.module:Net.block 1", 1, 9)
     root = Categorical("architecture", ("nni:my.module:Net",), {"nni:my.module:Net": (inner,)})

@@ -62,11 +62,14 @@ def test_a_planted_bad_policy_is_left_out_and_a_good_one_kept(
         return taught
 
     together = {"study 0": "whole", "study 1": "whole"}
-    good = judging.judged(toy_space(), tables, told, teach=teach(True), together=together)
+    another = replaying.recorded(toy_space(), "study 5", records("study 5", 28, 5))
+    assert another is not None
+    more = [*tables, another]  # parts of a search count as one, and five it takes
+    good = judging.judged(toy_space(), more, told, teach=teach(True), together=together)
     assert asked[-1] == STUDIES.keys()
     left = [STUDIES.keys() - names for names in asked[:-1]]
-    assert left == [{"study 0", "study 1"}, {"study 2"}, {"study 3"}, {"study 4"}]
-    bad = judging.judged(toy_space(), tables, told, teach=teach(False), together=together)
+    assert left == [{"study 0", "study 1"}, {"study 2"}, {"study 3"}, {"study 4"}, set()]
+    bad = judging.judged(toy_space(), more, told, teach=teach(False), together=together)
     assert (good.snapshot.policy is not None, bad.snapshot.policy) == (True, None)
     assert good.policy.mean > bad.policy.mean
     assert bad.policy.high < 0 < good.gain.low
@@ -135,8 +138,12 @@ def test_parts_of_one_search_are_left_out_together(
 
     together = {"study 0": "whole", "study 1": "whole"}
     few = [replace(table, records=table.records[:16], ranks=table.ranks[:16]) for table in tables]
-    judging.judged(toy_space(), few, told, fit, useless, together)
-    assert seen == [3, 3, 4, 4, 4, 5]
+    with pytest.raises(DataError, match="there is 4"):  # five tables, of which two are of one search
+        judging.judged(toy_space(), few, told, fit, useless, together)
+    more = [*few, replace(few[0], study="another")]
+    gain = judging.judged(toy_space(), more, told, fit, useless, together).gain
+    assert seen == [3, 3, 4, 4, 4, 5, 5]
+    assert list(gain.by_study) == ["whole", *list(STUDIES)[2:], "another"], "one figure each"
 
 
 def test_few_studies_judge_nothing(tables: list[replaying.Recorded], told: list[Told]) -> None:

@@ -87,6 +87,19 @@ class _One(ModelSpace):  # type: ignore[misc]
         return self.head(self.odd(self.before(x)).mean((2, 3)))
 
 
+class Shifting(ModelSpace):  # type: ignore[misc]
+    """Changes what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(1, 4, 3, padding=1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Any:
+        x -= 0.5
+        return self.head(self.body(x).mean((2, 3)))
+
+
 def around(layer: Callable[[], nn.Module]) -> type:
     """A model space with that layer as a candidate."""
     return type("One", (_One,), {"layer": staticmethod(layer)})

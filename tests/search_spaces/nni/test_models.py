@@ -202,6 +202,13 @@ def test_a_layer_that_is_no_pure_function_is_named(layer: Callable[[], nn.Module
     assert "\n" not in str(error.value)
 
 
+def test_a_model_that_changes_its_input_is_refused() -> None:
+    """It would be that of the tasks that all others are scored on."""
+    architecture = models.ModelArchitecture("nni:m:Shifting", spaces.Shifting)
+    with pytest.raises(RuleError, match="its forward changes what it is given in place"):
+        checked(architecture, Signature("classification", (1, 5, 5), 3, 2))
+
+
 def test_what_a_search_may_have_is_let_through() -> None:
     signature = Signature("classification", (1, 5, 5), 3, 2)
     for layer in (lambda: nn.Dropout(0.0), lambda: nn.SyncBatchNorm(4), lambda: nn.GroupNorm(2, 4)):

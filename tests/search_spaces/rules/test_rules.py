@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from metanas.engine import Program
+from metanas.testing.asserting import close
 from metanas.testing.rules import (
     RULE_CHECKS,
     Check,
@@ -225,6 +227,23 @@ TRACED = {
 def case(check: Check, name: str) -> Any:
     slow = check is ways_of_running_agree and name not in TRACED
     return pytest.param(check, name, id=f"{check.__name__}-{name}", marks=[pytest.mark.slow] * slow)
+
+
+@pytest.mark.parametrize("metric", ["tnet", "mtnet"])
+def test_prototypes_are_of_the_features_that_a_metric_makes(metric: str) -> None:
+    """Not of those of the parameters alone, with which nothing is ever run."""
+    rule: Any = chain.build(composed(head="prototype", metric=metric, scope="body"), on_classes(), CLASSES)
+    program, random = Program.of(rule), torch.Generator().manual_seed(0)
+    flat, buffers = program.init(0)
+    meta = program.meta.unflatten(flat + 0.3 * torch.randn(flat.shape, generator=random))
+    own = {**meta, **program.buffers.unflatten(buffers)}
+    x, y = torch.randn(6, 3, generator=random), torch.eye(3).repeat(2, 1)
+    fast, slow = rule._start(meta, program.buffers.unflatten(buffers), x, y, None)
+    seen = rule._seen(own, slow, fast)
+    centres = y.mT @ rule._features(seen, x, None, {}) / 2
+    close(slow["head.weight"], 2 * centres, 1e-5)
+    raw = y.mT @ rule._features({**slow, **fast}, x, None, {}) / 2
+    assert not torch.allclose(raw, centres)
 
 
 @pytest.mark.parametrize(("check", "name"), [case(check, name) for check in RULE_CHECKS for name in CASES])

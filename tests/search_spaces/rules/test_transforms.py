@@ -163,6 +163,17 @@ def test_a_mask_is_drawn_a_task_and_certain_when_a_learner_adapts() -> None:
     assert torch.equal(moves["a.weight"], torch.stack([moves["a.bias"]] * 2, 1))
 
 
+def test_a_mask_leaves_a_number_as_it_is() -> None:
+    """A foreign network may have a parameter without axes."""
+    transform = metrics.mask()
+    params = {"network.scale": torch.tensor(2.0), "network.layer0.weight": torch.ones(3, 2)}
+    own, _ = transform.init(params, torch.Generator().manual_seed(0))
+    state = transform.start(own, params, None)
+    moved, _ = transform.update(own, state, params, Point(params, torch.tensor(0.0), 0))
+    assert moved["network.scale"] == 2.0
+    close(moved["network.layer0.weight"], torch.full((3, 2), 0.5), 1e-6)
+
+
 def test_curvature_leaves_axes_that_are_too_long() -> None:
     long = metrics.LONGEST + 1
     learned, _ = metrics.curvature().init({"a.weight": torch.empty(2, long)}, torch.Generator())
