@@ -61,15 +61,17 @@ def test_a_planted_bad_policy_is_left_out_and_a_good_one_kept(
 
         return taught
 
-    together = {"study 0": "whole", "study 1": "whole"}
-    another = replaying.recorded(toy_space(), "study 5", records("study 5", 28, 5))
-    assert another is not None
-    more = [*tables, another]  # parts of a search count as one, and five it takes
-    good = judging.judged(toy_space(), more, told, teach=teach(True), together=together)
+    def knowing_nothing(space: Space, studies: Sequence[Told]) -> Snapshot:
+        snapshot = fitting.fit(space, studies)
+        return replace(snapshot, prior=0 * snapshot.prior)
+
+    others = {f"study {seed}": records(f"study {seed}", 28, seed) for seed in range(5, 14)}
+    found = [replaying.recorded(toy_space(), name, rows) for name, rows in others.items()]
+    more = [*tables, *(table for table in found if table is not None)]
+    good = judging.judged(toy_space(), more, told, knowing_nothing, teach(True))
     assert asked[-1] == STUDIES.keys()
-    left = [STUDIES.keys() - names for names in asked[:-1]]
-    assert left == [{"study 0", "study 1"}, {"study 2"}, {"study 3"}, {"study 4"}, set()]
-    bad = judging.judged(toy_space(), more, told, teach=teach(False), together=together)
+    assert [STUDIES.keys() - names for names in asked[:-1]] == [{name} for name in STUDIES]
+    bad = judging.judged(toy_space(), more, told, knowing_nothing, teach(False))
     assert (good.snapshot.policy is not None, bad.snapshot.policy) == (True, None)
     assert good.policy.mean > bad.policy.mean
     assert bad.policy.high < 0 < good.gain.low
@@ -130,18 +132,23 @@ def test_what_studies_have_in_common_is_a_gain_and_a_planted_bad_snapshot_is_non
 def test_parts_of_one_search_are_left_out_together(
     tables: list[replaying.Recorded], told: list[Told]
 ) -> None:
-    seen = []
+    seen, taught = [], list[set[str]]()
 
     def fit(space: Space, studies: Sequence[Told]) -> Snapshot:
         seen.append(len(studies))
         return replace(fitting.fit(space, studies))
+
+    def teach(space: Space, studies: Sequence[Told]) -> Policy:
+        taught.append(STUDIES.keys() - {study.name for study in studies})
+        return useless(space, studies)
 
     together = {"study 0": "whole", "study 1": "whole"}
     few = [replace(table, records=table.records[:16], ranks=table.ranks[:16]) for table in tables]
     with pytest.raises(DataError, match="there is 4"):  # five tables, of which two are of one search
         judging.judged(toy_space(), few, told, fit, useless, together)
     more = [*few, replace(few[0], study="another")]
-    gain = judging.judged(toy_space(), more, told, fit, useless, together).gain
+    gain = judging.judged(toy_space(), more, told, fit, teach, together).gain
+    assert taught == [{"study 0", "study 1"}, {"study 2"}, {"study 3"}, {"study 4"}, set(), set()]
     assert seen == [3, 3, 4, 4, 4, 5, 5]
     assert list(gain.by_study) == ["whole", *list(STUDIES)[2:], "another"], "one figure each"
 
