@@ -24,6 +24,7 @@ _TAKEN = 20  # times that other processes take a trial that was asked for, after
 _PATIENCE = 10  # proposals over a limit in a row, after which one comes from within it
 _SCORED = 12  # trials, from which on a front is worth going on from
 _TRIES = 50
+_SAME = "is of the same recipe"  # said of a trial that is refused for another
 
 
 class Proposals:
@@ -161,14 +162,20 @@ class Proposals:
             return ""
         # processes that begin a study at the same moment may all enqueue what it starts with
         trials = self.study.get_trials(deepcopy=False)
-        like = (t for t in trials if _recipe(t) == _recipe(trial) and INTERRUPTED not in t.user_attrs)
-        first = min(t.number for t in like)
-        return "" if first == trial.number else f"trial {first} is of the same recipe"
+        first = min(t.number for t in trials if counts(t) and _recipe(t) == _recipe(trial))
+        return "" if first == trial.number else f"trial {first} {_SAME}"
 
     def _refuse(self, trial: Trial, why: str) -> None:
         """Ends a trial that was not begun; it has no row of ours and does not count."""
         trial.set_user_attr("illegal", why)
         self.study.tell(trial, state=TrialState.FAIL)
+
+
+def counts(trial: FrozenTrial) -> bool:
+    """Whether a recipe is tried by this trial: not interrupted, nor refused for another of the same."""
+    attributes = trial.user_attrs
+    refused = str(attributes.get("illegal", "")).endswith(_SAME)
+    return RECIPE in attributes and INTERRUPTED not in attributes and not refused
 
 
 def _recipe(trial: Trial | FrozenTrial) -> str | None:

@@ -6,11 +6,10 @@ import numpy as np
 import optuna
 
 from metanas.aims import Aims
-from metanas.proposals import RECIPE
+from metanas.proposals import RECIPE, counts
 from metanas.seeds import derive
 from search_spaces import Candidate, Signature, Space
 from search_spaces.errors import IllegalCandidateError
-from search_spaces.record import INTERRUPTED
 from search_spaces.rules import points
 
 
@@ -32,8 +31,7 @@ def check(start: str | None, space: Space, signature: Signature) -> None:
 
 def enqueue(study: optuna.Study, start: str | None, space: Space, signature: Signature, seed: int) -> None:
     """Has a study try these recipes next, unless it has, or was interrupted: the same command may go on."""
-    trials = study.get_trials(deepcopy=False)
-    known = {trial.user_attrs.get(RECIPE) for trial in trials if INTERRUPTED not in trial.user_attrs}
+    known = {t.user_attrs[RECIPE] for t in study.get_trials(deepcopy=False) if counts(t)}
     for name in dict.fromkeys(_names(start)):
         if name not in known:
             wanted = dict(_candidate(name, space, signature, seed))

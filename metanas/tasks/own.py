@@ -253,7 +253,7 @@ def _files(path: Path) -> Iterator[Path]:
     """Those in a folder, but for what programs leave behind; links are followed."""
     seen = {str(path.resolve()), *map(str, path.resolve().parents)}
     for folder, inner, names in os.walk(path, followlinks=True):
-        shown = (name for name in inner if not _is_left_behind(name))
+        shown = (name for name in sorted(inner) if not _is_left_behind(name))
         inner[:] = [name for name in shown if first_visit(os.path.join(folder, name), seen)]
         files = (Path(folder, name) for name in names if not _is_left_behind(name))
         yield from (file for file in files if file.is_file())

@@ -271,7 +271,8 @@ def _read_arrow(path: Path, needed: list[str], wanted: Collection[str] | None) -
             read = pq.read_table(path, columns=kept)
         frame = read.to_pandas(ignore_metadata=True)  # else what was an index is no column
         nameless = [name for name in frame.columns if _INDEX.fullmatch(str(name)) and name not in asked]
-        frame = frame.drop(columns=nameless)  # it only numbers the rows
+        numbering = [name for name in nameless if frame[name].dtype.kind in "iu"]
+        frame = frame.drop(columns=numbering)  # of the rows, in whatever order they are now
     except pa.ArrowException as error:
         raise DataError(f"{path} cannot be read as Parquet or Arrow ({str(error)[:80]})") from None
     return _cells(frame, needed, path)

@@ -196,8 +196,11 @@ class Descent(Rule):
                 features = self._features(params, x, mask, sub(own, "statistics"))
                 return learned | _prototype_head(clean(features, mask), y)
 
-            # the means of features as the network has them that is run, which a metric turns
-            fast, slow = self._split(headed(learned))
+            found = headed(learned)
+            if not self.transform.turns:
+                return found
+            # the means of features as the network has them that is run
+            fast, slow = self._split(found)
             return headed(self._seen(own, slow, fast))
         weight, bias, ways = learned["head.weight"], learned["head.bias"], y.shape[-1]
         return learned | {"head.weight": weight.expand(ways, -1), "head.bias": bias.expand(ways)}

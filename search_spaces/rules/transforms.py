@@ -72,6 +72,11 @@ class Transform:
     start: Callable[[Tensors, Tensors, Tensor | None], State] = _forgets
     view: Callable[[Tensors, Tensors], Named] = _as_they_are
 
+    @property
+    def turns(self) -> bool:
+        """Whether the network runs with other parameters than those that are moved."""
+        return self.view is not _as_they_are
+
 
 def chain(**links: Transform) -> Transform:
     """One transform after the other, each with tensors under its own name.
@@ -105,7 +110,8 @@ def chain(**links: Transform) -> Transform:
             seen = link.view(sub(own, name), seen)
         return seen
 
-    return Transform(update, init, start, view)
+    turns = any(link.turns for link in links.values())
+    return Transform(update, init, start, view if turns else _as_they_are)
 
 
 def step_size(kind: str, rate: float, steps: int) -> Transform:

@@ -139,6 +139,23 @@ def test_one_that_was_interrupted_is_tried_when_the_command_goes_on() -> None:
     assert len(study.trials) == 2
 
 
+def test_one_that_another_process_asked_for_too_is_tried_after_an_interruption() -> None:
+    space, study = catalogue.space("default", CURVES), optuna.create_study()
+    starting.enqueue(study, "maml", space, CURVES, seed=3)
+    (waiting,) = study.trials
+    study.add_trial(waiting)  # as the other process does at the same moment
+    proposals = Proposals(study, space, 0, Aims())
+    first, candidate = proposals.next([])
+    proposals.next([])  # the other's is refused
+    assert "illegal" in study.trials[1].user_attrs
+    first.set_user_attr("interrupted", True)
+    study.tell(first, state=TrialState.FAIL)
+    starting.enqueue(study, "maml", space, CURVES, seed=3)
+    again, found = proposals.next([])
+    assert again.user_attrs["recipe"] == "maml"
+    assert found == candidate
+
+
 def test_a_report_tells_a_composed_rule_at_its_settings() -> None:
     settings = {f"rule.chain.{key}": value for key, value in RECIPES["meta-sgd"].choices(CURVES).items()}
     told = _rule(Candidate({"rule": "chain", **settings}))

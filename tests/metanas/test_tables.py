@@ -355,6 +355,10 @@ def test_an_index_without_a_name_is_no_feature(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "t.parquet")
     features = [feature["name"] for feature in built(tmp_path / "t.parquet").preprocessing["features"]]
     assert features == [name for name in COLUMNS if name not in ("machine", "wear")]
+    frame.index = pd.date_range("2024-01-01", periods=len(frame))
+    frame.to_parquet(tmp_path / "dated.parquet")
+    dated = built(tmp_path / "dated.parquet").preprocessing["features"]
+    assert {"name": "__index_level_0__", "kind": "date"}.items() <= dated[-1].items()
     named = built(tmp_path / "t.parquet", features=("load", "__index_level_0__"))
     assert len(named.preprocessing["features"]) == 2
 
