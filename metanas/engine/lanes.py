@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -96,6 +97,9 @@ def _pool(count: int, threads: int) -> ThreadPoolExecutor:
     """Threads of this thread that stay: each has as many of torch's as leave none idle, and none over."""
     pools: dict[tuple[int, int], ThreadPoolExecutor] = _here.__dict__.setdefault("pools", {})
     if (count, threads) not in pools:
+        # torch loads this when it first traces, or makes tensors without memory: its modules import each
+        # other in a circle, which two threads at the same moment break for the rest of the process
+        importlib.import_module("torch._dynamo")
         name, start = "metanas-lane", torch.set_num_threads
         pools[count, threads] = ThreadPoolExecutor(count, name, start, (threads,))
     return pools[count, threads]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -35,6 +37,14 @@ def program_of(kind: Any, norm: str = "running") -> Program:
 @pytest.fixture
 def three_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "lanes", lambda *_: 3)
+
+
+def test_threads_do_not_load_parts_of_torch_at_the_same_moment() -> None:
+    """Two that did left it half loaded: their trials failed, and no learner could be saved."""
+    body = "import sys; from metanas.engine.lanes import spread\n"
+    body += "assert 'torch._dynamo' not in sys.modules\n"
+    body += "assert spread(lambda _: 'torch._dynamo' in sys.modules, range(2), 2) == [True, True]"
+    subprocess.run([sys.executable, "-c", body], check=True)
 
 
 @given(st.integers(1, 50), st.integers(1, 8), st.integers(1, 50))
