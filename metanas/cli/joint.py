@@ -79,9 +79,8 @@ def _save_family(study: str, store: Store, found: OnFamily, budget: Budget) -> d
     result = result_json(search, found.own.winner, found.own.judgement, saved)
     try:
         save_learner(paths["for_all"], search, found.for_all.winner, shared)
-        save_learner(
-            paths["own"], search, found.own.winner, own
-        )  # the same one, too: it may replace an older
+        # where it is the same one, too: a file of an earlier run would look like this one's
+        save_learner(paths["own"], search, found.own.winner, own)
         save_picture(paths["picture"], search, found.own.winner, found.own.judgement)
     finally:  # the verdict is known, whatever becomes of the files
         result["seconds"] = budget.spent
