@@ -100,9 +100,5 @@ def _seconds(answer: Callable[[], object], device: torch.device) -> float:
 
 def _key(candidate: Candidate) -> str:
     """What candidates share that cost the same."""
-    sized = {
-        name: value
-        for name, value in candidate.items()
-        if name.startswith(_PARTS) and not isinstance(value, float)
-    }
-    return Candidate(sized).id
+    shape = catalogue.shape_of(candidate)
+    return Candidate({name: value for name, value in shape.items() if name.startswith(_PARTS)}).id

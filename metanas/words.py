@@ -21,7 +21,8 @@ def _part(candidate: Candidate, root: str) -> str:
     settings = candidate.part(f"{root}.{name}")
     if root == "rule" and name == "symbolic":  # a program's instructions say little to a person
         settings = canonical.told(settings)
-    widths = [str(settings.pop(key)) for key in sorted(settings) if key.startswith("width_")]
+    numbered = sorted((key for key in settings if key.startswith("width_")), key=lambda key: (len(key), key))
+    widths = [str(settings.pop(key)) for key in numbered]
     words = [f"widths {'-'.join(widths)}"] if widths else []
     words += [
         f"{key.replace('_', ' ')} {_value(value)}"

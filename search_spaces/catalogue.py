@@ -170,12 +170,14 @@ def settings(candidate: Candidate, signature: Signature) -> outer.Outer:
 def shape_of(candidate: Candidate) -> Candidate:
     """What decides the shape of a candidate's computation: candidates equal in it run as one batch.
 
-    Reals only set values, and a schedule only learning rates: both are inputs of the computation.
+    Reals of a rule only set values, and a schedule only learning rates: both are inputs of the computation.
+    A network's are its own affair: they may scale a width, or stand in what is computed.
     """
     values: dict[str, Value] = {
         name: value
         for name, value in candidate.items()
-        if not isinstance(value, float) and name != "outer.schedule"
+        if not (isinstance(value, float) and not name.startswith("architecture."))
+        and name != "outer.schedule"
     }
     return Candidate(values)
 

@@ -167,11 +167,18 @@ def _typed(value: Value) -> tuple[str, Value]:
 
 
 def _check_range(choice: Integer | Real) -> None:
-    finite = math.isfinite(choice.low) and math.isfinite(choice.high)
+    finite = _finite(choice.low) and _finite(choice.high)
     if not finite or choice.low > choice.high or (choice.log and choice.low <= 0):
         rule = "low <= high, and low > 0 if logarithmic"
         got = f"low {choice.low}, high {choice.high}{', logarithmic' if choice.log else ''}"
         raise SpaceError(f"{choice.name}: should have {rule}, got {got}")
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can be
+        return False
 
 
 def _check_number(choice: Integer | Real, value: Value, kind: type[int] | type[float]) -> None:

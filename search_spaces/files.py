@@ -16,23 +16,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from search_spaces.candidate import Value
-from search_spaces.choices import Categorical, Choice, Integer, Real
+from search_spaces.choices import Categorical, Choice
 from search_spaces.errors import SpaceError
 from search_spaces.space import Forbidden, Space
 from search_spaces.toml_file import as_toml, read_toml
+from search_spaces.widening import RANGE, opened, ranged, values_of
 
 LISTS = {"architectures": "architecture", "rules": "rule"}
 """What a file calls the roots of the tree."""
 
-_RANGE = {"low", "high", "log"}
-_MOST_COUNTED = 50  # layers, each of which has choices of its own
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,65 +71,15 @@ class SpaceFile:
     def _of(self, choice: Choice) -> Choice:
         given = self.wanted.get(choice.name)
         if not isinstance(choice, Categorical):
-            return choice if given is None else self._range(choice, given)
-        values = choice.values if given is None else self._values(choice, given)
-        opened = {value: self._opened(choice, value) for value in values}
-        branches = {v: tuple(map(self._of, b)) for v, b in opened.items() if v in choice.branches or b}
+            return choice if given is None else self._said(choice, lambda: ranged(choice, given))
+        values = choice.values if given is None else self._said(choice, lambda: values_of(choice, given))
+        below = self._said(choice, lambda: {value: opened(choice, value) for value in values})
+        branches = {v: tuple(map(self._of, b)) for v, b in below.items() if v in choice.branches or b}
         return Categorical(choice.name, values, branches, choice.ordered)
 
-    def _opened(self, choice: Categorical, value: Value) -> tuple[Choice, ...]:
-        """What a value opens; a new number goes on counting: six layers have six widths."""
-        if value in choice.values or not choice.branches:
-            return choice.branches.get(value, ())
-        most = max(choice.branches.values(), key=len)
-        stem, _, last = most[-1].name.rpartition("_")
-        # of what opens more, as an instruction does its operands, there are no others
-        plain = not isinstance(most[-1], Categorical) or not most[-1].branches
-        lengths = all(len(opened) == known for known, opened in choice.branches.items())
-        counted = plain and last == str(len(most)) and lengths
-        if not counted or type(value) is not int or value > _MOST_COUNTED:
-            known = ", ".join(as_toml(known) for known in choice.values)
-            others = f", or others up to {_MOST_COUNTED}" if counted else ""
-            raise self.wrong(
-                choice.name, f"{choice.name} cannot be {as_toml(value)} (allowed: {known}{others})"
-            )
-        more = (replace(most[-1], name=f"{stem}_{i}") for i in range(len(most) + 1, value + 1))
-        return (*most, *more)[:value]
-
-    def _values(self, choice: Categorical, given: Any) -> tuple[Value, ...]:
-        values = given if isinstance(given, list) else [given]
-        kinds = {type(value) for value in choice.values}
-        # of what has an order others may be built; first and second order are all that there is
-        numbers = choice.ordered and kinds <= {int, float}
-        for value in values:
-            if value in choice.values and type(value) in kinds:
-                continue
-            if not (numbers and type(value) in kinds and value > 0):
-                allowed = ", ".join(as_toml(known) for known in choice.values)
-                others = ", or other numbers" if numbers else ""
-                raise self.wrong(
-                    choice.name, f"{choice.name} cannot be {as_toml(value)} (allowed: {allowed}{others})"
-                )
-        if not values or len(set(values)) < len(values):
-            raise self.wrong(choice.name, f"{choice.name} should have at least one value, none of them twice")
-        return tuple(sorted(values) if choice.ordered else values)
-
-    def _range(self, choice: Integer | Real, given: Any) -> Integer | Real:
-        ends = given if isinstance(given, dict) else {"low": given, "high": given}
-        word = "whole numbers" if isinstance(choice, Integer) else "numbers"
-        right = (int,) if isinstance(choice, Integer) else (int, float)
-        numbers = [v for n, v in ends.items() if n != "log"]
-        if (
-            ends.keys() - _RANGE
-            or any(type(v) not in right for v in numbers)
-            or not isinstance(ends.get("log", True), bool)
-        ):
-            usual = f"{{ low = {choice.low}, high = {choice.high} }}"
-            raise self.wrong(
-                choice.name, f"{choice.name} takes {word}: one, or {usual}, not {as_toml(given)}"
-            )
+    def _said(self, choice: Choice, asked: Callable[[], T]) -> T:
         try:
-            return replace(choice, **ends)
+            return asked()
         except SpaceError as error:
             raise self.wrong(choice.name, str(error)) from None
 
@@ -157,7 +106,7 @@ def read(path: Path) -> SpaceFile:
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in data.items():
-        if isinstance(value, dict) and not value.keys() & _RANGE:
+        if isinstance(value, dict) and not value.keys() & RANGE:
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

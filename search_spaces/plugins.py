@@ -46,8 +46,9 @@ def load(package: str, group: str, name: str) -> Any:
 
 
 def summary(plugin: Any) -> str:
-    """The first line of a plug-in's docstring."""
-    return str(plugin.__doc__ or "").strip().partition("\n")[0]
+    """The first line of a plug-in's docstring, or of that of its ``build``."""
+    told = plugin.__doc__ or getattr(getattr(plugin, "build", None), "__doc__", None)
+    return str(told or "").strip().partition("\n")[0]
 
 
 def _own(package: str) -> dict[str, Any]:

@@ -29,11 +29,18 @@ _NEEDED = (
     "scikit-learn",
     "scipy",
     "matplotlib",
+    "pandas",
+    "jinja2",
+    "sympy",
+    "joblib",
+    "threadpoolctl",
 )
 _OPTIONAL = {
     "nni": "NNI's spaces and controllers",
     "optuna-dashboard": "metanas dashboard",
     "psycopg": "PostgreSQL stores",
+    "pyarrow": "Parquet and Arrow tables",
+    "tabpfn": "TabPFN among the baselines of tables",
     "pytorch-lightning": "NNI's hub of model spaces",
 }
 _OWN = ("metanas", "search_spaces", "controllers", "storage")
@@ -95,8 +102,10 @@ def _shadowing() -> list[Finding]:
 
 
 def _device() -> Finding:
-    import torch
-
+    try:
+        import torch
+    except Exception as error:  # what is broken is told, and the rest, too
+        return Finding("device", f"torch cannot be loaded: {_first_line(error)}", False)
     if not torch.cuda.is_available():
         return Finding("device", f"cpu, {torch.get_num_threads()} threads (no CUDA device)")
     return Finding(
@@ -105,13 +114,15 @@ def _device() -> Finding:
 
 
 def _store(url: str) -> Finding:
-    from storage import Store
-
     try:
+        from storage import Store
+
         with Store.open(url, create=False) as store:
             return Finding("store", f"{store.shown}, {len(store.studies())} studies")
     except MetanasError as error:
         return Finding("store", str(error), None)
+    except Exception as error:  # a package that is missing, or another storage than ours
+        return Finding("store", f"cannot be opened: {_first_line(error)}", False)
 
 
 def _data() -> Finding:
@@ -119,6 +130,10 @@ def _data() -> Finding:
     if folder is None:
         return Finding("METANAS_DATA", "not set (only opt-in tests and benchmarks need it)", None)
     return Finding("METANAS_DATA", folder, Path(folder).is_dir())
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _version(name: str) -> str | None:

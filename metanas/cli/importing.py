@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -17,6 +19,8 @@ from metanas.equal_times import SECONDS
 from search_spaces import Candidate, Categorical, Choice, Integer, Space
 from search_spaces.errors import StoreError
 from storage import Store, database
+
+_FROM = "imported from"
 
 
 def import_trials(store: Store, study: str, source: str, name: str | None = None) -> tuple[int, int]:
@@ -51,14 +55,20 @@ def import_trials(store: Store, study: str, source: str, name: str | None = None
             "something else"
         )
     mark = f"{theirs.study_name}, trial "
-    known = {trial.user_attrs.get("imported from") for trial in ours.get_trials(deepcopy=False)}
+    known = {_told(trial) for trial in ours.get_trials(deepcopy=False)}
     complete = theirs.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     points = [(trial, candidate_of(trial, space)) for trial in complete]
     fitting = [(trial, candidate) for trial, candidate in points if candidate is not None]
-    new = [pair for pair in fitting if f"{mark}{pair[0].number}" not in known]
-    for trial, candidate in new:
-        ours.add_trial(_copied(trial, candidate, space, last, f"{mark}{trial.number}"))
+    copies = [_copied(trial, found, space, last, f"{mark}{trial.number}") for trial, found in fitting]
+    new = [copy for copy in copies if _told(copy) not in known]
+    for copy in new:
+        ours.add_trial(copy)
     return len(new), len(complete) - len(fitting)
+
+
+def _told(trial: FrozenTrial) -> tuple[Any, ...]:
+    """What an imported trial is known by: two machines may have called their studies alike."""
+    return trial.user_attrs.get(_FROM), frozenset(trial.params.items()), tuple(trial.values or ())
 
 
 def _load(source: str, name: str | None) -> optuna.Study:
@@ -86,7 +96,7 @@ def _copied(trial: FrozenTrial, candidate: Candidate, space: Space, rung: int, m
         distributions={name: _distribution(space.flat[name]) for name in params},  # ours: theirs may be wider
         values=trial.values,
         intermediate_values={rung: trial.values[0]},
-        user_attrs={"imported from": mark},
+        user_attrs={_FROM: mark},
     )
 
 

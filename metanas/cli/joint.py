@@ -18,10 +18,12 @@ from metanas.cli.settings import families_of, study_name
 from metanas.cli.summary import wide_console
 from metanas.cli.wiring import output_path
 from metanas.joint import JointSearch, standings_of
+from metanas.learner.card import data_in_words
 from metanas.saving import save_learner, save_picture
 from metanas.standings import Standing, standings
 from metanas.together import OnFamily
 from metanas.words import in_words
+from search_spaces.errors import MetanasError
 from search_spaces.named import consent
 from storage import Store
 
@@ -50,7 +52,7 @@ def save(
         with candidate, scores, ``baselines``, ``verdict`` and where it is ``saved``.
     """
     search.tell("writing the learners and the pictures")
-    families = [_save_family(search.name, store, one, budget) for one in found]
+    families = _saved(search.name, store, found, budget)
     candidate = best.trial.candidate
     result = {
         "study": search.name,
@@ -67,6 +69,19 @@ def save(
     }
     store.save_result(search.name, result)
     return result
+
+
+def _saved(study: str, store: Store, found: Sequence[OnFamily], budget: Budget) -> list[dict[str, Any]]:
+    """All that can be written is, before what cannot be is said."""
+    families, failed = [], []
+    for one in found:
+        try:
+            families.append(_save_family(study, store, one, budget))
+        except (MetanasError, OSError) as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
+    return families
 
 
 def _save_family(study: str, store: Store, found: OnFamily, budget: Budget) -> dict[str, Any]:
@@ -96,7 +111,7 @@ def print_joint(search: JointSearch, result: Mapping[str, Any]) -> None:
     console.print(joint_leaderboard(standings_of(search)))
     console.print()
     print_families(result)
-    _print_next(console, search.name, result)
+    _print_next(console, search, result)
 
 
 def print_families(result: Mapping[str, Any]) -> None:
@@ -160,18 +175,19 @@ def _short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _print_next(console: Console, study: str, result: Mapping[str, Any]) -> None:
+def _print_next(console: Console, search: JointSearch, result: Mapping[str, Any]) -> None:
     where = result["saved"]["store"]
     there = "" if where == STORE else f" --store {shlex.quote(where)}"
     first = result["families"][0]
     learner = first["for_all"]
-    adapt = f"metanas adapt {shlex.quote(learner['saved'])} --support support.csv --query query.csv"
+    data = data_in_words(search.evaluator.families[first["family"]].evaluator.family.preprocessing)
+    adapt = f"metanas adapt {shlex.quote(learner['saved'])} {data}{consent(learner['candidate'])[0]}"
     console.print()
     say(console, f"Saved the learners, a picture a family (…png), {where} (every result).")
     say(console, "Next:")
     for line in (
-        f"{adapt}{consent(learner['candidate'])[0]}",
-        f"metanas leaderboard {shlex.quote(study)}{there}",
+        *([adapt] if data else []),
+        f"metanas leaderboard {shlex.quote(search.name)}{there}",
         f"metanas report {shlex.quote(first['study'])}{there}",
         f"metanas dashboard{there}",
     ):

@@ -48,9 +48,9 @@ def proposer(
     takes = inspect.signature(build).parameters
     told: dict[str, Any] = {}
     if near is not None and "records" in takes:
-        others = store.fingerprints().items()
         told["records"] = store.records(space, near, besides=unfit(store, study), slow=timed)
-        told["distances"] = {other: near.distance(found) for other, found in others}
+    if near is not None and "distances" in takes:
+        told["distances"] = {other: near.distance(found) for other, found in store.fingerprints().items()}
     snapshot = _snapshot(store, study) if SNAPSHOT in takes else None
     if snapshot is not None:
         told[SNAPSHOT] = snapshot

@@ -16,6 +16,7 @@ store_option: Callable[..., Any] = click.option(
     default=STORE,
     show_default=True,
     envvar="METANAS_STORE",
+    show_envvar=True,
     help="Database URL, or an SQLite file.",
 )
 json_option: Callable[..., Any] = click.option(

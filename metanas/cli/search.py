@@ -180,7 +180,8 @@ def _from_file(context: click.Context, path: Path, given: dict[str, Any]) -> lis
 
 
 def _said(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    # METANAS_STORE is what holds where nothing else is said: a file that names its store means it
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _search(asked: list[Asked], given: dict[str, Any], budget: Budget, as_json: bool) -> None:

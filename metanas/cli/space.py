@@ -61,7 +61,8 @@ def describe(name: str, tasks: str, as_json: bool, architectures: tuple[str, ...
 @click.argument("name")
 @tasks_option
 @own_option
-def check(name: str, tasks: str, architectures: tuple[str, ...]) -> None:
+@json_option
+def check(name: str, tasks: str, architectures: tuple[str, ...], as_json: bool) -> None:
     """Whether space NAME, or a .toml file, can be searched: draws candidates and builds them.
 
     \b
@@ -75,6 +76,9 @@ def check(name: str, tasks: str, architectures: tuple[str, ...]) -> None:
     space = _space(name, tasks, architectures)
     named.check(space, TASKS[tasks], architectures)
     built = catalogue.check(space, TASKS[tasks], architectures)
+    if as_json:
+        print_json({"space": name, "choices": len(space.flat), "built": built})
+        return
     click.echo(f"{name} is fine: {space.describe().partition(chr(10))[0]}, of which {built} were built")
 
 

@@ -15,6 +15,7 @@ from metanas.cli.result import baseline_name
 from metanas.finish import Winner
 from metanas.goals import in_words as objectives_in_words
 from metanas.judging import Judgement
+from metanas.learner.card import data_in_words
 from metanas.search import Search
 from metanas.words import in_words
 from search_spaces import Candidate, Record
@@ -106,14 +107,13 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
 
 
 def _next(search: Search, saved: dict[str, str], candidate: Candidate) -> list[str]:
-    images = len(search.evaluator.signature.input_shape) == 3
     study, there = shlex.quote(search.name), ""
     if saved["store"] != STORE:
         there = f" --store {shlex.quote(saved['store'])}"
-    support, query = ("SUPPORT_FOLDER", "QUERY_FOLDER") if images else ("support.csv", "query.csv")
-    data = f"--support {support} --query {query}{consent(candidate)[0]}"
+    data = data_in_words(search.evaluator.family.preprocessing)
+    adapt = f"metanas adapt {shlex.quote(saved['learner'])} {data}{consent(candidate)[0]}"
     return [
-        f"metanas adapt {shlex.quote(saved['learner'])} {data}",
+        *([adapt] if data else []),
         f"metanas report {study}{there}",
         f"metanas leaderboard {study}{there}",
         f"metanas show {study}{there}",

@@ -22,6 +22,7 @@ from metanas.cli.memory import CONTROLLERS, proposer
 from metanas.cli.settings import refuse_deleted, refuse_others, settings
 from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device, trains_in_half
 from metanas.evaluator import Evaluator, Setting
+from metanas.learner.inputs import check_inputs
 from metanas.search import Listener, Moment, Search
 from metanas.seeds import derive
 from metanas.sizing import Sizes
@@ -339,6 +340,7 @@ def setting_of(family: Family, request: Request) -> tuple[Setting, Signature]:
     signature = family.signature(request.ways, shots)
     for fold in (family, *getattr(family, "folds", ())):
         fold.check(signature.outputs, shots, queries)
+        check_inputs(fold.name, signature, fold.preprocessing)
     return Setting(signature.outputs, shots, queries), signature
 
 

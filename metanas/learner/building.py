@@ -11,13 +11,15 @@ from metanas.engine import Layout, Program
 from search_spaces import Candidate, Categorical, Choice, Signature, Space, catalogue, plugins, prefixed
 from search_spaces.errors import RuleError, SpaceError
 from search_spaces.named import architecture
+from search_spaces.widening import admitting
 
 
 def program_of(candidate: Candidate, signature: Signature, trusted: Collection[str] = ()) -> Program:
     """The program of a candidate, of which only names and shapes are made.
 
-    Every value is checked against the choices of its architecture and rule first, so that none of
-    them can be out of its range: what is left to bound is the signature, see ``manifest.py``.
+    Every value is checked against the choices of its architecture and rule first, as wide as a space file
+    can make them, so that none of them can be out of range: what is left to bound is the signature, see
+    ``manifest.py``.
 
     Args:
         candidate: What to build.
@@ -37,7 +39,7 @@ def program_of(candidate: Candidate, signature: Signature, trusted: Collection[s
     )
     roots = tuple(part.name for part in parts)
     own = {name: value for name, value in candidate.items() if name.partition(".")[0] in roots}
-    Space("what this metanas can build", parts).validate(Candidate(own))
+    Space("what this metanas can build", admitting(parts, own)).validate(Candidate(own))
     rule = catalogue.build(candidate, signature, trusted)
     with torch.device("meta"):  # tensors that have a shape and no memory
         meta, buffers = rule.init(torch.Generator())
@@ -54,6 +56,6 @@ def _name(candidate: Candidate, root: str) -> str:
 def _part(root: str, part: Any, candidate: Candidate, signature: Signature) -> Choice:
     """The choices of the architecture or rule that the candidate names."""
     name = str(candidate[root])
-    if not part.suits(signature):
+    if hasattr(part, "suits") and not part.suits(signature):  # as in a search: it may say nothing of it
         raise RuleError(f"{root} {name} does not suit {signature.kind} with inputs {signature.input_shape}")
     return Categorical(root, (name,), {name: prefixed(f"{root}.{name}", part.choices(signature))})

@@ -71,7 +71,6 @@ def _score(scorecard: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _use(values: Mapping[str, Any]) -> Iterator[str]:
-    images = values["preprocessing"].get("kind") == "image"
     yield "## How to use it"
     yield ""
     yield "```python"
@@ -85,14 +84,21 @@ def _use(values: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from inputs_in_words(values["preprocessing"], values["signature"]["input_shape"])
     yield ""
-    support, query = ("FOLDER_OF_CLASS_FOLDERS", "FOLDER") if images else ("support.csv", "query.csv")
-    command = f"metanas adapt THIS_FILE.metanas --support {support} --query {query}{option}"
-    yield f"Or without programming: `{command}`."
+    if data := data_in_words(values["preprocessing"]):
+        yield f"Or without programming: `metanas adapt THIS_FILE.metanas {data}{option}`."
     if option:
         yield ""
         module, _, space = str(values["candidate"]["architecture"]).removeprefix("nni:").partition(":")
         yield f"Its network is `{space}` of the module `{module}`, an NNI model space. This file does not"
         yield "hold that module: it has to be importable, and is imported only because you name it."
+
+
+def data_in_words(preprocessing: Mapping[str, Any]) -> str | None:
+    """What ``metanas adapt`` is given; None for arrays, which only a program has."""
+    kind = preprocessing.get("kind")
+    if kind == "image":
+        return "--support SUPPORT_FOLDER --query QUERY_FOLDER"
+    return None if kind == "array" else "--support support.csv --query query.csv"
 
 
 def inputs_in_words(preprocessing: Mapping[str, Any], input_shape: Sequence[int]) -> Iterator[str]:

@@ -88,6 +88,22 @@ def inputs_of(signature: Signature, preprocessing: Mapping[str, Any]) -> Inputs:
     return Images(preprocessing) if kind == "image" else Numbers(signature.input_shape)
 
 
+def check_inputs(family: str, signature: Signature, preprocessing: Mapping[str, Any]) -> None:
+    """Refuses, before anything is trained, a family whose learners could not be written.
+
+    Raises:
+        DataError: If its preprocessing is none of the kinds of :func:`inputs_of`.
+    """
+    try:
+        inputs_of(signature, preprocessing)
+    except LearnerFileError:
+        raise DataError(
+            f"family {family}: no learner file can hold its preprocessing, {dict(preprocessing)!r:.80}; "
+            'for numbers as they are it is {"kind": "array"}, for named ones '
+            '{"kind": "table", "features": […], "targets": […]}'
+        ) from None
+
+
 @dataclass(frozen=True)
 class Numbers:
     """Examples that are numbers already: ``(n, *shape)``, or ``(n,)`` for one feature."""

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from metanas.goals import in_words as objectives
-from metanas.learner.card import inputs_in_words
+from metanas.learner.card import data_in_words, inputs_in_words
 from metanas.report.charts import line_chart, off_scale, search_charts
 from metanas.report.facts import Study, candidate_of, facts
 from metanas.report.inputs import Summary
@@ -64,6 +64,7 @@ def _data(study: Study) -> dict[str, Any]:
         "off_scale": off_scale(study.records, summary),
         "tasks": {**study.tasks, "charts": list(map(_image, study.tasks.get("charts", ())))},
         "lines": _lines(study, found),
+        "data": data_in_words(settings["preprocessing"]),
         "inputs": list(inputs_in_words(settings["preprocessing"], signature.input_shape)),
         "costs": found["costs"],
         "versions": winner.versions if winner else {},

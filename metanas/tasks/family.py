@@ -84,7 +84,8 @@ class Family(Protocol):
         limits: How much it can give to one episode.
         augmentations: Names of what training may do to its tasks; ``"none"`` is always one.
         notes: What the user should know of the data: what was left out, and why.
-        preprocessing: Plain data: what turned the user's examples into tensors, for the learner file.
+        preprocessing: Plain data: what turned the user's examples into tensors, for the learner file; one
+            of the kinds of :func:`metanas.learner.inputs.inputs_of`, such as ``{"kind": "array"}``.
     """
 
     name: str

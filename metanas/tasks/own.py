@@ -85,13 +85,13 @@ class Own:
         self.kind: Literal["regression", "classification"] = (
             "classification" if "ways" in self._takes else "regression"
         )
-        classes = getattr(made, "classes", None)
-        self.limits = Limits(None if classes is None else dict.fromkeys(_SPLITS, int(classes)))
-        x, y = self._drawn(_TRIED, "train", 3, min(_WAYS, classes or _WAYS), torch.Generator().manual_seed(0))
-        again, _ = self._drawn(
-            _TRIED, "train", 3, min(_WAYS, classes or _WAYS), torch.Generator().manual_seed(0)
+        classes = self._classes()
+        self.limits = Limits(None if classes is None else dict.fromkeys(_SPLITS, classes))
+        (x, y), again = (
+            self._drawn(_TRIED, "train", 3, min(_WAYS, classes or _WAYS), torch.Generator().manual_seed(0))
+            for _ in range(2)
         )
-        if not torch.equal(x, again):
+        if not (torch.equal(x, again[0]) and torch.equal(y, again[1])):
             raise self._wrong("draws other tasks from the same generator: draw from generator= alone")
         self._width, self._outputs = x.shape[-1], y.shape[-1]
         targets = self._outputs if self.kind == "regression" else 1  # a class is one column
@@ -156,10 +156,20 @@ class Own:
         facts = {"name": self.name, "own": self._spelt, "code": hashlib.sha256(code.encode()).hexdigest()}
         return facts | ({} if self._content is None else {"content": self._content})
 
+    def _classes(self) -> int | None:
+        """How many each split has; None: as many as are asked for."""
+        classes = getattr(self._made, "classes", None)
+        if classes is not None and (type(classes) is not int or classes < 2):
+            raise self._wrong(f"has classes = {classes!r}: it should be how many each split has, 2 or more")
+        return classes
+
     def _names(self, what: str, letter: str, count: int) -> list[str]:
         """Of columns, as the class has them or numbered."""
         usual = [f"{letter}{i}" if count > 1 else letter for i in range(count)]
-        names = list(getattr(self._made, what, usual))
+        names = getattr(self._made, what, usual)
+        if not isinstance(names, (list, tuple)):
+            raise self._wrong(f"has {what} = {names!r}: it should be {count} different names")
+        names = list(names)
         if len(names) != count or len(set(names)) < count or not all(_is_name(name) for name in names):
             raise self._wrong(f"has {what} = {names}: it should be {count} different names")
         return names
@@ -201,14 +211,17 @@ class Own:
         if not (isinstance(found, tuple) and len(found) == 2):
             raise self._wrong(f"should return x and y; {_HOW}")
         x = self._numbers(found[0], "x", (n_tasks, examples), 3)
-        y = torch.as_tensor(found[1])
+        y = self._tensor(found[1], "y")
         return x, self._numbers(y[..., None] if y.ndim == 2 else y, "y", (n_tasks, examples), 3)
 
-    def _numbers(self, found: Any, what: str, start: tuple[int, ...], dimensions: int) -> Tensor:
+    def _tensor(self, found: Any, what: str) -> Tensor:
         try:
-            tensor = torch.as_tensor(found, dtype=torch.float32)
+            return torch.as_tensor(found, dtype=torch.float32)
         except Exception:
             raise self._wrong(f"returned {type(found).__name__} as {what}; {_HOW}") from None
+
+    def _numbers(self, found: Any, what: str, start: tuple[int, ...], dimensions: int) -> Tensor:
+        tensor = self._tensor(found, what)
         if tensor.ndim != dimensions or tuple(tensor.shape[: len(start)]) != start:
             asked = ", ".join(map(str, start))
             raise self._wrong(

@@ -7,8 +7,10 @@ In a plug-in's own tests::
         check(my_rule.build(choices, network, signature))
 
 Rules whose outer gradient is exact, not an approximation such as first-order MAML, should also pass
-:func:`meta_gradient_equals_central_differences`, with smooth activations. All runs in double
-precision, on tasks drawn from the rule's signature; small networks keep the checks quick.
+:func:`meta_gradient_equals_central_differences`, with smooth activations. A kind of rule whose settings
+have real numbers should pass :func:`reals_only_set_initial_values`: candidates that differ in these alone
+share one computation. All but one run in double precision, on tasks drawn from the rule's signature; small
+networks keep the checks quick.
 """
 
 from __future__ import annotations
@@ -36,9 +38,11 @@ _QUERIES = 3
 
 
 class RuleKind(Protocol):
-    """A kind of rule, as a module of ``search_spaces.rules`` or an object of yours."""
+    """A kind of rule, as a module of ``search_spaces.rules`` or an object of yours.
 
-    def suits(self, signature: Signature, /) -> bool: ...
+    It may have ``suits(signature)``, too.
+    """
+
     def choices(self, signature: Signature, /) -> tuple[Choice, ...]: ...
     def build(self, choices: Mapping[str, Value], network: Network, signature: Signature, /) -> Rule: ...
 
@@ -65,6 +69,26 @@ def predictions_are_finite_and_of_the_targets_shape(rule: Rule) -> None:
         prediction = program.adapt_predict(meta, buffers, task)
         assert prediction.shape == task["query_y"].shape
         assert prediction.isfinite().all()
+
+
+def examples_change_predictions(rule: Rule) -> None:
+    """It learns from its support: with another one the same queries are predicted otherwise."""
+    meta, buffers = start(rule)
+    program, task = Program.of(rule), draw(rule.signature)
+    other: Task = {**draw(rule.signature, seed=1), "query_x": task["query_x"]}
+    one, two = (program.adapt_predict(meta, buffers, each) for each in (task, other))
+    assert not torch.equal(one, two), "another support set gives the same predictions"
+
+
+def single_precision_is_kept(rule: Rule) -> None:
+    """A search trains in single precision: nothing inside makes a tensor of another."""
+    meta, buffers = (part.float() for part in start(rule))
+    task: Any = {name: value.float() for name, value in draw(rule.signature).items()}  # type: ignore[attr-defined]
+    program = Program.of(rule)
+    slope, loss, observed = gradient(program, meta, buffers, task)
+    prediction = program.adapt_predict(meta, buffers, task)
+    kinds = {part.dtype for part in (slope, loss, observed, prediction)}
+    assert kinds == {torch.float32}, f"in single precision something is {kinds - {torch.float32}}"
 
 
 def losses_are_finite_and_observe_buffers(rule: Rule) -> None:
@@ -174,6 +198,8 @@ def ways_of_running_agree(rule: Rule) -> None:
 RULE_CHECKS: tuple[Check, ...] = (
     starts_are_the_generators,
     predictions_are_finite_and_of_the_targets_shape,
+    examples_change_predictions,
+    single_precision_is_kept,
     losses_are_finite_and_observe_buffers,
     computing_has_no_side_effects,
     what_is_behind_a_mask_changes_nothing,

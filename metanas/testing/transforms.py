@@ -19,7 +19,7 @@ from torch import Tensor
 
 from metanas.engine import Program
 from metanas.testing.asserting import untouched
-from metanas.testing.rules import draw, gradient, start
+from metanas.testing.rules import draw, gradient, meta_gradient_equals_central_differences, start
 from search_spaces import Signature, Value
 from search_spaces.architectures import mlp
 from search_spaces.rules.descent import Descent
@@ -91,6 +91,11 @@ def own_gradients_equal_central_differences(transform: Transform) -> None:
         assert (slope - wanted).abs() <= 1e-4 * wanted.abs(), f"{name}: slope {slope}, gradient says {wanted}"
 
 
+def gradients_by_all_tensors_equal_central_differences(transform: Transform) -> None:
+    """So is that by what is adapted, which goes through the steps: none is cut off from it."""
+    meta_gradient_equals_central_differences(rule_of(transform))
+
+
 def _slope(program: Program, meta: Tensor, buffers: Tensor, task: Task, way: Tensor) -> Tensor:
     step = 3e-5 / way.norm()
     ahead, behind = (
@@ -104,6 +109,7 @@ TRANSFORM_CHECKS: tuple[Check, ...] = (
     steps_have_the_parameters_shapes,
     updating_has_no_side_effects,
     own_gradients_equal_central_differences,
+    gradients_by_all_tensors_equal_central_differences,
 )
 
 

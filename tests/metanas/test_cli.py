@@ -6,6 +6,8 @@ import csv
 import io
 import re
 import shutil
+import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,27 @@ def test_doctor_reports_what_stands_before_our_packages(
     ran = metanas("doctor")
     assert ran.code == 1
     assert re.search(r"PROBLEM  package storage: .*another storage comes before ours", ran.out)
+
+
+def test_doctor_tells_all_that_it_can_where_something_is_broken(
+    metanas: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torch", "storage"):  # as if they were not there
+        monkeypatch.setitem(sys.modules, name, None)
+    ran = metanas("doctor", "--json")
+    assert ran.code == 1
+    found = {finding["what"]: finding for finding in ran.json}
+    assert not found["device"]["fine"]
+    assert found["device"]["found"].startswith("torch cannot be loaded: ModuleNotFoundError")
+    assert (found["store"]["fine"], found["METANAS_DATA"]["fine"]) == (False, None)
+
+
+def test_doctor_knows_all_that_the_package_needs() -> None:
+    from metanas.cli import doctor
+
+    project = tomllib.loads((Path(package.__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[^\w.-]", text)[0] for text in project["dependencies"]}
+    assert needed - {"nni"} == set(doctor._NEEDED)
 
 
 def test_doctor_reports_what_is_missing(metanas: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from metanas.learner.inputs import check_inputs
 from metanas.tasks.families import harmonics, images, sinusoid, table
 from metanas.tasks.family import Family, Source
 from metanas.tasks.mixed import Mixed
 from metanas.tasks.own import Own
 from metanas.testing.drawings import draw_classes, zipped
-from metanas.testing.families import FAMILY_CHECKS, Check
+from metanas.testing.families import FAMILY_CHECKS, Check, facts_are_plain_data
 from metanas.testing.tables import labelled, rows, write
+from search_spaces.errors import DataError
 from tests.metanas.own import Lines, Spots
 
 GREEK = [f"{alphabet}/{letter}" for alphabet in ("a", "b", "c", "d") for letter in "pqrst"]
@@ -121,3 +123,14 @@ def test_noise_is_on_the_support_alone() -> None:
     )
     assert torch.equal(plain["query_y"], noisy["query_y"])
     assert (noisy["support_y"] - plain["support_y"]).std().item() == pytest.approx(0.3, rel=0.02)
+
+
+def test_a_family_whose_learners_no_file_can_hold_is_told_so() -> None:
+    family = sinusoid.build(Source())
+    family.preprocessing = {"kind": "spectra"}
+    for asked in (
+        lambda: check_inputs(family.name, family.signature(None, 1), family.preprocessing),
+        lambda: facts_are_plain_data(family),
+    ):
+        with pytest.raises(DataError, match=r'family sinusoid: no learner file can hold .*"array"'):
+            asked()

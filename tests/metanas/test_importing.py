@@ -41,7 +41,14 @@ def folder(tmp_path: Path, searched: Any) -> Path:
     return tmp_path
 
 
-def test_what_fits_is_taken_once_and_proposed_from(metanas: Run, folder: Path) -> None:
+def replaced_values(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    found = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+    for trial in found:
+        trial.value = 0.25
+    return found
+
+
+def test_what_fits_is_taken_once_and_proposed_from(metanas: Run, folder: Path, tmp_path: Path) -> None:
     with Store.open(str(folder / "metanas.db")) as store:
         space = Space.from_json(store.settings("sinusoid")["space"])
         before = len(candidates_of(optuna.load_study(study_name="sinusoid", storage=store.optuna), space))
@@ -55,6 +62,12 @@ def test_what_fits_is_taken_once_and_proposed_from(metanas: Run, folder: Path) -
         assert {t.user_attrs["imported from"] for t in study.trials[-3:]} == {
             f"theirs, trial {number}" for number in range(3)
         }
+    again = optuna.create_study(study_name="theirs", storage=f"sqlite:///{tmp_path}/elsewhere.db")
+    again.add_trials(  # another machine's, which called its study alike
+        replaced_values(optuna.load_study(study_name="theirs", storage=f"sqlite:///{tmp_path}/theirs.db"))
+    )
+    assert "3 trials taken" in metanas("study", "import", "sinusoid", "elsewhere.db").out
+    assert "0 trials taken" in metanas("study", "import", "sinusoid", "elsewhere.db").out
     board = metanas("leaderboard", "sinusoid", "--json").json
     ran = metanas(
         "search",

@@ -206,6 +206,29 @@ def test_classes_are_searched_saved_and_adapted_to(
     assert learner.adapt(x, ["a", "b", "c"]).predict(x).tolist() == ["a", "b", "c"]
 
 
+def noisy(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
+    x = torch.rand(n_tasks, examples, 1, generator=generator)
+    return x, x[..., 0] + torch.randn(n_tasks, examples)
+
+
+def labelled(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
+    return torch.rand(n_tasks, examples, 1, generator=generator), np.full((n_tasks, examples), "good")
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"classes": {"train": 64, "valid": 16}}, "has classes = .* how many each split has"),
+        ({"classes": 1}, "2 or more"),
+        ({"features": None}, "has features = None: it should be 2 different names"),
+        ({"targets": "y"}, "has targets = 'y': it should be"),
+    ],
+)
+def test_attributes_that_are_wrong_are_said(changed: Any, says: str) -> None:
+    with pytest.raises(DataError, match=f"^family here:Lines .*{says}"):
+        family(**changed)
+
+
 @pytest.mark.parametrize(
     ("sample", "says"),
     [
@@ -213,6 +236,8 @@ def test_classes_are_searched_saved_and_adapted_to(
         (few, r"returned x \(4, 2, 1\) where \(4, 3, …\) was asked for"),
         (alone, "should return x and y"),
         (unseeded, "draw from generator= alone"),
+        (noisy, "draw from generator= alone"),
+        (labelled, "returned ndarray as y"),
         (words, "returned str as x"),
         (raising, "could not draw tasks: KeyError: 'depth'"),
         (greedy, "also wants colour"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -130,3 +132,15 @@ def test_the_one_in_the_readme(tmp_path: Path) -> None:
     found = given(tmp_path, text)
     assert [one.name for one in found.families] == ["sinusoid", "wear"]
     assert found.families[1].own["shots"] == 10
+
+
+def test_its_store_comes_before_that_of_the_environment(
+    metanas: Callable[..., Any], quick: Sequence[object], tmp_path: Path
+) -> None:
+    """Which holds where nothing else is said; the command line has the last word."""
+    (tmp_path / "mine.toml").write_text("store = 'mine.db'\n[families.sinusoid]\n")
+    for more, made in (((), "mine.db"), (("--store", "said.db"), "said.db")):
+        ran = metanas("search", "mine.toml", *quick[2:], *more, "--json", METANAS_STORE="team.db")
+        assert ran.code == 0, ran.err
+        assert (tmp_path / made).exists()
+        assert not (tmp_path / "team.db").exists()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from metanas.learner.building import program_of
 from search_spaces import Candidate, Signature, catalogue, plugins
 from search_spaces.architectures import mlp
 from search_spaces.catalogue import ARCHITECTURES, RULES
@@ -73,6 +74,16 @@ def test_a_third_partys_is_found_and_loaded_only_when_asked_for(others: list[Ent
         plugins.load(*RULES, "mine")
 
 
+def test_what_a_part_is_may_stand_at_its_build() -> None:
+    def build() -> None:
+        """Builds bridges.
+
+        And more.
+        """
+
+    assert plugins.summary(SimpleNamespace(__doc__=None, build=build)) == "Builds bridges."
+
+
 def test_a_third_partys_cannot_take_a_name_of_ours(others: list[EntryPoint]) -> None:
     others.append(EntryPoint("ridge", "no_such_module:part", "metanas.rules"))
     assert plugins.load(*RULES, "ridge").__name__ == "search_spaces.rules.ridge"
@@ -94,5 +105,9 @@ def test_a_third_partys_architecture_is_searched_and_built(
     rule = {"rule": "ridge", "rule.ridge.strength": 0.1}
     candidate = Candidate({"architecture": "mine", **named, **rule})
     assert catalogue.build(candidate, signature).network.size == 16
+    assert program_of(candidate, signature).rule is not None  # what a learner is saved and loaded by
+    del part.suits  # it need not say what it suits
+    assert program_of(candidate, signature).rule is not None
+    part.suits = lambda s: s.outputs == 1
     picky = Signature("regression", (3,), 2, 5)
     assert catalogue.space("default", picky).flat["architecture"].values == ("mlp",)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import metanas
 from metanas.learner import archive, load, save
+from metanas.learner.building import program_of
 from metanas.tasks.pictures import standardise
 from metanas.testing.learners import (
     PICTURES,
@@ -31,7 +32,7 @@ from metanas.testing.learners import (
     written,
 )
 from search_spaces import Candidate, catalogue
-from search_spaces.errors import DataError, LearnerFileError
+from search_spaces.errors import DataError, LearnerFileError, SpaceError
 
 ROOT = Path(__file__).resolve().parents[3]
 BYTES = st.integers(1, 255)
@@ -41,6 +42,38 @@ BYTES = st.integers(1, 255)
 def good(tmp_path_factory: pytest.TempPathFactory) -> Written:
     torch.set_num_threads(1)
     return written(tmp_path_factory.mktemp("good"), candidate("mlp", "gradient", norm="running"), REGRESSION)
+
+
+WIDER = {
+    "architecture.mlp.depth": 6,
+    **{f"architecture.mlp.width_{i}": 24 for i in range(1, 7)},
+    "rule.gradient.steps": 12,
+}
+
+
+def test_a_candidate_that_a_space_file_allows_comes_back(tmp_path: Path) -> None:
+    """Six layers, other widths and more steps are none of our own spaces, but of README's."""
+    wider = Candidate({**candidate("mlp", "gradient"), **WIDER})
+    before = written(tmp_path, wider, REGRESSION)
+    after = before.load()
+    assert after.candidate == wider
+    assert torch.equal(after._meta, before.meta)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("architecture.mlp.depth", 51, "others up to 50"),
+        ("architecture.mlp.width_1", 20_000, "other numbers up to 10,000"),
+        ("architecture.mlp.width_1", 24.5, "cannot be 24.5"),
+        ("rule.gradient.steps", 10**9, "at most 10,000"),
+        ("rule.gradient.steps", 0.5, "takes whole numbers"),
+        ("rule.gradient.rate", 10**400, "should have low <= high"),
+    ],
+)
+def test_what_no_space_file_allows_is_refused(name: str, value: Any, says: str) -> None:
+    with pytest.raises(SpaceError, match=says):
+        program_of(Candidate({**candidate("mlp", "gradient"), name: value}), REGRESSION)
 
 
 @pytest.mark.parametrize("signature", [REGRESSION, SPECIES, PICTURES])
@@ -185,7 +218,7 @@ def test_missing_folder_and_foreign_files(good: Written, tmp_path: Path) -> None
 def test_what_could_not_be_read_again_is_not_written(good: Written, tmp_path: Path) -> None:
     path = tmp_path / "kept.metanas"
     path.write_bytes(b"before")
-    broken = Candidate(dict(good.manifest.candidate) | {"rule.gradient.steps": 99})
+    broken = Candidate(dict(good.manifest.candidate) | {"rule.gradient.steps": 99_999})
     for manifest, meta in (
         (replace(good.manifest, candidate=broken), good.meta),
         (replace(good.manifest, preprocessing={"kind": "sound"}), good.meta),
