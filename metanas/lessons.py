@@ -122,7 +122,11 @@ def importance(trials: Sequence[Graded], space: Space) -> dict[str, float]:
         params = {name: trial.candidate[name] for name in varied if name in trial.candidate}
         distributions = {name: distribution(space.flat[name]) for name in params}
         study.add_trial(create_trial(params=params, distributions=distributions, value=trial.rank))
-    quantile = min(0.5, max(BEST, 10 / len(trials)))  # ten trials or more have to be good
+    # ten trials or more have to be good, but none of the last, which may be all that failed
+    better = sum(trial.rank > min(trial.rank for trial in trials) for trial in trials) / len(trials)
+    quantile = min(0.5, max(BEST, 10 / len(trials)), better)
+    if quantile < BEST:
+        return {}
     evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
     found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=varied)
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 from search_spaces.record import INTERRUPTED
@@ -16,6 +16,8 @@ from storage.store import Store
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
+
+_ZONES = timedelta(hours=26)  # that two clocks on the wall can be apart
 
 
 def reconcile(store: Store, study: optuna.Study) -> list[int]:
@@ -63,11 +65,18 @@ def _mend(store: Store, study: optuna.Study, number: int, theirs: FrozenTrial | 
             _told_interrupted(store, study, number)
         why = f"{INTERRUPTED}: process {ours.owner} is gone" if theirs else "Optuna has no such trial"
     else:
-        mended = waits and not _about_to_tell(ours) and _tell(study, number, ours.state, ours.value)
+        mended = waits and not _about_to_tell(ours) and _told(store, study, number, ours)
         why = f"it is {ours.state} here, and Optuna had it running"
     if mended:
         store.log(name, "reconciled", why, number)
     return mended
+
+
+def _told(store: Store, study: optuna.Study, number: int, ours: trials.Standing) -> bool:
+    # who interrupted it may have come no further than our row
+    if ours.reason == INTERRUPTED:
+        return _told_interrupted(store, study, number)
+    return _tell(study, number, ours.state, ours.value)
 
 
 def _interrupt(store: Store, study: str, number: int, ours: trials.Standing, *, known: bool) -> bool:
@@ -88,8 +97,8 @@ def _abandoned(store: Store, study: str, theirs: FrozenTrial | None) -> bool:
         if not studies.others_at_work(session, study):
             return True
     begun = theirs.datetime_start if theirs is not None else None
-    # Optuna's times are local and without a zone.
-    return begun is None or now() - begun.astimezone(UTC) > owner.SILENCE
+    # Optuna's times are local, of whoever asked, and without a zone: of another zone they are a day off.
+    return begun is None or now() - begun.astimezone(UTC) > owner.SILENCE + _ZONES
 
 
 def _told_interrupted(store: Store, study: optuna.Study, number: int) -> bool:

@@ -18,6 +18,8 @@ from storage.models import Study, Trial, Worker, now
 from storage.text import check_name, plain, writable
 from storage.upsert import insert_once
 
+RESULT = "result"  # what the log calls that one was saved
+
 
 @dataclass(frozen=True)
 class StudySummary:
@@ -134,9 +136,10 @@ def events(session: Session, name: str) -> list[Event]:
 
 
 def save_result(session: Session, name: str, result: Mapping[str, Any]) -> None:
-    """Adds a result to a study."""
+    """Adds a result to a study, and to its log that it did."""
     summary = plain(dict(result), "a result")
     session.add(models.Result(study_id=find(session, name).id, summary=summary))
+    log(session, name, RESULT, "", None)
 
 
 def results(session: Session, name: str) -> list[dict[str, Any]]:

@@ -124,6 +124,7 @@ class Standing:
         owner: The process that runs or ran it.
         touched: The last sign of life of the trial.
         seen: That of its process, in this study.
+        reason: Why it ended.
     """
 
     state: str
@@ -131,6 +132,7 @@ class Standing:
     owner: str
     touched: datetime
     seen: datetime
+    reason: str = ""
 
 
 def standing(session: Session, study: str, number: int) -> Standing | None:
@@ -142,7 +144,7 @@ def standing(session: Session, study: str, number: int) -> Standing | None:
     worker = session.get(Worker, (row.study_id, row.owner))
     # one that waits for its batch is not touched itself
     seen = row.touched if worker is None else max(row.touched, worker.touched)
-    return Standing(row.state, value, row.owner, row.touched, seen)
+    return Standing(row.state, value, row.owner, row.touched, seen, row.reason or "")
 
 
 def running(session: Session, study: str) -> list[int]:

@@ -12,6 +12,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import create_engine, inspect
 
 from controllers.interface import candidate_of
 from metanas.cli.settings import families_of
@@ -19,6 +20,7 @@ from metanas.equal_times import SECONDS
 from search_spaces import Candidate, Categorical, Choice, Integer, Space
 from search_spaces.errors import StoreError
 from storage import Store, database
+from storage.optuna_storage import explaining
 
 _FROM = "imported from"
 
@@ -45,7 +47,8 @@ def import_trials(store: Store, study: str, source: str, name: str | None = None
             f"study {study!r} is of several families: its values are ranks, those of others are not"
         )
     space = Space.from_json(settings["space"])
-    ours = optuna.load_study(study_name=study, storage=store.optuna)
+    with explaining(store.shown):
+        ours = optuna.load_study(study_name=study, storage=store.optuna)
     # where trials are compared after equal times, the last rung is left to finals
     last = settings["rungs"][-2 if SECONDS in ours.user_attrs and len(settings["rungs"]) > 1 else -1]
     theirs = _load(source, name)
@@ -74,9 +77,18 @@ def _told(trial: FrozenTrial) -> tuple[Any, ...]:
 def _load(source: str, name: str | None) -> optuna.Study:
     url = database.parse(source)
     database.check_place(url, False)  # Optuna would make an empty one
+    text = url.render_as_string(hide_password=False)
     try:
-        storage = optuna.storages.RDBStorage(url.render_as_string(hide_password=False))
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            known = set(inspect(connection).get_table_names())
+        engine.dispose()
+        if not {"studies", "version_info"} <= known:  # Optuna would make its tables there
+            raise StoreError(f"{database.shown(url)} holds no Optuna studies")
+        storage = optuna.storages.RDBStorage(text, skip_table_creation=True)
         names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
+    except StoreError:
+        raise
     except Exception as error:  # whatever the database's driver raises
         reason = (str(error).splitlines() or [""])[0]
         raise StoreError(f"cannot read Optuna studies at {database.shown(url)}: {reason}") from error

@@ -21,6 +21,7 @@ from metanas.report.page import page
 from metanas.saving import TASKS
 from search_spaces.errors import StoreError
 from storage import Event, Store
+from storage.studies import RESULT
 
 
 @click.command(context_settings=HELP)
@@ -56,11 +57,17 @@ def _read(memory: Store, name: str) -> Study:
         raise StoreError(
             f"study {name!r} has no verdict yet: no run has ended; metanas search {family} … --study goes on"
         )
-    events = memory.events(name)
+    events = _told_with_result(memory.events(name))
     told = {event.what: event.why for event in events}  # the last of each
     tasks: dict[str, Any] = json.loads(memory.get(told[TASKS])) if TASKS in told else {}
     shots, steps = (json.loads(told.get(what, "[]")) for what in (BY_SHOTS, BY_STEPS))
     return Study(name, settings, memory.records(name), results, shots, steps, tasks, _left_out(events))
+
+
+def _told_with_result(events: Sequence[Event]) -> Sequence[Event]:
+    """Up to the last result: what a later run said before it was stopped is of another winner."""
+    ends = [end for end, event in enumerate(events) if event.what == RESULT]
+    return events[: ends[-1]] if ends else events  # of an older version: it did not say
 
 
 def _left_out(events: Sequence[Event]) -> list[str]:

@@ -6,6 +6,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -307,12 +308,10 @@ def output_path(name: str, ending: str) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """Checks that a file can be written there.
-
-    Raises:
-        DataError: If it could not.
-    """
+    """Checks that a file can be written there; a DataError if it could not."""
     try:
+        with suppress(FileNotFoundError):
+            os.stat(path)  # says of a name that it is too long, which is_dir keeps to itself since 3.14
         if path.is_dir():
             raise DataError(f"cannot write {path}: it is a folder")
         if not path.parent.is_dir():
