@@ -43,7 +43,7 @@ from controllers.learned.policy import Policy  # noqa: E402
 from controllers.learned.scales import SCALES, Priors, Scales  # noqa: E402
 from controllers.learned.snapshot import Snapshot  # noqa: E402
 from metanas.budget import Budget  # noqa: E402
-from metanas.cli.controller import adopt, of_policy, part_of, recordings, sentence  # noqa: E402
+from metanas.cli.controller import adopt, of_policy, recordings, sentence  # noqa: E402
 from metanas.cli.wiring import Request, open_search, quiet_optuna  # noqa: E402
 from metanas.tasks.family import Source  # noqa: E402
 from metanas.testing import simulated  # noqa: E402
@@ -161,7 +161,7 @@ def judged(store: Store, names: list[str], quiet: bool) -> list[dict[str, Any]]:
     rows = []
     for name in names:
         begun, (make, teach) = time.perf_counter(), variants()[name]
-        result = judging.judged(found.space, found.tables, told, make, teach, part_of(list(found.records)))
+        result = judging.judged(found.space, found.tables, told, make, teach, found.searches)
         kept = adopt(store, result.snapshot, result.gain, result.policy)
         gains = {"gain": replaying.as_card(result.gain), "policy": replaying.as_card(result.policy)}
         has_policy = result.snapshot.policy is not None

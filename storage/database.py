@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +52,7 @@ def parse(text: str) -> URL:
         if make_url(url.render_as_string(hide_password=False)) != url:  # Optuna would open another file
             raise ValueError("SQLAlchemy before 2.1 cannot write this path as a URL")
     except (ArgumentError, ValueError, RuntimeError) as error:  # the last for ~nobody
-        raise StoreError(f"{text!r} is not the URL of a store; {_EXAMPLES}") from error
+        raise StoreError(f"{masked(text)!r} is not the URL of a store; {_EXAMPLES}") from error
     if url.drivername in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")  # SQLAlchemy's default depends on its version
     if url.get_backend_name() not in ("sqlite", "postgresql"):
@@ -66,7 +67,13 @@ def parse(text: str) -> URL:
 
 def shown(url: URL) -> str:
     """The URL as messages name it, without its password."""
-    return url.render_as_string(hide_password=True)
+    return masked(url.render_as_string(hide_password=True))
+
+
+def masked(text: str) -> str:
+    """What may be a URL, without what may be a password in it."""
+    text = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", text)
+    return re.sub(r"([?&](?:password|sslpassword)=)[^&]*", r"\1***", text)
 
 
 def is_sqlite(url: URL) -> bool:

@@ -119,6 +119,11 @@ class Store:
         with self.session() as session:
             return studies.summaries(session)
 
+    def ended(self, study: str) -> tuple[int, int] | None:
+        """How many trials and how many searches of a study have ended; None: there is no such study."""
+        with self.session() as session:
+            return studies.ended(session, study)
+
     def company(self, study: str) -> tuple[str, ...]:
         """What tells this process from others that have the study open at the moment; nothing if none has."""
         with self.session() as session:

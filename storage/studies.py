@@ -114,6 +114,16 @@ def summaries(session: Session) -> list[StudySummary]:
     ]
 
 
+def ended(session: Session, name: str) -> tuple[int, int] | None:
+    """How many trials and how many searches of a study have ended; None: there is no such study."""
+    known = session.scalar(select(Study.id).where(Study.name == name))
+    if known is None:
+        return None
+    trials = select(func.count()).where(Trial.study_id == known, Trial.state != "running")
+    found = select(func.count()).where(models.Result.study_id == known)
+    return session.scalar(trials) or 0, session.scalar(found) or 0
+
+
 def look(session: Session, name: str) -> int:
     """Counts one look at a study's test tasks; how many there were, this one included."""
     # The database adds: two processes that look at once are both counted.

@@ -19,7 +19,7 @@ from controllers.learned.replaying import Gain, Recorded
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.parts import COMMANDS as PARTS
 from metanas.cli.parts import print_parts
-from metanas.cli.settings import families_of
+from metanas.cli.settings import families_of, study_name
 from metanas.cli.summary import wide_console
 from metanas.cli.wiring import quiet_optuna
 from search_spaces import Record, Space
@@ -39,12 +39,14 @@ class Recordings:
         records: Of every study of one family, by its name.
         tables: What can be replayed: studies in that space with enough trials.
         families: By study, what its family is like, as far as that was measured.
+        searches: By study, the search that it is a part of.
     """
 
     space: Space
     records: Mapping[str, Sequence[Record]]
     tables: Sequence[Recorded]
     families: Mapping[str, Fingerprint]
+    searches: Mapping[str, str]
 
 
 @COMMANDS["controller"].command("list", context_settings=HELP)
@@ -126,11 +128,11 @@ def recordings(store: Store) -> Recordings:
         text = single[name]["space"]
         table = replaying.recorded(Space.from_json(text), name, records[name], families.get(name))
         by_space.setdefault(text, []).extend([] if table is None else [table])
-    whole = part_of(list(single))  # parts of a search are one
+    whole = part_of(settings)  # parts of a search are one
     counts = {text: len({whole[t.study] for t in tables}) for text, tables in by_space.items()}
     replaying.check_enough(max(counts.values(), default=0))
     most = max(counts, key=lambda text: (counts[text], len(by_space[text])))
-    return Recordings(Space.from_json(most), records, by_space[most], families)
+    return Recordings(Space.from_json(most), records, by_space[most], families, whole)
 
 
 def adopt(store: Store, snapshot: Snapshot, gain: Gain, policy: Gain | None = None) -> Kept:
@@ -181,9 +183,21 @@ def _interval(gain: Gain) -> str:
     return f"{gain.mean:+.3f} (95 % interval over studies: {gain.low:+.3f} to {gain.high:+.3f})"
 
 
-def part_of(studies: Sequence[str]) -> dict[str, str]:
-    """By study, the search that it is a part of: of a fold, or of one family of several, not itself."""
-    return {name: _FOLD.sub("", _FOLD.sub("", name).partition("/")[0]) for name in studies}
+def part_of(studies: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """By study, the search that it is a part of: of a fold, or of one family of several, not itself.
+
+    Args:
+        studies: Settings of all that the store has, by name: a name alone may have a slash, too.
+    """
+    wholes = {study_name(name, f): name for name, known in studies.items() for f in families_of(known)}
+    wholes |= {name: base for name in studies if (base := _FOLD.sub("", name)) != name and base in studies}
+    found = {}
+    for name in studies:
+        whole = name
+        while whole in wholes:  # a family of a fold of a search
+            whole = wholes[whole]
+        found[name] = whole
+    return found
 
 
 def _judged(found: Recordings, told: Sequence[fitting.Told]) -> Judged:
@@ -194,8 +208,7 @@ def _judged(found: Recordings, told: Sequence[fitting.Told]) -> Judged:
         def tell(done: int, total: int) -> None:
             progress.update(task, completed=done)
 
-        together = part_of(list(found.records))
-        return judging.judged(found.space, found.tables, told, together=together, tell=tell)
+        return judging.judged(found.space, found.tables, told, together=found.searches, tell=tell)
 
 
 def _plain(kept: Kept) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from metanas.budget import Budget
 from metanas.cli.live import places_json
-from metanas.cli.options import STORE
+from metanas.cli.options import store_words
 from metanas.cli.result import baseline_name, learner_json, result_json, trials_json
 from metanas.cli.settings import families_of, study_name
 from metanas.cli.summary import wide_console
@@ -177,7 +177,7 @@ def _short(value: float) -> str:
 
 def _print_next(console: Console, search: JointSearch, result: Mapping[str, Any]) -> None:
     where = result["saved"]["store"]
-    there = "" if where == STORE else f" --store {shlex.quote(where)}"
+    there = store_words(where)
     first = result["families"][0]
     learner = first["for_all"]
     data = data_in_words(search.evaluator.families[first["family"]].evaluator.family.preprocessing)

@@ -11,12 +11,15 @@ from uuid import NAMESPACE_URL, uuid5
 
 from metanas.cli.joint import stored_standings
 from metanas.cli.live import score_words, standing_words
+from metanas.cli.options import STORE, store_words
 from metanas.cli.settings import families_of
+from metanas.cli.wiring import output_path
 from metanas.report.trial import trial_png
 from metanas.standings import Standing
 from metanas.words import in_words
 from search_spaces import Record, Signature
 from search_spaces.errors import StoreError
+from search_spaces.named import consent
 from storage import Store
 from storage.annotated import Note, Picture
 
@@ -33,7 +36,7 @@ class Notes:
     """Notes of a store's studies, and an artifact store (:mod:`optuna.artifacts`) of their pictures.
 
     A search spends no time on them: notes are written when the dashboard shows a study, again when
-    more of its trials have ended; a picture is drawn when it is looked at.
+    more of its trials have ended or a result was saved; a picture is drawn when it is looked at.
     """
 
     def __init__(self, store: Store) -> None:
@@ -44,10 +47,9 @@ class Notes:
 
     def notes(self, study: str) -> Mapping[int | None, Note]:
         """See :class:`storage.annotated.Source`."""
-        summary = {summary.name: summary for summary in self._store.studies()}.get(study)
-        if summary is None:
+        ended = self._store.ended(study)
+        if ended is None:
             return {}
-        ended = summary.complete, summary.pruned, summary.failed
         if self._notes.get(study, (None,))[0] != ended:
             self._notes[study] = ended, dict(self._of(study))
         return self._notes[study][1]
@@ -62,7 +64,8 @@ class Notes:
 
         if artifact_id not in self._pictured:
             raise ArtifactNotFound(f"no picture {artifact_id}")
-        return BytesIO(self._png(*self._pictured[artifact_id]))
+        study, number = self._pictured[artifact_id]
+        return BytesIO(self._png(study, number, self._store.ended(study)))
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
         """Refuses: pictures are made of what the store knows, and no others kept."""
@@ -83,10 +86,10 @@ class Notes:
                 continue
             key = str(uuid5(NAMESPACE_URL, f"metanas:{self._store.shown}:{study}:{record.number}"))
             self._pictured[key] = study, record.number
-            text = note(record, standings.get(record.number))
+            text = note(record, standings.get(record.number), self._store.shown)
             yield record.number, Note(text, Picture(key, f"trial {record.number}.png"))
 
-    def _draw(self, study: str, number: int) -> bytes:
+    def _draw(self, study: str, number: int, ended: object) -> bytes:  # the last: what it was drawn after
         known = self._store.settings(study).get("signature")  # a study over several families has none
         signature = Signature.from_dict(known) if known else None
         return trial_png(self._store.record(study, number), self._store.records(study), signature)
@@ -102,7 +105,7 @@ def _verdicts(result: Mapping[str, Any]) -> str:
     return "\n\n".join([*told, f"Best for all: trial {result['best']['trial']}."])
 
 
-def note(record: Record, standing: Standing | None = None) -> str:
+def note(record: Record, standing: Standing | None = None, store: str = STORE) -> str:
     """All that is worth knowing of a trial, in Markdown; of several families with where it stands."""
     score = "no score"
     if standing:
@@ -119,11 +122,12 @@ def note(record: Record, standing: Standing | None = None) -> str:
     parts = [f"**{score}** ({record.state}: {record.reason})", listed]
     own = [place.record for place in standing.places] if standing else [record] if record.weights else []
     if own:
-        exports = "\n".join(shlex.join(_export(one)) for one in own)
+        exports = "\n".join(_export(one, store) for one in own)
         parts.append(f"```sh\n{exports}\n```")
     return "\n\n".join(parts) + "\n"
 
 
-def _export(record: Record) -> list[str]:
-    number = str(record.number)
-    return ["metanas", "export", record.study, "--trial", number, "-o", f"trial_{number}.metanas"]
+def _export(record: Record, store: str) -> str:
+    path = output_path(f"{record.study}_{record.number}", ".metanas")
+    words = ["metanas", "export", record.study, "--trial", str(record.number), "-o", str(path)]
+    return f"{shlex.join(words)}{consent(record.candidate)[0]}{store_words(store)}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,6 +31,14 @@ architecture_option: Callable[..., Any] = click.option(
     help="nni:module:Class, the model space of a learner; only what is named here is imported.",
 )
 HELP = {"help_option_names": ["-h", "--help"]}
+
+
+def store_words(shown: str) -> str:
+    """The option of a command that is to find a store, as messages name it; nothing for the usual one."""
+    # a password is not shown: where the environment has the URL it is told by that
+    if shown == STORE or ("***" in shown and "METANAS_STORE" in os.environ):
+        return ""
+    return f" --store {shlex.quote(shown)}"
 
 
 def print_json(data: Any) -> None:

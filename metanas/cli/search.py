@@ -34,6 +34,7 @@ from metanas.undisturbed import insist
 from search_spaces import plugins
 from search_spaces.errors import BudgetError
 from storage import Store, explaining
+from storage.database import masked
 
 _DEFAULT_BUDGET = "10m"
 
@@ -240,7 +241,7 @@ def _run(search: Searching[Any], budget: Budget, view: View, run: Callable[[], C
     except KeyboardInterrupt:
         view.__exit__(None, None, None)
         scored = sum(record.score is not None for record in search.records)
-        again = shlex.join(["metanas", *sys.argv[1:]])
+        again = shlex.join(["metanas", *map(masked, sys.argv[1:])])
         click.echo(
             f"stopped; {scored} scored trials of study {search.name} are kept. To go on: {again}", err=True
         )

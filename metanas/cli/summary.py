@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from metanas.cli.live import score_words
-from metanas.cli.options import STORE
+from metanas.cli.options import store_words
 from metanas.cli.result import baseline_name
 from metanas.finish import Winner
 from metanas.goals import in_words as objectives_in_words
@@ -107,9 +107,7 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
 
 
 def _next(search: Search, saved: dict[str, str], candidate: Candidate) -> list[str]:
-    study, there = shlex.quote(search.name), ""
-    if saved["store"] != STORE:
-        there = f" --store {shlex.quote(saved['store'])}"
+    study, there = shlex.quote(search.name), store_words(saved["store"])
     data = data_in_words(search.evaluator.family.preprocessing)
     adapt = f"metanas adapt {shlex.quote(saved['learner'])} {data}{consent(candidate)[0]}"
     return [

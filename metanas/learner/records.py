@@ -76,11 +76,18 @@ def fits(signature: Signature, preprocessing: Mapping[str, Any]) -> bool:
     if not isinstance(features, list) or not all(map(is_column, features)):
         return False
     names = [known["name"] for known in features]
+    if not all(name.isprintable() for name in names) or not _is_named(target):
+        return False
     if len(set(names)) < len(names) or signature.input_shape != (sum(map(width, features)),):
         return False
     if signature.kind == "regression":
         return signature.outputs == 1 and is_target(target)
-    return isinstance(target, dict) and isinstance(target.get("name"), str)
+    return isinstance(target, dict) and not target.keys() - {"name", "classes"}
+
+
+def _is_named(target: object) -> bool:
+    name = target.get("name") if isinstance(target, dict) else None
+    return isinstance(name, str) and name.isprintable()
 
 
 def _objects(x: Any, what: str) -> np.ndarray:

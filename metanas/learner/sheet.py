@@ -94,7 +94,7 @@ def read_sheet(path: Path) -> Sheet:
         with open(path, newline="", encoding="utf-8-sig") as handle:
             parted_by = separator(handle.readline())
             handle.seek(0)
-            reader = csv.reader(handle, delimiter=parted_by, strict=True)
+            reader = csv.reader(handle, delimiter=parted_by, strict=True, skipinitialspace=True)
             found = [
                 (reader.line_num, [with_point(cell.strip(), parted_by) for cell in row])
                 for row in reader

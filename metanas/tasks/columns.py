@@ -18,6 +18,7 @@ import numpy as np
 from search_spaces.errors import DataError
 
 KINDS = ("number", "date", "category")
+_MOST = 1e300  # that a number of a file may be
 MOST_VALUES = 50  # of a category; rarer ones count as unknown
 _MOSTLY = 0.9  # of a column's cells: where so many are numbers, the others are mistakes
 _DAY = 86400.0
@@ -135,7 +136,14 @@ def encode(column: Column, cells: Cells) -> np.ndarray:
     parts = [np.nan_to_num(scaled, nan=0.0)]
     if column["missing"]:
         parts.append(np.isnan(values).astype(np.float64))
-    return np.stack(parts, 1).astype(np.float32)
+    with np.errstate(over="ignore"):  # said below
+        found = np.stack(parts, 1).astype(np.float32)
+    if not np.isfinite(found).all():
+        value = values[~np.isfinite(found).all(1)][0]
+        raise DataError(
+            f"column {column['name']!r} has {value:.3g}, which is too far from all others: empty it"
+        )
+    return found
 
 
 def is_column(value: object) -> bool:
@@ -163,7 +171,7 @@ def is_target(value: object) -> bool:
 
 def _is_scale(value: Mapping[str, Any]) -> bool:
     mean, std = value.get("mean"), value.get("std")
-    numbers = all(isinstance(v, (int, float)) and math.isfinite(v) for v in (mean, std))
+    numbers = all(type(v) in (int, float) and -_MOST < v < _MOST for v in (mean, std))  # NaN is not
     return numbers and std is not None and std > 0
 
 

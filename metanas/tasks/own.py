@@ -150,7 +150,8 @@ class Own:
 
     def facts(self) -> dict[str, Any]:
         try:
-            code = inspect.getsource(type(self._made))
+            made = type(self._made)
+            code = inspect.getsource(inspect.getmodule(made) or made)  # with what stands around the class
         except (OSError, TypeError):
             code = ""
         facts = {"name": self.name, "own": self._spelt, "code": hashlib.sha256(code.encode()).hexdigest()}

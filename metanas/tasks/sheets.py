@@ -234,7 +234,8 @@ def _shape_of_x(path: Path) -> tuple[int, int]:
 
 def _array_cells(array: np.ndarray, as_text: bool) -> Cells:
     if array.dtype.kind in "fiu" and not as_text:
-        return array.astype(np.float64)
+        numbers = array.astype(np.float64)
+        return np.where(np.isfinite(numbers), numbers, np.nan)
     values = array.tolist()
     found = np.full(len(values), None, dtype=object)
     for row, value in enumerate(values):
@@ -261,14 +262,24 @@ def _read_arrow(path: Path, needed: list[str], wanted: Collection[str] | None) -
             for file in files:
                 with pa.memory_map(str(file)) as source:
                     tables.append(pa.ipc.open_stream(source).read_all())
+            tables = [table.rename_columns(_stripped(path, table.column_names)) for table in tables]
             kept = _check_names(path, tables[0].column_names, needed, wanted)
+            for table, file in zip(tables, files, strict=True):
+                if lacking := set(kept) - set(table.column_names):
+                    raise DataError(f"{file} lacks the column {min(lacking)!r}, which {files[0].name} has")
             _check_room(path, sum(len(table) for table in tables), len(kept))
             read = pa.concat_tables([table.select(kept) for table in tables])
         else:
             meta = pq.read_metadata(path)
-            kept = _check_names(path, meta.schema.to_arrow_schema().names, needed, wanted)
+            spelt = meta.schema.to_arrow_schema().names
+            raw = dict(zip(_stripped(path, spelt), spelt, strict=True))
+            kept = _check_names(path, list(raw), needed, wanted)
             _check_room(path, meta.num_rows, len(kept))
-            read = pq.read_table(path, columns=kept)
+            read = pq.read_table(path, columns=[raw[name] for name in kept])
+            read = read.rename_columns(_stripped(path, read.column_names))
+        for at, field in enumerate(read.schema):  # whole numbers that name something stay what they are
+            if field.name in needed and pa.types.is_integer(field.type):
+                read = read.set_column(at, field.name, read.column(at).cast(pa.string()))
         frame = read.to_pandas(ignore_metadata=True)  # else what was an index is no column
         nameless = [name for name in frame.columns if _INDEX.fullmatch(str(name)) and name not in asked]
         numbering = [name for name in nameless if frame[name].dtype.kind in "iu"]
@@ -276,6 +287,14 @@ def _read_arrow(path: Path, needed: list[str], wanted: Collection[str] | None) -
     except pa.ArrowException as error:
         raise DataError(f"{path} cannot be read as Parquet or Arrow ({str(error)[:80]})") from None
     return _cells(frame, needed, path)
+
+
+def _stripped(path: Path, names: Sequence[str]) -> list[str]:
+    """Names of columns without the space around them, each once."""
+    found = [str(name).strip() for name in names]
+    if twice := [name for name in found if found.count(name) > 1]:
+        raise DataError(f"{path} has two columns {twice[0]!r}: rename one")
+    return found
 
 
 def _arrow_files(folder: Path) -> list[Path]:
@@ -305,8 +324,10 @@ def _series_cells(name: str, series: pd.Series, as_text: bool, path: Path, parte
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return plain(float(value))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)  # no float holds every serial number
+    if isinstance(value, float):
+        return plain(value)
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 

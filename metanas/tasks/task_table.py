@@ -186,14 +186,18 @@ def _kind(table: Table, source: Source) -> tuple[np.ndarray, Kind, tuple[str, ..
     known = np.array([text is not None for text in texts])
     if not known.any():
         raise DataError(f"column {source.target!r} is empty in every row: there is nothing to learn")
-    notes = ()
+    notes: tuple[str, ...] = ()
     if not known.all():
-        notes = (f"left out {int((~known).sum()):,} rows without {source.target}",)  # type: ignore[assignment]
+        notes = (f"left out {int((~known).sum()):,} rows without {source.target}",)
+    for column in filter(None, (source.task, source.group)):
+        if nameless := sum(text is None for text in table.columns[column]):
+            notes = (*notes, f"left out {nameless:,} rows without {column}")
     if source.kind is not None:
         return known, source.kind, notes
     distinct = {text for text in texts if text is not None}
     numeric = all(coding.as_number(text) is not None for text in distinct)
-    if numeric and distinct <= {"0", "1"}:
+    # 0.0 and 1.0 are what is written of these where a cell was empty
+    if numeric and len(distinct) <= 2 and {coding.as_number(text) for text in distinct} <= {0, 1}:
         said = f"{source.target} is 0 or 1: classes (--kind regression takes them as numbers)"
         return known, "classification", (*notes, said)
     if not numeric:

@@ -142,5 +142,16 @@ def test_a_store_with_little_in_it_is_one_line(tmp_path: Path, metanas_in: Run) 
 def test_parts_of_a_search_are_one() -> None:
     from metanas.cli.controller import part_of
 
-    names = ["a", "a fold 2", "b/x", "b fold 3/y", "fold 4"]
-    assert part_of(names) == {"a": "a", "a fold 2": "a", "b/x": "b", "b fold 3/y": "b", "fold 4": "fold 4"}
+    one: dict[str, Any] = {}
+    both: dict[str, Any] = {"families": {"x": {}, "y": {}}}
+    ones = ["a", "a fold 2", "b/x", "b/y", "b fold 3/y", "fold 4", "c/x", "c fold 2", "d/e/x"]
+    settings = {name: one for name in ones} | {name: both for name in ["b", "b fold 3", "d/e"]}  # noqa: C420
+    found = part_of(settings)
+    assert {name: whole for name, whole in found.items() if name != whole} == {
+        "a fold 2": "a",
+        "b/x": "b",
+        "b/y": "b",
+        "b fold 3": "b",
+        "b fold 3/y": "b",
+        "d/e/x": "d/e",
+    }, "a slash or a number in a name of the user's makes nothing a part"

@@ -184,7 +184,10 @@ def test_the_dashboard_has_a_note_of_where_each_trial_stands(both: tuple[Path, A
     sentence = ran.lines[-1]["families"][1]["own"]["verdict"]["sentence"]
     assert f"**harmonics**: {sentence}" in notes[None].text
     assert "worst on" in notes[0].text
-    assert "metanas export sinusoid-harmonics/harmonics --trial 0" in notes[0].text
+    assert (
+        "metanas export sinusoid-harmonics/harmonics --trial 0 -o sinusoid-harmonics_harmonics_0.metanas"
+        in notes[0].text
+    )
     assert len(drawn) == 3
     assert all(png.startswith(b"\x89PNG") for png in drawn)
 

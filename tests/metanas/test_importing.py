@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +143,13 @@ def test_what_cannot_be_imported_is_one_line(
     assert says in ran.err
     assert ran.err.count("\n") == 1
     assert not (folder / "nowhere.db").exists()
+
+
+def test_a_database_without_studies_is_left_as_it_is(metanas: Run, folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "wear.db")) as connection, connection:
+        connection.execute("CREATE TABLE wear (machine TEXT)")
+    ran = metanas("study", "import", "sinusoid", "wear.db")
+    assert ran.code == 2
+    assert "wear.db holds no Optuna studies" in ran.err
+    with closing(sqlite3.connect(folder / "wear.db")) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("wear",)]

@@ -100,3 +100,12 @@ def test_too_few_trials_say_nothing() -> None:
     assert lessons.importance(trials, SPACE) == {}
     assert not lessons.dominated(trials, SPACE)
     assert not lessons.interactions([], SPACE)
+
+
+def test_where_most_trials_failed_nothing_is_said_to_matter() -> None:
+    """Equal shares of all choices would say that they matter alike."""
+    rng = np.random.default_rng(0)
+    for good in (0, 2):
+        ranks = [0.9 + i / 100 if i < good else 0.4 for i in range(30)]
+        trials = [lessons.Graded("s", SPACE.sample(rng), rank) for rank in ranks]
+        assert lessons.importance(trials, SPACE) == {}

@@ -111,12 +111,23 @@ def test_what_the_last_run_could_not_compare_with_is_said(metanas: Run, folder: 
         for why in ("baseline A is left out: it is slow", "baseline B is left out: it is slow"):
             store.log("sinusoid", "baseline left out", why)
             store.log("sinusoid", "score by shots", "[]")
+        store.save_result("sinusoid", store.results("sinusoid")[-1])
     found = metanas("report", "sinusoid", "--json", "-o", "page.html").json
     assert found["left_out"] == ["baseline B is left out: it is slow"]
     assert found["by_shots"] == []
     text = " ".join(read(folder / "page.html").text)
     assert "baseline B is left out" in text
     assert "baseline A" not in text
+
+
+def test_what_a_later_run_said_before_it_was_stopped_is_not_of_this_winner(
+    metanas: Run, folder: Path
+) -> None:
+    before = metanas("report", "sinusoid", "--json", "-o", "page.html").json
+    with Store.open(str(folder / "metanas.db")) as store:
+        store.log("sinusoid", "score by shots", "[]")
+        store.log("sinusoid", "baseline left out", "baseline A is left out: it is slow")
+    assert metanas("report", "sinusoid", "--json", "-o", "page.html").json == before
 
 
 def test_json_alone_writes_no_page(metanas: Run, folder: Path) -> None:

@@ -197,3 +197,26 @@ def test_tasks_with_too_few_classes_are_counted(tmp_path: Path) -> None:
     )
     assert family.told(3, 1)[-1] == said
     assert family.told(2, 1) == family.notes
+
+
+def test_rows_without_a_task_are_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "wear.csv", rows(machines=40))
+    lines = path.read_text().splitlines()
+    at = lines[0].split(",").index("machine")
+    cells = lines[1].split(",")
+    cells[at] = "NA"
+    path.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]))
+    family = table.build(Source(path=path, task="machine", target="wear"))
+    assert "left out 1 rows without machine" in family.notes
+
+
+def test_ones_and_zeros_with_a_point_are_classes(tmp_path: Path) -> None:
+    """As pandas writes them where a cell was empty."""
+    path = write(tmp_path / "wear.csv", rows(machines=40))
+    lines = path.read_text().splitlines()
+    at = lines[0].split(",").index("wear")
+    told = [line.split(",") for line in lines[1:]]
+    for number, cells in enumerate(told):
+        cells[at] = ["0.0", "1.0"][number % 2]
+    path.write_text("\n".join([lines[0], *map(",".join, told)]))
+    assert table.build(Source(path=path, task="machine", target="wear")).kind == "classification"

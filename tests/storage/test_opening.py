@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 
 from search_spaces.errors import StoreError
 from search_spaces.record import Record
-from storage import Store, explaining
+from storage import Store, database, explaining
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ from storage import Store, explaining
         ("", "not the URL of a store"),
         ("two\nlines.db", "not the URL of a store"),
         ("postgresql://host:port/x", "not the URL of a store"),
+        ("postgresql://me:hidden@host:port/x", r"'postgresql://me:\*\*\*@host:port/x' is not the URL"),
         ("mysql://user@host/x", "not kept in 'mysql'"),
         ("http://host/runs.db", "not kept in 'http'"),
         ("sqlite://", "in memory"),
@@ -266,3 +267,10 @@ def test_what_was_deleted_in_optuna_meanwhile_is_said_as_well(tmp_path: Path) ->
                 act()
         with pytest.raises(KeyError, match="mine"), explaining(store.shown):
             raise KeyError("mine")
+
+
+def test_a_password_of_the_query_is_hidden_too() -> None:
+    url = database.parse("postgresql://db/runs?user=me&password=hidden&sslmode=require")
+    assert "hidden" not in database.shown(url)
+    assert "sslmode=require" in database.shown(url)
+    assert database.masked("metanas.db") == "metanas.db"

@@ -320,3 +320,15 @@ def test_candidates_of_interrupted_trials_are_kept(
     assert store.record("pumps", 0) == record(
         0, "failed", candidate=Candidate({"a": 1}), reason="interrupted"
     )
+
+
+def test_what_was_interrupted_is_told_so_by_whoever_comes_second(
+    store: Store, study: optuna.Study, record: Make, sql: Sql
+) -> None:
+    """Killed between our row and Optuna's attribute: it says nothing of the candidate, then too."""
+    trial = study.ask()
+    store.start(record(trial.number))
+    sql(f"UPDATE metanas_trial SET owner = '{dead()}', state = 'failed', reason = 'interrupted'")
+    assert reconcile(store, study) == [trial.number]
+    assert study.trials[0].user_attrs["interrupted"]
+    assert states(study) == [TrialState.FAIL]
