@@ -173,7 +173,6 @@ def _score(model: Model, query: Sheet, x: Any, targets: list[str]) -> dict[str, 
     if model.classes is None:
         value = float(((predicted - query.numbers(targets)) ** 2).mean())
         return {"metric": "mse", "value": value, "rows": len(query.rows)}
-    value = float(
-        np.mean([_spelt(a) == _spelt(b) for a, b in zip(predicted, query.texts(targets[0]), strict=True)])
-    )
+    pairs = zip(predicted, query.texts(targets[0]), strict=True)
+    value = float(np.mean([_spelt(found) == _spelt(true) for found, true in pairs]))
     return {"metric": "accuracy", "value": value, "rows": len(query.rows)}

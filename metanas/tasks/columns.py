@@ -140,9 +140,7 @@ def encode(column: Column, cells: Cells) -> np.ndarray:
         found = np.stack(parts, 1).astype(np.float32)
     if not np.isfinite(found).all():
         value = values[~np.isfinite(found).all(1)][0]
-        raise DataError(
-            f"column {column['name']!r} has {value:.3g}, which is too far from all others: empty it"
-        )
+        raise DataError(f"column {column['name']!r} has {value:.3g}, too far from all others: empty it")
     return found
 
 
@@ -170,9 +168,10 @@ def is_target(value: object) -> bool:
 
 
 def _is_scale(value: Mapping[str, Any]) -> bool:
-    mean, std = value.get("mean"), value.get("std")
-    numbers = all(type(v) in (int, float) and -_MOST < v < _MOST for v in (mean, std))  # NaN is not
-    return numbers and std is not None and std > 0
+    mean, std = value.get("mean", ""), value.get("std", "")
+    if not all(type(v) in (int, float) and -_MOST < v < _MOST for v in (mean, std)):  # NaN is not
+        return False
+    return bool(std > 0)
 
 
 def _number(name: str, kind: str, values: np.ndarray) -> dict[str, Any] | None:

@@ -200,23 +200,14 @@ def test_tasks_with_too_few_classes_are_counted(tmp_path: Path) -> None:
 
 
 def test_rows_without_a_task_are_told(tmp_path: Path) -> None:
-    path = write(tmp_path / "wear.csv", rows(machines=40))
-    lines = path.read_text().splitlines()
-    at = lines[0].split(",").index("machine")
-    cells = lines[1].split(",")
-    cells[at] = "NA"
-    path.write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]))
-    family = table.build(Source(path=path, task="machine", target="wear"))
-    assert "left out 1 rows without machine" in family.notes
+    lines = rows(machines=40)
+    lines[0][2] = "NA"
+    assert "left out 1 rows without machine" in built(write(tmp_path / "t.csv", lines)).notes
 
 
 def test_ones_and_zeros_with_a_point_are_classes(tmp_path: Path) -> None:
     """As pandas writes them where a cell was empty."""
-    path = write(tmp_path / "wear.csv", rows(machines=40))
-    lines = path.read_text().splitlines()
-    at = lines[0].split(",").index("wear")
-    told = [line.split(",") for line in lines[1:]]
-    for number, cells in enumerate(told):
-        cells[at] = ["0.0", "1.0"][number % 2]
-    path.write_text("\n".join([lines[0], *map(",".join, told)]))
-    assert table.build(Source(path=path, task="machine", target="wear")).kind == "classification"
+    lines = rows(machines=40)
+    for number, line in enumerate(lines):
+        line[6] = ("0.0", "1.0")[number % 2]
+    assert built(write(tmp_path / "t.csv", lines), shots=1).kind == "classification"

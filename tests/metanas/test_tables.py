@@ -329,3 +329,28 @@ def test_a_large_table_is_read_where_few_of_its_columns_are_wanted(
     with pytest.raises(DataError, match="columns fit"):
         built(path)
     assert built(path, features=("load",)).tasks == 24
+
+
+def test_names_of_parquet_are_kept_to_the_digit_and_without_space(tmp_path: Path) -> None:
+    """Serial numbers that no float tells apart are tasks of their own."""
+    pytest.importorskip("pyarrow")
+    import pandas as pd
+
+    frame = pd.read_csv(write(tmp_path / "t.csv", rows(machines=40)))
+    order = {name: 1234567890123456700 + i for i, name in enumerate(sorted(set(frame["machine"])))}
+    frame["machine"] = [order[name] for name in frame["machine"]]
+    frame = frame.rename(columns={"wear": " wear"})
+    frame.to_parquet(tmp_path / "t.parquet")
+    members = built(tmp_path / "t.parquet").members
+    assert {name for names in members.values() for name in names} == set(map(str, order.values()))
+    frame["wear"] = 1.0
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="two columns 'wear': rename one"):
+        built(tmp_path / "t.parquet")
+
+
+def test_numbers_that_no_network_can_take_are_said() -> None:
+    column = {"name": "load", "kind": "number", "mean": 3.0, "std": 2.0, "missing": False}
+    assert np.isfinite(encode(column, np.array([1e30, np.nan]))).all()
+    with pytest.raises(DataError, match=r"column 'load' has -1.7e[+]308, too far from all others"):
+        encode(column, np.array([1.0, -1.7e308]))

@@ -176,7 +176,7 @@ def test_a_manifest_that_is_none(tmp_path: Path, text: bytes) -> None:
         ("architecture.mlp.depth", 10**9),
         ("architecture.mlp.activation", "\x1b[31mexec"),
         ("rule.gradient.steps", 10**9),
-        ("rule.gradient.rate", 1e9),
+        ("rule.gradient.rate", -1e9),
         ("rule.gradient.surprise", 1),
     ],
 )
