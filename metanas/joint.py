@@ -89,8 +89,9 @@ class Joint:
 
     def ended(self, record: Record, best: Checkpoint | None, memory: Keeps) -> Record:
         """Ends the trial in every family's study; its weights are a list of those there."""
-        lives = self._lives.pop(record.seed, {})
+        lives = self._lives.get(record.seed, {})
         ended = {name: self._end(self.families[name], live, record) for name, live in lives.items()}
+        self._lives.pop(record.seed, None)  # not before: whoever was interrupted ends the others, too
         if best is None:
             return record
         weights = json.dumps({name: one.weights for name, one in ended.items()}, sort_keys=True)

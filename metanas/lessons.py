@@ -103,8 +103,15 @@ def graded(study: str, records: Sequence[Record], space: Space, higher_is_better
     reached = [(len(r.valid_curve), sign * r.valid_curve[-1][1]) if r.valid_curve else (0, 0.0) for r in told]
     order = {key: place for place, key in enumerate(sorted(set(reached)))}
     ranks = (stats.rankdata([order[key] for key in reached]) - 0.5) / max(1, len(told))
-    rows = zip(told, ranks, strict=True)
-    return [Graded(study, space.shared(r.candidate), float(rank)) for r, rank in rows]
+    scored = [
+        (sign * r.score.value, r) for r in records if r.score is not None and not math.isnan(r.score.value)
+    ]
+    winner = max(scored, key=lambda pair: pair[0])[1] if scored else None
+    top = 1 - 0.5 / max(1, len(told))
+    rows = [(r, top if r is winner else float(rank)) for r, rank in zip(told, ranks, strict=True)]
+    if winner is not None and winner.parent is not None:  # it may differ from whom it went on from
+        rows.append((winner, top))
+    return [Graded(study, space.shared(r.candidate), rank) for r, rank in rows]
 
 
 def importance(trials: Sequence[Graded], space: Space) -> dict[str, float]:

@@ -114,6 +114,8 @@ class Proposals:
                 found = self.space.suggest(trial)
                 if found == candidate:
                     return trial, found
+            if RECIPE in trial.user_attrs:  # it was taken from the queue: the same command has it tried
+                trial.set_user_attr(INTERRUPTED, True)
             self._refuse(trial, f"asked to {what}, and got another candidate")
         raise EvaluationError(f"other processes took every trial that was to {what}")
 

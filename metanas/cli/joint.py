@@ -52,7 +52,7 @@ def save(
         with candidate, scores, ``baselines``, ``verdict`` and where it is ``saved``.
     """
     search.tell("writing the learners and the pictures")
-    families = _saved(search.name, store, found, budget)
+    families, failed = _saved(search.name, store, found, budget)
     candidate = best.trial.candidate
     result = {
         "study": search.name,
@@ -68,20 +68,23 @@ def save(
         "saved": {"store": store.shown},
     }
     store.save_result(search.name, result)
+    if failed:  # the verdicts are known, whatever becomes of the files
+        raise failed[0]
     return result
 
 
-def _saved(study: str, store: Store, found: Sequence[OnFamily], budget: Budget) -> list[dict[str, Any]]:
-    """All that can be written is, before what cannot be is said."""
-    families, failed = [], []
+def _saved(
+    study: str, store: Store, found: Sequence[OnFamily], budget: Budget
+) -> tuple[list[dict[str, Any]], list[Exception]]:
+    """What was written for each family, and what could not be: one file that fails leaves the others."""
+    families: list[dict[str, Any]] = []
+    failed: list[Exception] = []
     for one in found:
         try:
             families.append(_save_family(study, store, one, budget))
         except (MetanasError, OSError) as error:
             failed.append(error)
-    if failed:
-        raise failed[0]
-    return families
+    return families, failed
 
 
 def _save_family(study: str, store: Store, found: OnFamily, budget: Budget) -> dict[str, Any]:

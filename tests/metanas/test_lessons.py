@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -100,6 +101,19 @@ def test_too_few_trials_say_nothing() -> None:
     assert lessons.importance(trials, SPACE) == {}
     assert not lessons.dominated(trials, SPACE)
     assert not lessons.interactions([], SPACE)
+
+
+def test_what_the_winner_has_is_not_dominated() -> None:
+    """It may be one that went on from a trial which stopped early."""
+    found = records(lambda candidate: 1.0 if candidate["a"] == "x" else 0.1)
+    assert any(
+        one.values == ("x",) for one in lessons.dominated(lessons.graded("s", found, SPACE, False), SPACE)
+    )
+    worst = next(r for r in found if r.candidate["a"] == "x")
+    score = Score("mse", -99.0, 0.0, 9, "valid")
+    child = replace(worst, number=999, parent=worst.number, score=score)
+    told = lessons.dominated(lessons.graded("s", [*found, child], SPACE, False), SPACE)
+    assert not any(one.values == ("x",) for one in told)
 
 
 def test_where_most_trials_failed_nothing_is_said_to_matter() -> None:
