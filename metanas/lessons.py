@@ -106,7 +106,7 @@ def graded(study: str, records: Sequence[Record], space: Space, higher_is_better
     scored = [
         (sign * r.score.value, r) for r in records if r.score is not None and not math.isnan(r.score.value)
     ]
-    winner = max(scored, key=lambda pair: pair[0])[1] if scored else None
+    winner = max(scored, key=lambda pair: (pair[0], len(pair[1].valid_curve)))[1] if scored else None
     top = 1 - 0.5 / max(1, len(told))
     rows = [(r, top if r is winner else float(rank)) for r, rank in zip(told, ranks, strict=True)]
     if winner is not None and winner.parent is not None:  # it may differ from whom it went on from

@@ -16,7 +16,7 @@ from optuna.trial import Trial, TrialState
 
 from metanas.aims import Aims
 from metanas.budget import FINISH, SEARCH, Budget
-from metanas.equal_times import SECONDS, FirstRung, first_rung
+from metanas.equal_times import FirstRung, first_rung
 from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
 from metanas.legs import Pace
 from metanas.memory import Memory
@@ -117,11 +117,7 @@ class Searching(Generic[E]):
     ) -> None:
         self.name, self.space, self.study, self.memory = name, space, study, memory
         self.evaluator, self.rungs, self.seed = evaluator, rungs, seed
-        self._listen, self._versions, self._by_time = (
-            listen,
-            dict(versions or {}),
-            by_time or SECONDS in study.user_attrs,
-        )
+        self._listen, self._versions, self._by_time = listen, dict(versions or {}), by_time
         self.aims = aims or Aims()
         self._proposals = Proposals(study, space, seed, self.aims)
         self.records: list[Record] = memory.records(name)

@@ -29,6 +29,7 @@ from metanas.cli.wiring import (
     setting_of,
     versions,
 )
+from metanas.equal_times import SECONDS
 from metanas.evaluator import Setting
 from metanas.joint import Joint, JointSearch, standings_of
 from metanas.search import Listener, Moment
@@ -170,7 +171,7 @@ def _joint(
         seed,
         told_all,
         made_by,
-        by_time,
+        by_time or SECONDS in study.user_attrs,  # it goes on as it began
         joint_aims(goals, shared, [search.aims for search in families.values()]),
     )
     return found

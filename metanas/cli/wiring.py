@@ -22,6 +22,7 @@ from metanas.cli.aiming import check_limits, goals_of
 from metanas.cli.memory import CONTROLLERS, proposer
 from metanas.cli.settings import refuse_deleted, refuse_others, settings
 from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device, trains_in_half
+from metanas.equal_times import SECONDS
 from metanas.evaluator import Evaluator, Setting
 from metanas.learner.inputs import check_inputs
 from metanas.search import Listener, Moment, Search
@@ -248,9 +249,8 @@ def begin(
         request.controller, plan.space, store, name, seeded, near, plan.by_time, request.timed
     )
     made_by, aims = versions() | told, Aims(goals, Sizes(evaluator, goals.timed, records))
-    return Search(
-        name, plan.space, study, store, evaluator, plan.rungs, seed, listen, made_by, plan.by_time, aims
-    )
+    timed = plan.by_time or SECONDS in study.user_attrs  # it goes on as it began
+    return Search(name, plan.space, study, store, evaluator, plan.rungs, seed, listen, made_by, timed, aims)
 
 
 def known_settings(store: Store, name: str) -> dict[str, Any]:
