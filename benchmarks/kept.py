@@ -13,10 +13,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-import optuna
 from replay import Replay
 
 import controllers
@@ -56,15 +56,26 @@ def name_of(job: dict[str, Any], path: Path, controller: str) -> str:
         path: The table.
         controller: If it is a package, all of that is its code, beside the modules that all have.
     """
-    whole = [job, _digest((path,)), _code(controller), optuna.__version__]
+    whole = [job, _digest((path,)), _code(controller), *_versions()]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32] + ".json"
 
 
 @cache
 def _code(controller: str) -> str:
     home, spaces = (Path(str(module.__file__)).parent for module in (controllers, search_spaces))
-    folders = (home, home / controller, spaces)
-    return _digest((*_OURS, *(path for folder in folders for path in sorted(folder.glob("*.py")))))
+    ours = (
+        *sorted(home.glob("*.py")),
+        *sorted((home / controller).rglob("*.py")),
+        *sorted(spaces.rglob("*.py")),
+    )
+    return _digest((*_OURS, *ours))
+
+
+@cache
+def _versions() -> tuple[str, ...]:
+    """Of what computes: near ties are decided otherwise by another."""
+    known = {part.metadata["Name"].lower(): part.version for part in distributions()}
+    return tuple(f"{name} {known.get(name)}" for name in ("optuna", "numpy", "scipy", "torch", "nni"))
 
 
 @cache

@@ -56,6 +56,7 @@ from metanas.budget import parse
 from search_spaces.errors import MetanasError
 
 FAMILIES = "sinusoid,harmonics,exam,milk"
+PUBLISHED = RESULTS / "joint.npz"
 RUNGS = "60,180,540"
 
 
@@ -191,7 +192,7 @@ def failed(row: Row) -> bool:
 @click.option("--limit", type=click.IntRange(1), help="About so many candidates. [default: all]")
 @click.option("--budget", help="Time after which nothing new is begun: 30m, 2h. [default: none]")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes.")
-@click.option("--out", type=click.Path(path_type=Path), default=RESULTS / "joint.npz", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=PUBLISHED, show_default=True)
 def main(
     families: str, rungs: str, seed: int, limit: int | None, budget: str | None, jobs: int, out: Path
 ) -> None:
@@ -203,6 +204,8 @@ def main(
             judged(name, seed)
     except MetanasError as error:
         raise click.ClickException(str(error)) from None
+    if out == PUBLISHED and (limit or {*names} < {*FAMILIES.split(",")}):
+        raise click.ClickException(f"{out} is the whole table: give --out for a part of one")
     rows, work = Rows(out.with_suffix(".jsonl"), steps, seed), planned(names, steps, seed, limit)
     left = rows.left(work)
     _keep(rows, run(left, jobs, seconds), sum(len(one.points) for one in left))

@@ -173,6 +173,28 @@ def test_ctrl_c_keeps_what_is_scored_on_each() -> None:
         assert search.running == []  # type: ignore[attr-defined]
 
 
+def test_ctrl_c_while_a_trial_ends_keeps_it_on_every_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, asked = make(lambda n, rung: 1.0, lambda n, rung: 1.0), list[str]()
+    joint: Any = found.search.evaluator
+    end = joint._end
+
+    def press(search: Search, *given: Any) -> Any:
+        asked.append(search.name)
+        if asked.count("s/b") == 1 and search.name == "s/b":
+            raise KeyboardInterrupt
+        return end(search, *given)
+
+    monkeypatch.setattr(joint, "_end", press)
+    with pytest.raises(KeyboardInterrupt):
+        found.search.run(Budget(trials=1))
+    (above,) = found.memory.rows.values()
+    for name in ("a", "b"):
+        (record,) = found.rows(name).values()
+        assert record.score is not None
+        assert record.weights is not None
+        assert name in json.loads(found.memory.get(above.weights))
+
+
 def test_both_learners_of_a_family_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """The candidate that is best for all gets its part of the time where another is this family's best."""
     scores = {"a": [1.0, 2.0, 3.0], "b": [3.0, 2.0, 1.0]}

@@ -14,6 +14,7 @@ from controllers.interface import CandidateSampler, candidate_of
 from metanas.budget import Budget
 from metanas.evaluator import Ended
 from metanas.finish import winner_of
+from metanas.proposals import RECIPE, Proposals, counts
 from metanas.search import Moment
 from search_spaces import Candidate, Categorical, Costs, Record, Space
 from search_spaces.errors import EvaluationError, StoreError
@@ -310,3 +311,15 @@ def test_a_study_with_a_score_does_not_fail_if_new_trials_do() -> None:
 
 
 # budget
+
+
+def test_a_recipe_that_was_in_the_way_of_what_goes_on_is_tried_by_the_next_run() -> None:
+    """The study hands out what waits in its order, also to whoever asks for the winner to go on."""
+    search = make(lambda n, rung: 1.0)
+    candidate = search.space.sample(np.random.default_rng(0))
+    search.study.enqueue_trial(dict(candidate), user_attrs={RECIPE: "maml"})
+    Proposals(search.study, search.space, 0, search.aims).again(candidate, 7)
+    waiting, going = search.study.get_trials()
+    assert waiting.state == TrialState.FAIL
+    assert not counts(waiting)
+    assert going.user_attrs["parent"] == 7
