@@ -339,7 +339,7 @@ def setting_of(family: Family, request: Request) -> tuple[Setting, Signature]:
     signature = family.signature(request.ways, shots)
     for fold in (family, *getattr(family, "folds", ())):
         fold.check(signature.outputs, shots, queries)
-        check_inputs(fold.name, signature, fold.preprocessing)
+        check_inputs(fold.name, fold.signature(request.ways, shots), fold.preprocessing)
     return Setting(signature.outputs, shots, queries), signature
 
 

@@ -23,7 +23,6 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState
 
-from metanas.testing.asserting import untouched
 from search_spaces import Candidate, Categorical, Forbidden, Integer, Real, Space
 from search_spaces.errors import IllegalCandidateError
 
@@ -58,6 +57,8 @@ def seeds_repeat(build: Build) -> None:
 
 def global_randomness_is_left_alone(build: Build) -> None:
     """Neither read nor seeded: a user's own program stays repeatable."""
+    from metanas.testing.asserting import untouched  # loads torch, which not every controller needs
+
     before = random.getstate(), repr(np.random.get_state(legacy=False))  # noqa: NPY002
     with untouched():
         list(search(toy_study(build), toy_space(), 20))
