@@ -85,8 +85,10 @@ def single_precision_is_kept(rule: Rule) -> None:
     meta, buffers = (part.float() for part in start(rule))
     task: Any = {name: value.float() for name, value in draw(rule.signature).items()}  # type: ignore[attr-defined]
     program = Program.of(rule)
-    slope, loss, observed = gradient(program, meta, buffers, task)
-    prediction = program.adapt_predict(meta, buffers, task)
+    free = meta.requires_grad_()
+    loss, observed = program.task_loss(free, buffers, task, _KEY, _PROGRESS.float())
+    (slope,) = torch.autograd.grad(loss, free)
+    prediction = program.adapt_predict(meta.detach(), buffers, task)
     kinds = {part.dtype for part in (slope, loss, observed, prediction)}
     assert kinds == {torch.float32}, f"in single precision something is {kinds - {torch.float32}}"
 
