@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
@@ -72,7 +72,7 @@ def shown(url: URL) -> str:
 
 def masked(text: str) -> str:
     """What may be a URL, without what may be a password in it."""
-    text = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", text)
+    text = re.sub(r"(://[^:/@]*:)[^/?]*@", r"\1***@", text)  # it may have an @ itself
     return re.sub(r"([?&](?:password|sslpassword)=)[^&]*", r"\1***", text)
 
 
@@ -104,6 +104,20 @@ def connect_args(url: URL) -> dict[str, Any]:
         return {} if "timeout" in url.query else {"timeout": BUSY_SECONDS}
     known = url.get_driver_name() in _LIBPQ and "connect_timeout" not in url.query
     return {"connect_timeout": 10} if known else {}
+
+
+def has_studies(url: URL) -> bool:
+    """Whether Optuna keeps studies there; to open them makes its tables where there are none.
+
+    Raises:
+        StoreError: If the driver is missing.
+    """
+    engine = connect(url)
+    try:
+        with engine.connect() as connection:
+            return {"studies", "version_info"} <= set(inspect(connection).get_table_names())
+    finally:
+        engine.dispose()
 
 
 def connect(url: URL) -> Engine:

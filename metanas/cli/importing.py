@@ -12,7 +12,6 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import create_engine, inspect
 
 from controllers.interface import candidate_of
 from metanas.cli.settings import families_of
@@ -77,14 +76,10 @@ def _told(trial: FrozenTrial) -> tuple[Any, ...]:
 def _load(source: str, name: str | None) -> optuna.Study:
     url = database.parse(source)
     database.check_place(url, False)  # Optuna would make an empty one
-    text = url.render_as_string(hide_password=False)
     try:
-        engine = create_engine(url)
-        with engine.connect() as connection:
-            known = set(inspect(connection).get_table_names())
-        engine.dispose()
-        if not {"studies", "version_info"} <= known:  # Optuna would make its tables there
+        if not database.has_studies(url):
             raise StoreError(f"{database.shown(url)} holds no Optuna studies")
+        text = url.render_as_string(hide_password=False)
         storage = optuna.storages.RDBStorage(text, skip_table_creation=True)
         names = [summary.study_name for summary in optuna.get_all_study_summaries(storage)]
     except StoreError:

@@ -52,7 +52,8 @@ def save(
         with candidate, scores, ``baselines``, ``verdict`` and where it is ``saved``.
     """
     search.tell("writing the learners and the pictures")
-    families, failed = _saved(search.name, store, found, budget)
+    failed: list[Exception] = []
+    families = [_save_family(search.name, store, one, budget, failed) for one in found]
     candidate = best.trial.candidate
     result = {
         "study": search.name,
@@ -73,21 +74,10 @@ def save(
     return result
 
 
-def _saved(
-    study: str, store: Store, found: Sequence[OnFamily], budget: Budget
-) -> tuple[list[dict[str, Any]], list[Exception]]:
-    """What was written for each family, and what could not be: one file that fails leaves the others."""
-    families: list[dict[str, Any]] = []
-    failed: list[Exception] = []
-    for one in found:
-        try:
-            families.append(_save_family(study, store, one, budget))
-        except (MetanasError, OSError) as error:
-            failed.append(error)
-    return families, failed
-
-
-def _save_family(study: str, store: Store, found: OnFamily, budget: Budget) -> dict[str, Any]:
+def _save_family(
+    study: str, store: Store, found: OnFamily, budget: Budget, failed: list[Exception]
+) -> dict[str, Any]:
+    """Writes what is of one family; why something could not be goes to ``failed``, the verdict is kept."""
     paths, search = outputs(study, found.name), found.search
     same = found.own.winner.record.number == found.for_all.winner.record.number
     shared = learner_json(found.for_all.winner, found.for_all.judgement)
@@ -100,6 +90,8 @@ def _save_family(study: str, store: Store, found: OnFamily, budget: Budget) -> d
         # where it is the same one, too: a file of an earlier run would look like this one's
         save_learner(paths["own"], search, found.own.winner, own)
         save_picture(paths["picture"], search, found.own.winner, found.own.judgement)
+    except (MetanasError, OSError) as error:
+        failed.append(error)
     finally:  # the verdict is known, whatever becomes of the files
         result["seconds"] = budget.spent
         store.save_result(search.name, result)

@@ -15,10 +15,12 @@ import pytest
 import metanas as package
 from controllers.interface import candidate_of
 from metanas import judging
+from metanas.cli import joint
 from metanas.cli.notes import Notes
 from metanas.evaluator import Evaluator
 from metanas.testing.tables import labelled, rows, write
 from search_spaces import Space
+from search_spaces.errors import DataError
 from storage import Store
 from tests.metanas.test_cli_search import RESULT, SCORE, shape, trials, weights
 
@@ -190,6 +192,26 @@ def test_the_dashboard_has_a_note_of_where_each_trial_stands(both: tuple[Path, A
     )
     assert len(drawn) == 3
     assert all(png.startswith(b"\x89PNG") for png in drawn)
+
+
+def test_a_file_that_cannot_be_written_leaves_the_others_and_all_verdicts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = joint.save_learner
+
+    def full(path: Path, search: Any, winner: Any, result: Any) -> None:
+        if search.name.endswith("/sinusoid"):
+            raise DataError(f"cannot write {path}: the disk is full")
+        written(path, search, winner, result)
+
+    monkeypatch.setattr(joint, "save_learner", full)
+    ran = run(tmp_path, *BOTH, "--json")
+    assert (ran.code, "the disk is full" in ran.err) == (2, True)
+    assert not list(tmp_path.glob("*-sinusoid*.metanas"))
+    assert len(list(tmp_path.glob("*-harmonics-harmonics*.metanas"))) == 2
+    with Store.open(str(tmp_path / "metanas.db"), create=False) as store:
+        (result,) = store.results("sinusoid-harmonics")
+    assert [family["family"] for family in result["families"]] == ["sinusoid", "harmonics"]
 
 
 def test_it_repeats_bit_for_bit(both: tuple[Path, Any], run: Run, tmp_path: Path) -> None:

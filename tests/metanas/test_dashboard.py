@@ -70,6 +70,13 @@ def test_every_trial_has_attributes_a_note_and_a_picture(ask: Ask, store: Store,
     assert searched.ran.lines[-1]["verdict"]["sentence"] in study["note"]["body"]
 
 
+def test_a_verdict_that_is_reached_while_it_is_open_is_shown(ask: Ask, store: Store) -> None:
+    study_of(ask)
+    result = store.results("sinusoid")[-1]
+    store.save_result("sinusoid", {**result, "verdict": {**result["verdict"], "sentence": "Better at last."}})
+    assert "Better at last." in study_of(ask)["note"]["body"]
+
+
 def test_nothing_of_them_is_written(ask: Ask, store: Store) -> None:
     study_of(ask)
     plain = optuna.load_study(study_name="sinusoid", storage=store.optuna)

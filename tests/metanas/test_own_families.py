@@ -13,8 +13,8 @@ import pytest
 import torch
 
 import metanas as package
-from metanas.tasks.family import silent
-from metanas.tasks.own import Own, _digest
+from metanas.tasks.family import Source, silent
+from metanas.tasks.own import Own, _digest, load
 from search_spaces.errors import DataError
 from tests.metanas.own import Lines, Spots
 
@@ -65,6 +65,18 @@ def test_another_definition_is_another_study(metanas: Run, quick: Sequence[objec
     ran = metanas("search", "cooling_two:Decays", *quick[2:])
     assert ran.code == 2
     assert "Decays" in ran.err
+
+
+def test_what_stands_around_the_class_is_a_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    codes = set()
+    for number, noise in enumerate(("0.1", "0.2")):
+        text = EXAMPLE.read_text().replace("0.01", "NOISE") + f"\n\nNOISE = {noise}\n"
+        (tmp_path / f"around_{number}.py").write_text(text)
+        codes.add(load(f"around_{number}:Decays", Source()).facts()["code"])
+    assert len(codes) == 2
 
 
 def test_other_data_is_another_study(metanas: Run, quick: Sequence[object], tmp_path: Path) -> None:

@@ -310,9 +310,6 @@ def test_a_study_with_a_score_does_not_fail_if_new_trials_do() -> None:
     make(lambda number, rung: "error", study=first.study, memory=first.memory).run(Budget(trials=2))
 
 
-# budget
-
-
 def test_a_recipe_that_was_in_the_way_of_what_goes_on_is_tried_by_the_next_run() -> None:
     """The study hands out what waits in its order, also to whoever asks for the winner to go on."""
     search = make(lambda n, rung: 1.0)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from controllers import random as uniform
 from metanas.testing import architectures as nets
-from metanas.testing import rules
-from search_spaces import Signature
+from metanas.testing import controllers, rules, transforms
+from search_spaces import Signature, Space
 from search_spaces.architectures import mlp
 from search_spaces.rules import ridge
 from search_spaces.rules.ridge import Ridge
+from search_spaces.rules.transforms import Transform
 
 CURVES = Signature("regression", (2,), 2, 3)
 NETWORK = mlp.build({"depth": 1, "width_1": 5, "activation": "tanh", "norm": "support"}, CURVES)
@@ -58,6 +63,21 @@ class Branching(Ridge):
         return super().fit(meta, features * (2.0 if y.sum() > 0 else 1.0), y, mask)
 
 
+class Deaf(Ridge):
+    """Looks at no label."""
+
+    def fit(self, meta: Any, features: Tensor, y: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
+        found = super().fit(meta, features, y, mask)
+        return {name: torch.zeros_like(value) for name, value in found.items()}
+
+
+class Doubling(Ridge):
+    """Has one precision, whatever it is given."""
+
+    def read(self, meta: Any, head: Any, features: Tensor) -> Tensor:
+        return super().read(meta, head, features) + torch.zeros((), dtype=torch.float64).expand(1, 1)
+
+
 class Counting(Ridge):
     """Changes what it was given."""
 
@@ -76,6 +96,8 @@ class Counting(Ridge):
         (Blunt, rules.meta_gradient_equals_central_differences, "slope"),
         (Branching, rules.ways_of_running_agree, "data-dependent control flow"),
         (Counting, rules.computing_has_no_side_effects, "another result"),
+        (Deaf, rules.examples_change_predictions, "the same predictions"),
+        (Doubling, rules.single_precision_is_kept, "float64"),
     ],
 )
 def test_a_wrong_rule_is_caught(kind: type[Ridge], check: rules.Check, words: str) -> None:
@@ -141,3 +163,21 @@ def test_a_wrong_architecture_is_caught(kind: type[mlp.Mlp], check: nets.Check, 
 
     with pytest.raises(AssertionError, match=words):
         check(SimpleNamespace(build=build, choices=mlp.choices, suits=mlp.suits), CURVES)
+
+
+def test_a_transform_that_cuts_the_gradient_is_caught() -> None:
+    def update(own: Any, state: Any, gradients: Any, point: Any) -> Any:
+        return {name: (g - g.mean()).detach() for name, g in gradients.items()}, state
+
+    with pytest.raises(AssertionError, match="slope"):
+        transforms.gradients_by_all_tensors_equal_central_differences(Transform(update))
+
+
+@pytest.mark.parametrize("seed", [random.seed, torch.manual_seed, np.random.seed])
+def test_a_controller_that_seeds_what_is_not_its_own_is_caught(seed: Callable[[int], object]) -> None:
+    def build(space: Space, number: int) -> Any:
+        seed(number)
+        return uniform.build(space, number)
+
+    with torch.random.fork_rng(), pytest.raises(AssertionError, match="generator was used"):
+        controllers.global_randomness_is_left_alone(build)

@@ -230,3 +230,12 @@ def test_outer_settings_say_what_the_choices_mean() -> None:
     assert (mixed.ways, mixed.tasks, mixed.shots) == (10, 4, (1, 2))
     double = outer.build({**choices, "shots": "double", "tasks": 16}, CURVES)
     assert (double.ways, double.tasks, double.shots) == (1, 16, 10)
+
+
+def test_reals_of_a_network_are_a_part_of_what_is_computed_and_those_of_a_rule_are_not() -> None:
+    """A slope may stand in what a third party's network computes; what a rule has is learned, or an input."""
+    network = {"architecture": "mine", "architecture.mine.slope": 0.1}
+    settings = {**network, "rule": "ridge", "rule.ridge.strength": 0.1}
+    first = catalogue.shape_of(Candidate(settings))
+    assert catalogue.shape_of(Candidate({**settings, "rule.ridge.strength": 0.2})) == first
+    assert catalogue.shape_of(Candidate({**settings, "architecture.mine.slope": 0.2})) != first

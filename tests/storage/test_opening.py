@@ -274,3 +274,4 @@ def test_a_password_of_the_query_is_hidden_too() -> None:
     assert "hidden" not in database.shown(url)
     assert "sslmode=require" in database.shown(url)
     assert database.masked("metanas.db") == "metanas.db"
+    assert database.masked("--store=postgresql://me:p@ss@db/x") == "--store=postgresql://me:***@db/x"
