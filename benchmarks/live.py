@@ -79,15 +79,16 @@ class Search:
     def store(self) -> Path:
         return self.home / "metanas.db"
 
-    def run(self, others: Sequence[Search]) -> Row:
-        """Searches, with what the others have found in its store."""
+    def run(self, others: Sequence[Search], before: Callable[[], None] = lambda: None) -> Row:
+        """Searches, with what the others have found in its store; ``before`` that is called."""
         shutil.rmtree(self.home, ignore_errors=True)  # of a search that was stopped
         self.home.mkdir(parents=True)
         for other in others:
             copy(other.store, self.store, other.family)
+        before()
         command = [str(METANAS), "search", *family_words(self.family), "--study", self.family]
         command += ["--store", f"sqlite:///{self.store}", "--budget", self.budget, "--seed", str(self.seed)]
-        command += ["--controller", METHODS[self.method], "--json"]
+        command += ["--controller", METHODS.get(self.method, "learned"), "--json"]
         command += self.words
         curves, out, seconds = watched(command, self.home, lambda: least(self.store, self.family))
         result = json.loads(out.splitlines()[-1])

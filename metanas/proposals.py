@@ -18,6 +18,7 @@ from search_spaces.record import INTERRUPTED, PARENT
 
 RECIPE = "recipe"  # of a trial's attributes: the name of the recipe that it is, where --start asked for it
 FOLLOWS = "follows"  # of a trial's attributes: the seed of the trial over several families that it is part of
+ENQUEUED = "enqueued"  # how a trial came about that a person or a program put into Optuna's queue
 NEIGHBOUR = "neighbour"  # of a trial's attributes: the number of the trial that it is one of, or -1
 _ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
 _TAKEN = 20  # times that other processes take a trial that was asked for, after which they always will
@@ -126,6 +127,8 @@ class Proposals:
             return json.dumps({"by": "search", "how": NEIGHBOUR, "of": of if of >= 0 else None})
         if RECIPE in trial.user_attrs:
             return json.dumps({"by": "search", "how": RECIPE, "of": trial.user_attrs[RECIPE]})
+        if given := self.study.get_trials(deepcopy=False)[trial.number].system_attrs.get("fixed_params"):
+            return json.dumps({"by": "user", "how": ENQUEUED, "given": sorted(given)})
         reason = getattr(self.study.sampler, "why", None)
         return str(reason(trial.number)) if reason is not None else ""
 

@@ -82,8 +82,9 @@ def _divisions(settings: Mapping[str, Mapping[str, Any]], study: str) -> Iterato
     own = (settings.get(study_name(study, family), {}) for family in families_of(known))
     whole = [one.get("family", {}) for one in (known, *own)]
     for facts in (part for family in whole for part in (family, *family.get("mixed", ()))):
-        if facts.get("content") is not None:
-            yield facts["content"], facts.get("division", "")
+        for content in (facts.get("content"), *facts.get("archives", ())):
+            if content is not None:
+                yield content, facts.get("division", "")
 
 
 def _snapshot(store: Store, study: str) -> Snapshot | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import click
 
 from metanas.cli.options import HELP, json_option, print_json, store_option
-from metanas.proposals import NEIGHBOUR, RECIPE
+from metanas.cli.settings import families_of, study_name
+from metanas.proposals import ENQUEUED, FOLLOWS, NEIGHBOUR, RECIPE
 from metanas.search import PROPOSED
 from metanas.words import in_words
 from search_spaces import Record
@@ -34,13 +36,24 @@ def command(study: str, trial: int, store: str, as_json: bool) -> None:
     with Store.open(store, create=False) as memory:
         record = memory.record(study, trial)
         told = [e.why for e in memory.events(study) if e.what == PROPOSED and e.trial == trial]
-    reason = json.loads(told[-1]) if told else None
+        reason = json.loads(told[-1]) if told else _followed(memory, record)
     if as_json:
         print_json({"study": study, "trial": trial, "candidate": dict(record.candidate), "reason": reason})
         return
     click.echo(f"Trial {trial} of {study}: {'; '.join(in_words(record.candidate).values())}")
     for line in _lines(record, reason):
         click.echo(line)
+
+
+def _followed(memory: Store, record: Record) -> dict[str, Any] | None:
+    """Where the study is one family's of a search over several: the trial there, which has a reason."""
+    for summary in memory.studies():
+        whole = summary.name
+        if record.study not in {study_name(whole, family) for family in families_of(summary.settings)}:
+            continue
+        same = [one.number for one in memory.records(whole) if one.seed == record.seed]
+        return {"by": "search", "how": FOLLOWS, "study": whole, "of": same[0] if same else None}
+    return None
 
 
 def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
@@ -50,6 +63,12 @@ def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
         return ["The controller that proposed it gives no reasons; learned, the usual one, does."]
     if reason["how"] == RECIPE:
         return [f"It is {reason['of']}, which --start asked for; no controller chose it."]
+    if reason["how"] == FOLLOWS:
+        number = "TRIAL" if reason["of"] is None else reason["of"]
+        told = shlex.join(["metanas", "why", reason["study"], str(number)])
+        return [f"It was proposed for all families of a search, not for this one alone: {told}"]
+    if reason["how"] == ENQUEUED:
+        return [f"It was put into Optuna's queue, with values for {', '.join(reason['given'])}."]
     if reason["how"] == NEIGHBOUR:
         return [_near(reason["of"])]
     if reason["how"] in _STARTS:

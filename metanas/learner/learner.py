@@ -62,6 +62,7 @@ class Learner:
         self._inputs = inputs_of(manifest.signature, manifest.preprocessing)
         target = manifest.preprocessing.get("target", {})
         self._scale = float(target.get("mean", 0.0)), float(target.get("std", 1.0))
+        self._classes = tuple(target.get("classes", ()))
 
     @property
     def signature(self) -> Signature:
@@ -107,7 +108,7 @@ class Learner:
         rows = self._inputs.rows(x, "support")
         if len(rows) == 0:
             raise DataError("support is empty: give at least one labelled example")
-        targets, known = encode(self.signature, y, len(rows), *self._scale)
+        targets, known = encode(self.signature, y, len(rows), *self._scale, self._classes)
         self._check_ways(targets)
         support = self._inputs.tensor(rows, 0, "support").to(self.device)
         key = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -157,7 +158,10 @@ class Model:
 
     @property
     def classes(self) -> np.ndarray | None:
-        """``(ways,)`` labels, sorted: the columns of :meth:`predict_proba`; None for regression."""
+        """``(ways,)`` labels, the columns of :meth:`predict_proba`; None for regression.
+
+        As the training table's classes, which are sorted as text, or else sorted.
+        """
         return self._targets.labels if isinstance(self._targets, Classes) else None
 
     def predict(self, x: Any) -> np.ndarray | Tensor:

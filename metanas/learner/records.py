@@ -82,7 +82,12 @@ def fits(signature: Signature, preprocessing: Mapping[str, Any]) -> bool:
         return False
     if signature.kind == "regression":
         return signature.outputs == 1 and is_target(target)
-    return isinstance(target, dict) and not target.keys() - {"name", "classes"}
+    return isinstance(target, dict) and not target.keys() - {"name", "classes"} and _are_classes(target)
+
+
+def _are_classes(target: Mapping[str, Any]) -> bool:
+    classes = target.get("classes", [])
+    return isinstance(classes, list) and all(isinstance(name, str) for name in classes)
 
 
 def _is_named(target: object) -> bool:

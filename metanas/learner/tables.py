@@ -12,6 +12,7 @@ import numpy as np
 
 from metanas.learner.learner import Learner, Model
 from metanas.learner.sheet import Sheet, read_sheet
+from metanas.learner.targets import spelt
 from search_spaces.errors import DataError
 
 PREDICTION, PROBABILITY = "prediction", "probability"
@@ -159,12 +160,6 @@ def _check_free(query: Sheet, found: dict[str, list[Any]]) -> None:
         raise DataError(f"{query.path} has a column {taken[0]!r} already: rename it or take it out")
 
 
-def _spelt(label: str) -> str:
-    """1.0, which is written of 1 where a column has empty cells, is that class, too."""
-    whole, point, rest = str(label).rpartition(".")
-    return whole if point and whole.lstrip("-").isdigit() and not rest.strip("0") else str(label)
-
-
 def _score(model: Model, query: Sheet, x: Any, targets: list[str]) -> dict[str, Any] | None:
     """On the rows of the query, each of which has every target."""
     if not query.rows:
@@ -174,5 +169,5 @@ def _score(model: Model, query: Sheet, x: Any, targets: list[str]) -> dict[str, 
         value = float(((predicted - query.numbers(targets)) ** 2).mean())
         return {"metric": "mse", "value": value, "rows": len(query.rows)}
     pairs = zip(predicted, query.texts(targets[0]), strict=True)
-    value = float(np.mean([_spelt(found) == _spelt(true) for found, true in pairs]))
+    value = float(np.mean([spelt(found) == spelt(true) for found, true in pairs]))
     return {"metric": "accuracy", "value": value, "rows": len(query.rows)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class Reals:
 
     def answer(self, outputs: Tensor, like: Any) -> np.ndarray | Tensor:
         """``(Q, O)`` to ``(Q,)`` or ``(Q, O)``, a tensor if ``like`` is one."""
-        outputs = outputs * self.std + self.mean
+        outputs = (outputs.double() * self.std + self.mean).to(outputs.dtype)
         return same_kind(outputs[:, 0] if self.flat else outputs, like)
 
 
@@ -39,7 +40,7 @@ class Classes:
     """Labels of classification.
 
     Attributes:
-        labels: ``(ways,)``, each once, sorted.
+        labels: ``(ways,)``, each once: as the classes of the training table, else sorted.
     """
 
     labels: np.ndarray
@@ -53,7 +54,12 @@ class Classes:
 
 
 def encode(
-    signature: Signature, y: Any, rows: int, mean: float = 0.0, std: float = 1.0
+    signature: Signature,
+    y: Any,
+    rows: int,
+    mean: float = 0.0,
+    std: float = 1.0,
+    classes: Sequence[str] = (),
 ) -> tuple[Reals | Classes, Tensor]:
     """Targets as a rule wants them.
 
@@ -63,6 +69,7 @@ def encode(
         rows: S, of the examples.
         mean: That the network sees numbers without.
         std: That it sees them in units of.
+        classes: Names that the training tasks had, in the order of their rows in a head; none: unknown.
 
     Returns:
         How to answer, and ``(S, O)`` float32: numbers, or one-hot rows.
@@ -71,7 +78,7 @@ def encode(
         DataError: If they are not of that shape and length, are missing, or are all of one class.
     """
     found: tuple[Reals | Classes, Tensor] = (
-        _reals(y, signature.outputs, mean, std) if signature.kind == "regression" else _classes(y)
+        _reals(y, signature.outputs, mean, std) if signature.kind == "regression" else _classes(y, classes)
     )
     if len(found[1]) != rows:
         raise DataError(f"support has {rows} rows of x and {len(found[1])} of y: one target an example")
@@ -90,11 +97,20 @@ def _reals(y: Any, outputs: int, mean: float, std: float) -> tuple[Reals, Tensor
     if not flat and (found.ndim != 2 or shape[1] != outputs):
         want = f"(n, {outputs})" + (" or (n,)" if outputs == 1 else "")
         raise DataError(f"support y should have the shape {want}, not {shape}")
-    numbers = finite(as_float(found[:, None] if flat else found), 0, "support y")
-    return Reals(flat, mean, std), (numbers - mean) / std
+    # before single precision takes the digits of targets that are far from 0: times, years, ids
+    wide = found.cpu().double() if isinstance(found, Tensor) else found.astype(np.float64)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, which is refused
+        scaled = (wide - mean) / std
+    return Reals(flat, mean, std), finite(as_float(scaled[:, None] if flat else scaled), 0, "support y")
 
 
-def _classes(y: Any) -> tuple[Classes, Tensor]:
+def spelt(label: object) -> str:
+    """1.0, which is written of 1 where a column has empty cells, is that class, too."""
+    whole, point, rest = str(label).rpartition(".")
+    return whole if point and whole.lstrip("-").isdigit() and not rest.strip("0") else str(label)
+
+
+def _classes(y: Any, known: Sequence[str]) -> tuple[Classes, Tensor]:
     values = _labels(y)
     try:
         distinct = set(values)
@@ -105,7 +121,7 @@ def _classes(y: Any) -> tuple[Classes, Tensor]:
         raise DataError(
             f"support has {len(values)} examples{only}: a task needs examples of at least two classes"
         )
-    ordered = _sorted(distinct)
+    ordered = _ordered(distinct, known)
     at = {label: i for i, label in enumerate(ordered)}
     one_hot = torch.eye(len(ordered), dtype=torch.float32)[[at[value] for value in values]]
     return Classes(_array(ordered, y)), one_hot
@@ -129,6 +145,14 @@ def _labels(y: Any) -> list[Any]:
                 f"support y: row {row} (counted from 0) has no label: give it one or leave it out"
             )
     return values
+
+
+def _ordered(labels: set[Any], known: Sequence[str]) -> list[Any]:
+    """As training had them, where a class is a row of the head: 10 was text, and came before 9."""
+    place = {spelt(name): i for i, name in enumerate(known)}
+    if all(spelt(label) in place for label in labels):
+        return sorted(_sorted(labels), key=lambda label: place[spelt(label)])
+    return _sorted(labels)
 
 
 def _sorted(labels: set[Any]) -> list[Any]:

@@ -35,6 +35,7 @@ class Decoded:
         pixels: ``(N, C, H, W)`` uint8, class after class.
         digest: SHA-256 of the archive's content.
         notes: What was left out, for the user.
+        archives: Digests of those that were joined to it; none: it is of one.
     """
 
     names: tuple[str, ...]
@@ -42,6 +43,7 @@ class Decoded:
     pixels: Pixels
     digest: str
     notes: tuple[str, ...]
+    archives: tuple[str, ...] = ()
 
 
 def read_images(path: Path, size: int, cache_path: Path | None, progress: Progress) -> Decoded:

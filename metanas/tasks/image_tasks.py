@@ -59,7 +59,9 @@ class Images:
         self._pixels = torch.from_numpy(data.pixels)  # (N, C, H, W) uint8
         self.limits = Limits({s: len(self.classes[s]) for s in SPLITS}, self._smallest(SPLITS)[0])
         self.preprocessing = _preprocessing(self._pixels, self._tables["train"])
-        self._origin = {"content": data.digest, "unit": division.unit}
+        self._origin: dict[str, Any] = {"content": data.digest, "unit": division.unit}
+        if data.archives:
+            self._origin["archives"] = list(data.archives)
 
     def signature(self, ways: int | None, shots: int) -> Signature:
         if ways is None:

@@ -168,6 +168,8 @@ def test_whatever_shows_a_study_shows_one_of_several(both: tuple[Path, Any], met
     one = metanas_in(folder, "show", study, 0)
     assert "on harmonics: trial 0 of study sinusoid-harmonics/harmonics" in one.out
     assert len(metanas_in(folder, "show", study, 0, "--json").json["families"]) == 2
+    why = metanas_in(folder, "why", f"{study}/harmonics", 0).out
+    assert f"proposed for all families of a search, not for this one alone: metanas why {study} 0" in why
     assert metanas_in(folder, "export", f"{study}/sinusoid", "--trial", 0, "-o", "zero.metanas").code == 0
     for command in ("export", "report"):
         refused = metanas_in(folder, command, study)

@@ -94,6 +94,19 @@ def test_other_divisions_of_the_same_data_tell_nothing(tmp_path: Path, metanas_i
         assert unfit(store, "mix") == names - {"table"} | {"a b/a", "a b", "mix"}
 
 
+def test_images_with_and_without_test_data_of_their_own_tell_each_other_nothing(tmp_path: Path) -> None:
+    """What the one was scored on may be what the other is tested on."""
+    photos, drawings = ({"content": name, "division": "by class"} for name in ("photos", "drawings"))
+    both = {"content": "joined", "division": "by archive", "archives": ["photos", "drawings"]}
+    with Store.open(str(tmp_path / "metanas.db")) as store:
+        for name, facts in (("photos", photos), ("drawings", drawings), ("both", both)):
+            store.save_study(name, {"family": facts})
+        assert unfit(store, "both") == {"photos", "drawings", "both"}
+        assert unfit(store, "photos") == {"photos", "both"}
+        store.save_study("again", {"family": both})
+        assert "again" not in unfit(store, "both"), "of the same division"
+
+
 def test_where_the_budget_is_in_seconds_the_store_tells_what_came_far_in_little_time(tmp_path: Path) -> None:
     """Wide networks are a little better, and much dearer."""
     signature = Signature("regression", (1,), 1, 5)

@@ -103,6 +103,8 @@ def test_test_data_of_its_own(tmp_path: Path) -> None:
     assert family.limits.ways == {"train": 5, "valid": 5, "test": 7}
     assert family.limits.examples == 4
     assert family.preprocessing["channels"] == 3, "RGB test images make all of it RGB"
+    assert family.facts()["archives"] == [make(folder).facts()["content"] for folder in (own, other)]
+    assert "archives" not in make(own).facts()
 
 
 def test_test_classes_have_to_be_unseen(tmp_path: Path) -> None:

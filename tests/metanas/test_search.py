@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import Any
 
@@ -15,7 +16,7 @@ from metanas.budget import Budget
 from metanas.evaluator import Ended
 from metanas.finish import winner_of
 from metanas.proposals import RECIPE, Proposals, counts
-from metanas.search import Moment
+from metanas.search import PROPOSED, Moment
 from search_spaces import Candidate, Categorical, Costs, Record, Space
 from search_spaces.errors import EvaluationError, StoreError
 from search_spaces.space import Forbidden
@@ -308,6 +309,17 @@ def test_a_study_with_a_score_does_not_fail_if_new_trials_do() -> None:
     first = make(lambda number, rung: 1.0)
     first.run(Budget(trials=1))
     make(lambda number, rung: "error", study=first.study, memory=first.memory).run(Budget(trials=2))
+
+
+def test_what_a_person_put_into_the_queue_is_told_from_what_a_controller_chose() -> None:
+    search = make(lambda n, rung: 1.0)
+    candidate = search.space.sample(np.random.default_rng(0))
+    search.study.enqueue_trial(dict(candidate))
+    search.run(Budget(trials=2))
+    memory: Any = search.memory
+    reasons = {trial: json.loads(why) for what, why, trial in memory.events if what == PROPOSED}
+    assert reasons.keys() == {0}, "random gives no reasons"
+    assert reasons[0] == {"by": "user", "how": "enqueued", "given": sorted(candidate)}
 
 
 def test_a_recipe_that_was_in_the_way_of_what_goes_on_is_tried_by_the_next_run() -> None:

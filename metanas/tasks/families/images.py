@@ -57,6 +57,7 @@ def _joined(own: Decoded, other: Decoded) -> Decoded:
         pixels=np.concatenate(pixels),
         digest=hashlib.sha256(f"{own.digest} {other.digest}".encode()).hexdigest(),
         notes=own.notes + other.notes,
+        archives=(own.digest, other.digest),
     )
 
 
