@@ -20,7 +20,7 @@ from metanas.scoring import summarise
 from metanas.search import Search
 from metanas.seeds import derive
 from metanas.trained import Trained
-from metanas.verdict import Rival, Verdict, decide
+from metanas.verdict import Rival, Verdict, decide, fresh
 from search_spaces import Score, Signature
 from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
@@ -40,6 +40,7 @@ class Comparison:
         looks: How often the study has looked at its test tasks.
         episodes: The test tasks.
         left_out: Baselines that could not be run, and why, in words.
+        of: What scores are of: tasks, or groups of them.
     """
 
     ours: np.ndarray
@@ -48,6 +49,7 @@ class Comparison:
     looks: int
     episodes: Episodes
     left_out: tuple[str, ...] = ()
+    of: str = "tasks"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Judgement:
         left_out: Baselines that could not be run, and why, in words.
         folds: Parts that the tasks were divided into, each of which was the test part once; 1: one split.
         over: Of baselines that are over a limit of the search, by name, which one, in words.
+        of: What scores are of, in words.
     """
 
     test: Score
@@ -74,6 +77,7 @@ class Judgement:
     left_out: tuple[str, ...] = ()
     folds: int = 1
     over: Mapping[str, str] = field(default_factory=dict)
+    of: str = "fresh tasks"
 
 
 def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
@@ -86,12 +90,13 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
     return Judgement(
         summarise(signature, ours, "test", any(part.transductive for part in parts)),
         {rival.name: summarise(signature, rival.test, "test") for rival in ranked},
-        decide(signature, ours, rivals, looks, len(left_out)),
+        decide(signature, ours, rivals, looks, len(left_out), parts[0].of),
         looks,
         parts[0].episodes,
         left_out,
         len(parts),
         {rival.name: rival.over for rival in ranked if rival.over},
+        fresh(parts[0].of),
     )
 
 
@@ -126,7 +131,8 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     taken = (time.monotonic() - start) / count
     transductive = evaluator.transductive(candidate, winner.checkpoint)
     dependence.measure(search, winner, budget, SCORED_BY, taken, looks)
-    return Comparison(ours, rivals, transductive, looks, test, tuple(left_out))
+    of = getattr(evaluator.family, "independent", "tasks")
+    return Comparison(ours, rivals, transductive, looks, test, tuple(left_out), of)
 
 
 def beside(search: Search, winner: Winner, other: Comparison) -> Comparison:

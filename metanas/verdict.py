@@ -69,7 +69,12 @@ def strongest(signature: Signature, rivals: Sequence[Rival]) -> Rival:
 
 
 def decide(
-    signature: Signature, ours: np.ndarray, rivals: Sequence[Rival], looks: int = 1, left_out: int = 0
+    signature: Signature,
+    ours: np.ndarray,
+    rivals: Sequence[Rival],
+    looks: int = 1,
+    left_out: int = 0,
+    of: str = "tasks",
 ) -> Verdict:
     """Compares with the strongest rival, task by task.
 
@@ -79,6 +84,7 @@ def decide(
         rivals: On the same tasks.
         looks: How often this study has looked at its test tasks, this time included.
         left_out: Baselines that could not be run.
+        of: What scores are of: tasks, or groups of them.
     """
     rival = strongest(signature, rivals)
     with np.errstate(invalid="ignore", over="ignore"):  # scores may be infinite
@@ -86,8 +92,13 @@ def decide(
         difference, ci95 = float(gains.mean()), half_width(gains)
     outcome = _outcome(ours, rival.test, difference, ci95)
     field = _field(rivals, left_out)
-    sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field)
+    sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field, of)
     return Verdict(outcome, rival.name, difference, ci95, sentence)
+
+
+def fresh(of: str) -> str:
+    """What test scores are of, in words: tasks, or groups of them."""
+    return "fresh tasks" if of == "tasks" else f"{of} of fresh tasks"
 
 
 def _outcome(ours: np.ndarray, theirs: np.ndarray, difference: float, ci95: float) -> Ruling:
@@ -118,21 +129,23 @@ def _sentence(
     ci95: float,
     looks: int,
     field: str,
+    of: str,
 ) -> str:
     name = f"{rival.name} ({rival.over})" if rival.over else rival.name
     opening = {
         "better": f"Better than {name}, the strongest baseline{field}",
         "worse": f"Worse than {name}: {'' if rival.over else 'use that instead, or '}search longer",
         "no difference": f"No difference from {name} can be shown",
-        "too few tasks": f"Too few tasks ({len(ours)}) to say whether it beats {name}",
+        "too few tasks": f"Too few {of} ({len(ours)}) to say whether it beats {name}",
     }[outcome]
     a, b, by = (
         _figure(signature, value) for value in (float(ours.mean()), float(rival.test.mean()), difference)
     )
+    paired = of.removesuffix("s")
     again = f"; look {looks} at this study's test tasks" if looks > 1 else ""
     return (
-        f"{opening}: {_METRIC[signature.metric]} {a} against {b} on {len(ours):,} fresh tasks, "
-        f"a gain of {by} ± {_figure(signature, ci95)} (95 % interval, paired by task{again})."
+        f"{opening}: {_METRIC[signature.metric]} {a} against {b} on {len(ours):,} {fresh(of)}, "
+        f"a gain of {by} ± {_figure(signature, ci95)} (95 % interval, paired by {paired}{again})."
     )
 
 

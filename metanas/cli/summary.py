@@ -85,7 +85,7 @@ def print_summary(search: Search, winner: Winner, judgement: Judgement, result: 
     )
     kind = "transductive" if judgement.test.transductive else "not transductive"
     console.print(
-        f"Test:   {score_words(judgement.test)} on {judgement.test.tasks:,} fresh tasks ({kind})",
+        f"Test:   {score_words(judgement.test)} on {judgement.test.tasks:,} {judgement.of} ({kind})",
         highlight=False,
     )
     for baseline, score in zip(result["baselines"], judgement.baselines.values(), strict=True):

@@ -39,6 +39,7 @@ class Tables:
     Attributes:
         members: Split → names of its tasks, in the order that they come in.
         folds: The same table divided in other ways, where tasks are few, see :func:`crossed`.
+        independent: What scores are of, and intervals over: ``"tasks"`` or ``"groups"`` of them.
 
     Raises:
         DataError: If the training tasks hold nothing to learn from.
@@ -61,6 +62,7 @@ class Tables:
         self._x, self._y = torch.from_numpy(data.x), torch.from_numpy(data.y)
         self._rows = {split: Rows.of(data, self.members[split]) for split in SPLITS}
         self._clusters = {split: _clusters(self.members[split]) for split in SPLITS}
+        self.independent = "groups" if any(map(group_of, table.tasks)) else "tasks"
         # what the largest task of each split has: those that have fewer say so by a mask
         ways: dict[str, int] | None = None
         if table.classes:

@@ -97,6 +97,8 @@ def test_groups_stay_whole(tmp_path: Path) -> None:
     assert not sites["train"] & sites["valid"]
     clusters = draw(family, "test", tasks=64)["cluster"]
     assert len(clusters.unique()) == len(sites["test"]), "an interval is taken over groups"
+    assert family.independent == "groups"
+    assert built(write(tmp_path / "u.csv", rows(machines=40, sites=10))).independent == "tasks"
 
 
 def test_few_groups_are_each_a_test_one_once_however_many_tasks_they_have(tmp_path: Path) -> None:

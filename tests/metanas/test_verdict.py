@@ -136,6 +136,14 @@ def test_the_sentence_gives_figures_of_regression_in_their_own_units() -> None:
     assert "mean squared error 0.25 against 1.5 on 50 fresh tasks, a gain of 1.25 ± 0" in said
 
 
+def test_where_scores_are_of_groups_of_tasks_the_sentence_says_so() -> None:
+    rival = Rival("MAML", 1.0, np.full(12, 1.5))
+    said = decide(REGRESSION, np.full(12, 0.25), [rival], of="groups").sentence
+    assert "on 12 groups of fresh tasks, a gain of 1.25 ± 0 (95 % interval, paired by group)." in said
+    few = decide(REGRESSION, np.full(5, 0.25), [Rival("MAML", 1.0, np.full(5, 1.5))], of="groups")
+    assert few.sentence.startswith("Too few groups (5) to say")
+
+
 def test_a_second_look_at_the_test_tasks_is_owned_up_to() -> None:
     rival = Rival("kNN", 0.5, np.full(40, 0.4))
     first, third = (decide(PICTURES, np.full(40, 0.5), [rival], looks) for looks in (1, 3))
