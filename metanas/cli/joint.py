@@ -79,9 +79,9 @@ def _save_family(
 ) -> dict[str, Any]:
     """Writes what is of one family; why something could not be goes to ``failed``, the verdict is kept."""
     paths, search = outputs(study, found.name), found.search
-    same = found.own.winner.record.number == found.for_all.winner.record.number
+    # one learner may have two verdicts: over folds these are also on the searches of the others
     shared = learner_json(found.for_all.winner, found.for_all.judgement)
-    own = shared if same else learner_json(found.own.winner, found.own.judgement)
+    own = learner_json(found.own.winner, found.own.judgement)
     learners = {"for_all": str(paths["for_all"]), "own": str(paths["own"])}
     saved = {"learner": learners["own"], "picture": str(paths["picture"]), "store": store.shown}
     result = result_json(search, found.own.winner, found.own.judgement, saved)
@@ -125,7 +125,7 @@ def _print_family(console: Console, family: Mapping[str, Any]) -> None:
     say(console, f"{family['family']}:")
     shared, own = family["for_all"], family["own"]
     for learner, title in ((shared, "best for all"), (own, "best for this family")):
-        if learner is own and own["trial"] == shared["trial"]:
+        if learner is own and {**own, "saved": None} == {**shared, "saved": None}:
             say(console, f"  {title}: the same")
             continue
         test = learner["test"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 import metanas as package
 from controllers.interface import candidate_of
-from metanas import judging
+from metanas import judging, together
 from metanas.cli import joint
 from metanas.cli.notes import Notes
 from metanas.evaluator import Evaluator
@@ -345,6 +346,33 @@ def test_few_tasks_are_tested_once_each_in_searches_of_all_families(run: Run, tm
     with Store.open(f"{tmp_path}/metanas.db") as store:
         names = {study.name for study in store.studies()}
     assert {"table-sinusoid", "table-sinusoid fold 2/table", "table-sinusoid fold 3"} <= names
+
+
+def test_one_learner_has_two_verdicts_where_those_of_another_fold_differ(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared = together._compared
+
+    def differing(search: Any, *told: Any) -> Any:
+        found = compared(search, *told)
+        worse = replace(found.of_all, ours=found.of_all.ours + 1.0)
+        return replace(found, of_all=worse) if " fold 2" in search.name else found
+
+    monkeypatch.setattr(together, "_compared", differing)
+    write(tmp_path / "few.csv", rows(machines=3, each=14))
+    words = ("search", "table", "few.csv", "--task", "machine", "--target", "wear", "sinusoid")
+    result = run(tmp_path, *words, *QUICK, "--trials", 1, "--shots", 2, "--json").lines[-1]
+    few, curves = result["families"]
+    assert few["own"]["trial"] == few["for_all"]["trial"]
+    assert few["own"]["test"]["value"] == pytest.approx(few["for_all"]["test"]["value"] - 1 / 3, rel=1e-4)
+    for name, learner in (("", "for_all"), ("-best", "own")):
+        card = package.load(tmp_path / f"table-sinusoid-table{name}.metanas").manifest.scorecard
+        assert card["verdict"] == few[learner]["verdict"]
+    assert {**curves["own"], "saved": ""} == {**curves["for_all"], "saved": ""}
+    joint.print_families(result)
+    told = capsys.readouterr().out
+    assert told.count("best for this family: the same") == 1
+    assert all(few[learner]["saved"] in told for learner in ("for_all", "own"))
 
 
 def test_a_mix_is_one_family_with_one_learner(run: Run, tmp_path: Path) -> None:
