@@ -103,9 +103,10 @@ class ModelArchitecture:
             examine(self.build(some, signature), signature.input_shape)
 
     def code(self) -> str:
-        """A hash of the class's source; empty where there is none to be had."""
+        """A hash of its module, with the blocks it is made of; empty where there is no source to be had."""
         try:
-            return hashlib.sha256(inspect.getsource(self.space).encode()).hexdigest()
+            source = inspect.getsource(inspect.getmodule(self.space) or self.space)
+            return hashlib.sha256(source.encode()).hexdigest()
         except (OSError, TypeError):
             return ""
 

@@ -15,6 +15,7 @@ import metanas as package
 from metanas.learner import load
 from metanas.testing.drawings import draw_classes
 from metanas.testing.learners import REGRESSION, candidate, forged, written
+from search_spaces import named
 from search_spaces.errors import LearnerFileError
 
 pytest.importorskip("nni", reason="NNI is not installed on this machine")
@@ -195,6 +196,17 @@ def test_another_network_is_another_study(metanas: Run, quick: Sequence[object],
     ran = metanas(*quick, "--architecture", WAVES)
     assert ran.code == 2
     assert f"--architecture mlp, now {WAVES}" in ran.err
+
+
+def test_what_stands_around_a_network_is_a_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    names = []
+    for number, activation in enumerate(("nn.SiLU()", "nn.GELU()")):
+        (tmp_path / f"around_{number}.py").write_text(EXAMPLE.read_text().replace("nn.SiLU()", activation))
+        names.append(f"nni:around_{number}:Waves")
+    assert len(set(named.code(names).values())) == 2
 
 
 def test_images_with_a_network_of_ones_own(metanas: Run, quick: Sequence[object], tmp_path: Path) -> None:
