@@ -35,8 +35,9 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 def store_words(shown: str) -> str:
     """The option of a command that is to find a store, as messages name it; nothing for the usual one."""
+    usual = os.environ.get("METANAS_STORE")
     # a password is not shown: where the environment has the URL it is told by that
-    if shown == STORE or ("***" in shown and "METANAS_STORE" in os.environ):
+    if shown == (usual or STORE) or ("***" in shown and usual):
         return ""
     return f" --store {shlex.quote(shown)}"
 

@@ -10,12 +10,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
 
+from metanas.cli import search as command
+from metanas.cli.options import STORE, store_words
 from metanas.evaluator import Evaluator
 from metanas.search import Searching
 from search_spaces.errors import LearnerFileError
@@ -159,3 +161,33 @@ class TestAtAGivenMoment:
         ran = metanas("search", "sinusoid")
         assert (ran.code, ran.out, ran.err.strip()) == (130, "", "")
         assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_to_be_typed_next_has_no_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Terminals are shared and logged; the user knows the password, or has it in the environment."""
+
+    def stopped() -> Any:
+        raise KeyboardInterrupt
+
+    words = ["search", "sinusoid", "--store", "postgresql://me:secret@db/x", "--study", "a b"]
+    monkeypatch.setattr(sys, "argv", ["metanas", *words])
+    view: Any = SimpleNamespace(__exit__=lambda *_: None)
+    search: Any = SimpleNamespace(name="a b", records=[])
+    with pytest.raises(SystemExit, match="130"):
+        command._run(search, command.Budget(), view, stopped)
+    told = capsys.readouterr().err
+    assert "secret" not in told
+    assert "metanas search sinusoid --store 'postgresql://me:***@db/x' --study 'a b'" in told
+
+
+def test_commands_name_a_store_unless_it_is_found_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("METANAS_STORE", raising=False)
+    assert store_words(STORE) == ""
+    assert store_words("sqlite:///my searches.db") == " --store 'sqlite:///my searches.db'"
+    hidden = "postgresql://me:***@db/x"
+    assert store_words(hidden) == f" --store '{hidden}'"
+    monkeypatch.setenv("METANAS_STORE", "postgresql://me:secret@db/x")
+    assert store_words(hidden) == "", "the environment tells it, password and all"
+    assert store_words(STORE) == f" --store {STORE}", "without it the other one would be meant"
