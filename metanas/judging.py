@@ -20,7 +20,8 @@ from metanas.scoring import summarise
 from metanas.search import Search
 from metanas.seeds import derive
 from metanas.trained import Trained
-from metanas.verdict import Rival, Verdict, decide, fresh
+from metanas.verdict import Rival, Verdict, decide
+from metanas.words import FRESH, fresh
 from search_spaces import Score, Signature
 from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
@@ -77,7 +78,7 @@ class Judgement:
     left_out: tuple[str, ...] = ()
     folds: int = 1
     over: Mapping[str, str] = field(default_factory=dict)
-    of: str = "fresh tasks"
+    of: str = FRESH
 
 
 def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:

@@ -91,6 +91,7 @@ def _summary(search: Search, record: Record, judgement: Judgement) -> Summary:
         judgement.baselines,
         judgement.verdict.sentence,
         search.aims.goals,
+        judgement.of,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from metanas.scoring import half_width
+from metanas.words import fresh
 from search_spaces import Costs, Signature
 from search_spaces.task import Episodes
 
@@ -94,11 +95,6 @@ def decide(
     field = _field(rivals, left_out)
     sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field, of)
     return Verdict(outcome, rival.name, difference, ci95, sentence)
-
-
-def fresh(of: str) -> str:
-    """What test scores are of, in words: tasks, or groups of them."""
-    return "fresh tasks" if of == "tasks" else f"{of} of fresh tasks"
 
 
 def _outcome(ours: np.ndarray, theirs: np.ndarray, difference: float, ci95: float) -> Ruling:

@@ -1,9 +1,16 @@
-"""A candidate in words that a person reads."""
+"""A candidate, and what it is scored on, in words that a person reads."""
 
 from __future__ import annotations
 
 from search_spaces import Candidate, Value
 from search_spaces.rules import canonical
+
+FRESH = "fresh tasks"
+
+
+def fresh(of: str) -> str:
+    """What test scores are of: ``"tasks"``, or ``"groups"`` of them."""
+    return FRESH if of == "tasks" else f"{of} of {FRESH}"
 
 
 def in_words(candidate: Candidate) -> dict[str, str]:

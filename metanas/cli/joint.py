@@ -22,7 +22,7 @@ from metanas.learner.card import data_in_words
 from metanas.saving import save_learner, save_picture
 from metanas.standings import Standing, standings
 from metanas.together import OnFamily
-from metanas.words import in_words
+from metanas.words import FRESH, in_words
 from search_spaces.errors import MetanasError
 from search_spaces.named import consent
 from storage import Store
@@ -125,11 +125,12 @@ def _print_family(console: Console, family: Mapping[str, Any]) -> None:
     say(console, f"{family['family']}:")
     shared, own = family["for_all"], family["own"]
     for learner, title in ((shared, "best for all"), (own, "best for this family")):
-        if learner is own and {**own, "saved": None} == {**shared, "saved": None}:
+        if learner is own and all(own[key] == shared[key] for key in ("trial", "candidate", "verdict")):
             say(console, f"  {title}: the same")
             continue
         test = learner["test"]
-        score = f"{test['metric']} {test['value']:.4g} ± {test['ci95']:.2g} on {test['tasks']:,} fresh tasks"
+        of = f"{test['tasks']:,} {test.get('of', FRESH)}"
+        score = f"{test['metric']} {test['value']:.4g} ± {test['ci95']:.2g} on {of}"
         say(console, f"  {title}: {learner['architecture']} with {learner['rule']}")
         say(console, f"    {score}, saved as {learner['saved']}")
         console.print(f"    {learner['verdict']['sentence']}", style="bold", highlight=False)

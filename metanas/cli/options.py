@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from search_spaces.errors import StoreError
+
 STORE = "sqlite:///metanas.db"
 
 store_option: Callable[..., Any] = click.option(
@@ -35,11 +37,17 @@ HELP = {"help_option_names": ["-h", "--help"]}
 
 def store_words(shown: str) -> str:
     """The option of a command that is to find a store, as messages name it; nothing for the usual one."""
-    usual = os.environ.get("METANAS_STORE")
-    # a password is not shown: where the environment has the URL it is told by that
-    if shown == (usual or STORE) or ("***" in shown and usual):
-        return ""
-    return f" --store {shlex.quote(shown)}"
+    return "" if shown == _usual() else f" --store {shlex.quote(shown)}"
+
+
+def _usual() -> str | None:
+    """The store that is meant where none is named, as messages name it; None: there is no such store."""
+    from storage import database  # loads SQLAlchemy
+
+    try:
+        return database.shown(database.parse(os.environ.get("METANAS_STORE") or STORE))
+    except StoreError:
+        return None
 
 
 def print_json(data: Any) -> None:

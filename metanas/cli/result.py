@@ -43,7 +43,12 @@ def learner_json(winner: Winner, judgement: Judgement) -> dict[str, Any]:
         "candidate": dict(record.candidate),
         **in_words(record.candidate),
         "valid": score_json(record.score),
-        "test": {**(score_json(test) or {}), "tasks": test.tasks, "transductive": test.transductive},
+        "test": {
+            **(score_json(test) or {}),
+            "tasks": test.tasks,
+            "of": judgement.of,
+            "transductive": test.transductive,
+        },
         "baselines": [_baseline_json(n, s, judgement.over) for n, s in judgement.baselines.items()],
         "verdict": {
             "outcome": verdict.outcome,

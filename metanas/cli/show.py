@@ -16,6 +16,7 @@ from metanas.goals import Goals
 from metanas.learner.weights import tensors
 from metanas.report.facts import front_rows
 from metanas.standings import Standing
+from metanas.words import FRESH
 from search_spaces import Record, catalogue
 from search_spaces.errors import MetanasError
 from search_spaces.rules.interface import sub
@@ -125,9 +126,8 @@ def _study(name: str, settings: dict[str, Any], results: list[dict[str, Any]], r
     if best and best.score:
         click.echo(f"Validation: {score_words(best.score)}")
     test = last["test"]
-    click.echo(
-        f"Test: {test['metric']} {test['value']:.4g} ± {test['ci95']:.2g} on {test['tasks']:,} fresh tasks"
-    )
+    of = f"{test['tasks']:,} {test.get('of', FRESH)}"
+    click.echo(f"Test: {test['metric']} {test['value']:.4g} ± {test['ci95']:.2g} on {of}")
     for baseline in last["baselines"]:
         click.echo(f"  {baseline_name(baseline)}: {baseline['value']:.4g} ± {baseline['ci95']:.2g}")
     click.echo(f"Verdict: {last['verdict']['sentence']}")

@@ -12,6 +12,7 @@ from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.result import baseline_name
 from metanas.cli.settings import families_of
 from metanas.cli.summary import wide_console
+from metanas.words import FRESH
 from search_spaces.errors import StoreError
 from storage import Store
 
@@ -52,7 +53,7 @@ def _table(result: dict[str, Any]) -> Table:
     """Ours and the baselines, in the order in which validation ranks these."""
     test = result["test"]
     table = Table(pad_edge=False)
-    for column in ("on fresh test tasks", f"{test['metric']}, {test['tasks']:,} tasks"):
+    for column in ("", f"{test['metric']}, {test['tasks']:,} {test.get('of', FRESH)}"):
         table.add_column(column)
     for name, score in (("ours", test), *((baseline_name(one), one) for one in result["baselines"])):
         table.add_row(name, f"{score['value']:.4g} ± {score['ci95']:.2g}")

@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 import click
+import optuna
 
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.settings import families_of, study_name
@@ -46,14 +47,25 @@ def command(study: str, trial: int, store: str, as_json: bool) -> None:
 
 
 def _followed(memory: Store, record: Record) -> dict[str, Any] | None:
-    """Where the study is one family's of a search over several: the trial there, which has a reason."""
+    """Where the trial is one family's of a search over several: the trial there, which has a reason."""
+    seed = _attributes(memory, record).get(FOLLOWS)
     for summary in memory.studies():
         whole = summary.name
         if record.study not in {study_name(whole, family) for family in families_of(summary.settings)}:
             continue
-        same = [one.number for one in memory.records(whole) if one.seed == record.seed]
-        return {"by": "search", "how": FOLLOWS, "study": whole, "of": same[0] if same else None}
+        for one in memory.records(whole):
+            if seed is not None and (one.seed, one.parent) == (seed, None):
+                return {"by": "search", "how": FOLLOWS, "study": whole, "of": one.number}
     return None
+
+
+def _attributes(memory: Store, record: Record) -> dict[str, Any]:
+    """What Optuna has of the trial; nothing, if it was deleted there."""
+    try:
+        study = optuna.load_study(study_name=record.study, storage=memory.optuna)
+        return dict(study.get_trials(deepcopy=False)[record.number].user_attrs)
+    except (KeyError, IndexError):
+        return {}
 
 
 def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
@@ -64,8 +76,7 @@ def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
     if reason["how"] == RECIPE:
         return [f"It is {reason['of']}, which --start asked for; no controller chose it."]
     if reason["how"] == FOLLOWS:
-        number = "TRIAL" if reason["of"] is None else reason["of"]
-        told = shlex.join(["metanas", "why", reason["study"], str(number)])
+        told = shlex.join(["metanas", "why", reason["study"], str(reason["of"])])
         return [f"It was proposed for all families of a search, not for this one alone: {told}"]
     if reason["how"] == ENQUEUED:
         return [f"It was put into Optuna's queue, with values for {', '.join(reason['given'])}."]

@@ -60,7 +60,8 @@ def _score(scorecard: Mapping[str, Any]) -> Iterator[str]:
         yield "It has not been scored."
         return
     metric = next((row["metric"] for _, row in known if "metric" in row), "score")
-    yield f"| | {metric} | 95 % interval | tasks |"
+    of = str((scorecard.get("test") or {}).get("of", ""))  # groups of tasks, where there are such
+    yield f"| | {metric} | 95 % interval | {'groups of tasks' if of.startswith('groups') else 'tasks'} |"
     yield "|---|---|---|---|"
     for name, row in known:
         yield f"| {name} | {row['value']:.4g} | {_interval(row)} | {row.get('tasks', '')} |"

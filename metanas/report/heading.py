@@ -9,7 +9,7 @@ from metanas.report.inputs import Summary
 from metanas.report.lettering import METRICS, fitted, plural, score_in_words, width, wrapped
 from metanas.report.style import FAINT, QUIET, SIZE, TEXT, write
 from metanas.report.trials import Trials
-from metanas.words import in_words
+from metanas.words import FRESH, in_words
 from search_spaces import Record
 
 EDGE = 36  # pixels left free on both sides
@@ -40,8 +40,9 @@ def _score(drawn: Figure, trials: Trials, summary: Summary) -> None:
     words, right = score_in_words(score), SIZE[0] - EDGE
     size = 25 * min(1.0, _SCORE / width(words, 25, "bold"))
     what = METRICS[score.metric] + (", 95 % interval" if "±" in words else "")
-    where = "fresh test task" if summary.test else "validation task"
-    peeks = ", transductive" if score.transductive else ""
+    grouped = summary.test is not None and summary.of != FRESH
+    where = "group" if grouped else "fresh test task" if summary.test else "validation task"
+    peeks = (" of fresh tasks" if grouped else "") + (", transductive" if score.transductive else "")
     write(drawn, right, 34, words, size=size, weight="bold", ha="right")
     write(drawn, right, 84, what, color=QUIET, ha="right")
     write(drawn, right, 106, f"on {plural(score.tasks, where)}{peeks}", color=QUIET, ha="right")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metanas.goals import Goals
+from metanas.words import FRESH
 from search_spaces import Record, Score, Signature
 
 Array = npt.NDArray[Any]
@@ -79,6 +80,7 @@ class Summary:
         baselines: Scores on the same tasks by name, first the one that the verdict is against.
         sentence: The verdict for a person.
         goals: What was searched for.
+        of: What test scores are of, in words.
     """
 
     study: str
@@ -89,6 +91,7 @@ class Summary:
     baselines: Mapping[str, Score] = field(default_factory=dict)
     sentence: str = ""
     goals: Goals = field(default_factory=Goals)
+    of: str = FRESH
 
 
 def winner_of(summary: Summary, records: Sequence[Record]) -> Record | None:

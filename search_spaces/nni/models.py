@@ -103,7 +103,7 @@ class ModelArchitecture:
             examine(self.build(some, signature), signature.input_shape)
 
     def code(self) -> str:
-        """A hash of its module, with the blocks it is made of; empty where there is no source to be had."""
+        """A hash of its module, with the blocks that stand there, too; empty where there is no source."""
         try:
             source = inspect.getsource(inspect.getmodule(self.space) or self.space)
             return hashlib.sha256(source.encode()).hexdigest()

@@ -171,6 +171,9 @@ def test_whatever_shows_a_study_shows_one_of_several(both: tuple[Path, Any], met
     assert len(metanas_in(folder, "show", study, 0, "--json").json["families"]) == 2
     why = metanas_in(folder, "why", f"{study}/harmonics", 0).out
     assert f"proposed for all families of a search, not for this one alone: metanas why {study} 0" in why
+    gone_on = next(one["own"]["trial"] for one in result["families"] if one["own"]["trial"] > 2)
+    family = next(one["study"] for one in result["families"] if one["own"]["trial"] == gone_on)
+    assert metanas_in(folder, "why", family, gone_on, "--json").json["reason"] is None, "it follows none"
     assert metanas_in(folder, "export", f"{study}/sinusoid", "--trial", 0, "-o", "zero.metanas").code == 0
     for command in ("export", "report"):
         refused = metanas_in(folder, command, study)

@@ -32,7 +32,7 @@ RESULT = {
     "trials": {"complete": int, "pruned": int, "failed": int},
     "seconds": float,
     "best": {"trial": int, "candidate": dict, "architecture": str, "rule": str, "valid": SCORE},
-    "test": SCORE | {"tasks": int, "transductive": bool},
+    "test": SCORE | {"tasks": int, "of": str, "transductive": bool},
     "baselines": [{"name": str, "value": float, "ci95": float}],
     "verdict": {"outcome": str, "against": str, "difference": float, "ci95": float, "sentence": str},
     "looks": int,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -186,8 +187,15 @@ def test_commands_name_a_store_unless_it_is_found_without(monkeypatch: pytest.Mo
     monkeypatch.delenv("METANAS_STORE", raising=False)
     assert store_words(STORE) == ""
     assert store_words("sqlite:///my searches.db") == " --store 'sqlite:///my searches.db'"
-    hidden = "postgresql://me:***@db/x"
+    hidden = "postgresql+psycopg://me:***@db/x"
     assert store_words(hidden) == f" --store '{hidden}'"
     monkeypatch.setenv("METANAS_STORE", "postgresql://me:secret@db/x")
     assert store_words(hidden) == "", "the environment tells it, password and all"
-    assert store_words(STORE) == f" --store {STORE}", "without it the other one would be meant"
+    other = "postgresql+psycopg://me:***@elsewhere/x"
+    for store in (STORE, other):
+        assert store_words(store) == f" --store {shlex.quote(store)}", "without it the first would be meant"
+    for usual in ("searches.db", "sqlite:///searches.db"):
+        monkeypatch.setenv("METANAS_STORE", usual)
+        assert store_words("sqlite:///searches.db") == ""
+    monkeypatch.setenv("METANAS_STORE", "mysql://x/y")
+    assert store_words(STORE) == f" --store {STORE}"
