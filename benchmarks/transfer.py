@@ -1,13 +1,12 @@
-"""How far earlier studies could take the learned controller at most: it knows all results of the other tasks.
+"""How far earlier studies take the learned controller if it knows all of their results, as they are.
 
     .venv/bin/python benchmarks/transfer.py --table FILE.npz --seeds 20 --out transfer_FILE
 
 On a recorded table ``learned`` searches each task twice: with records of a search of each other task, as in
 ``controllers.py --warm-from all``; and ``knowing``, where what each other task says of a candidate is not
 what a process makes of its records, but the very result that the table has, on the scale of a standard
-normal. All else is the same. No store of these tasks holds more than that: where even ``knowing`` does not
-reach a ratio, it is the tasks that have too little in common for it, as this controller sees them, and not
-the records.
+normal. All else is the same. No store of these tasks holds more than that, but it is no bound: single
+results are noisy, and what a model makes of some of them can be worth more.
 
 Ratios: see ``controllers.py``, which has the same options; to tpe, and to evolution that begins with the best
 of the other tasks.
