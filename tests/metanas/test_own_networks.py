@@ -204,8 +204,10 @@ def test_what_stands_around_a_network_is_a_part_of_it(
     monkeypatch.syspath_prepend(tmp_path)
     names = []
     for number, activation in enumerate(("nn.SiLU()", "nn.GELU()")):
-        (tmp_path / f"around_{number}.py").write_text(EXAMPLE.read_text().replace("nn.SiLU()", activation))
-        names.append(f"nni:around_{number}:Waves")
+        (tmp_path / f"network_around_{number}.py").write_text(
+            EXAMPLE.read_text().replace("nn.SiLU()", activation)
+        )
+        names.append(f"nni:network_around_{number}:Waves")
     assert len(set(named.code(names).values())) == 2
 
 
