@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from metanas import judging
 from metanas.cli.app import main
 
 # these assert for tests: failures of theirs show the values, too
@@ -140,3 +141,17 @@ def metanas_in() -> Run:
             return run_in(folder, *arguments)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def quickly_in(metanas_in: Run) -> Run:
+    """Runs a search on few tasks, without the baselines that take most of the time."""
+    simple = judging.simple
+
+    def quickly(folder: Path, *arguments: object) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(judging, "hand_set", lambda *_: [])
+            patch.setattr(judging, "simple", lambda evaluator: simple(evaluator)[:2])
+            return metanas_in(folder, *arguments)
+
+    return quickly

@@ -264,6 +264,11 @@ def test_the_heading_says_what_won_and_how_good_it_is() -> None:
     assert "transductive" not in said
 
 
+def test_the_heading_says_that_scores_are_of_groups() -> None:
+    grouped = summary(SINE, test=Score("mse", 0.02, 0.002, 12, "test"), of="groups of fresh tasks")
+    assert "on 12 groups of fresh tasks" in " ".join(words(figure([], grouped)).split())
+
+
 def test_the_heading_owns_up() -> None:
     peeking = summary(GLYPHS, test=Score("accuracy", 0.9, 0.01, 1, "test", transductive=True))
     assert "on 1 fresh test task, transductive" in words(figure([], peeking))
