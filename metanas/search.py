@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 import optuna
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import Trial, TrialState
 
 from metanas.aims import Aims
@@ -27,7 +27,7 @@ from metanas.training import Checkpoint, Schedule, scheduled
 from metanas.undisturbed import undisturbed
 from metanas.words import in_words
 from search_spaces import Candidate, Record, Space, State
-from search_spaces.errors import EvaluationError, StoreError
+from search_spaces.errors import EvaluationError
 from search_spaces.record import INTERRUPTED
 
 _BATCH = 6  # candidates asked for at once: those of one shape run together, the best of them goes on first
@@ -204,7 +204,7 @@ class Searching(Generic[E]):
         live.record = replace(live.record, valid_curve=curve, curve=outcome.checkpoint.curve)
         if live.record.score is None or supersedes(score, live.record.score):
             live.record, live.best = replace(live.record, score=score, rung=step), outcome.checkpoint
-        with undisturbed():
+        with undisturbed(), suppress(UpdateFinishedTrialError):  # by who took this process for dead
             self.memory.touch(self.name, live.record.number)
             live.trial.report(score.value, self._reached(live))
 
@@ -244,8 +244,7 @@ class Searching(Generic[E]):
     def close(self, why: str) -> None:
         """Ends every running trial with what it has; what the store refuses is mended when it is opened."""
         for live in list(self.running):
-            # the last two: deleted in Optuna; ended by another process, that took this one for dead
-            lost = suppress(StoreError, StorageInternalError, KeyError, UpdateFinishedTrialError)
+            lost = suppress(Exception)  # one is raised already: the other trials are kept, whatever comes
             with lost:
                 if live.record.score is None:  # which says nothing of the candidate
                     live.trial.set_user_attr(INTERRUPTED, True)

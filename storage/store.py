@@ -17,6 +17,7 @@ from search_spaces.fingerprint import Fingerprint
 from search_spaces.record import Record
 from storage import artifacts, database, earlier, owner, snapshots, studies, trials
 from storage.schema import migrate
+from storage.signs import Signs
 from storage.snapshots import Kept
 from storage.studies import Event, StudySummary
 
@@ -51,6 +52,7 @@ class Store:
         self._engine = engine
         self._optuna: optuna.storages.RDBStorage | None = None
         self._joined: set[str] = set()
+        self._signs: Signs | None = None
 
     @classmethod
     def open(cls, url: str, *, create: bool = True) -> Store:
@@ -108,6 +110,14 @@ class Store:
         with self.session(writes=True) as session:
             studies.save(session, name, settings)
         self._joined.add(name)
+        if self._signs is None:
+            self._signs = Signs(self.give_sign_of_life)
+            self._signs.start()
+
+    def give_sign_of_life(self) -> None:
+        """Of this process, in all studies that it has joined; a thread does, a few times an hour."""
+        with self.session(writes=True) as session:
+            studies.stay(session, set(self._joined))
 
     def settings(self, name: str) -> dict[str, Any]:
         """The settings of a study."""
@@ -135,7 +145,7 @@ class Store:
             trials.start(session, record)
 
     def touch(self, study: str, number: int) -> None:
-        """Gives a sign of life of a running trial, at least once in an hour; else it counts as dead."""
+        """Gives a sign of life of a running trial, beside those of its process."""
         with self.session(writes=True) as session:
             trials.touch(session, study, number)
 
@@ -294,6 +304,9 @@ class Store:
 
     def close(self) -> None:
         """Closes all connections, Optuna's too. Never fails; a second time does nothing."""
+        if self._signs is not None:
+            self._signs.stop()
+            self._signs = None
         # If we cannot say that we leave, our process will show it when it ends.
         with suppress(StoreError):
             if self._joined:

@@ -86,6 +86,12 @@ def save(session: Session, name: str, settings: Mapping[str, Any]) -> None:
     session.merge(Worker(study_id=study.id, owner=owner.me(), touched=now()))
 
 
+def stay(session: Session, names: set[str]) -> None:
+    """Notes that this process still works on these studies."""
+    for study in session.scalars(select(Study.id).where(Study.name.in_(names))).all():
+        session.merge(Worker(study_id=study, owner=owner.me(), touched=now()))
+
+
 def leave(session: Session, names: set[str]) -> None:
     """Notes that this process no longer works on these studies."""
     ours = select(Study.id).where(Study.name.in_(names))

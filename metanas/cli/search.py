@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -239,15 +240,24 @@ def _run(search: Searching[Any], budget: Budget, view: View, run: Callable[[], C
     try:
         show = run()
     except KeyboardInterrupt:
-        view.__exit__(None, None, None)
         scored = sum(record.score is not None for record in search.records)
         again = shlex.join(["metanas", *map(masked, sys.argv[1:])])
-        click.echo(
-            f"stopped; {scored} scored trials of study {search.name} are kept. To go on: {again}", err=True
-        )
+        said = f"stopped; {scored} scored trials of study {search.name} are kept. To go on: {again}"
+        try:
+            view.__exit__(None, None, None)
+            click.echo(said, err=True)
+        except OSError:  # Ctrl-C has ended what this is piped to, too
+            _silence()
         sys.exit(130)  # as shells have it; click would add an empty line
     view.__exit__(None, None, None)
     show()
+
+
+def _silence() -> None:
+    """Nobody reads what this process writes: what is written yet must not fail as it ends."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nothing, stream.fileno())
 
 
 def _one(

@@ -62,6 +62,27 @@ def test_a_search_killed_and_interrupted_goes_on_with_every_trial_once(
     assert sum(reason != "interrupted" for reason in untold) <= 1, untold
 
 
+def test_ctrl_c_where_it_ends_what_the_search_is_piped_to_as_well(kill: ModuleType, tmp_path: Path) -> None:
+    """``metanas search … 2>&1 | tee log``: every running trial is kept, and the exit is that of Ctrl-C."""
+    with subprocess.Popen(
+        [str(kill.METANAS), *kill.SEARCH, "--space", "closed-form", "--trials", "40"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as search:
+        assert search.stdout is not None
+        assert search.stdout.readline().startswith(b'{"event": "trial"')
+        search.send_signal(signal.SIGSTOP)
+        search.send_signal(signal.SIGINT)
+        search.stdout.close()
+        search.send_signal(signal.SIGCONT)
+        assert search.wait(60) == 130
+    with Store.open(f"{tmp_path}/metanas.db", create=False) as store:
+        records = store.records("kill")
+    assert [record.number for record in records if record.state == "running"] == []
+    assert "interrupted" in {record.reason for record in records}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_five_kills_at_random_moments_lose_nothing() -> None:

@@ -198,15 +198,26 @@ def test_of_a_study_deleted_in_optuna_meanwhile_every_trial_is_ended_in_ours() -
     assert len(search.memory.records(search.name)) == 3
 
 
-def test_any_other_error_ends_the_running_trials_too() -> None:
+@pytest.mark.parametrize("first", [BrokenPipeError, KeyboardInterrupt])
+def test_any_other_error_ends_the_running_trials_too(first: type[BaseException]) -> None:
+    """Though nobody listens any more: Ctrl-C ends the program that a search is piped to as well."""
+
     def listen(moment: Moment) -> None:
         if moment.ended:
             raise BrokenPipeError
 
-    search = make(lambda number, rung: 1.0, listen=listen)
-    with pytest.raises(BrokenPipeError):
-        search.run(Budget(trials=2))
-    assert "running" not in {state for state, _ in states(search).values()}
+    def score(number: int, rung: int) -> float:
+        if first is KeyboardInterrupt and (number, rung) == (2, 30):
+            raise KeyboardInterrupt
+        return 1.0
+
+    search = make(score, listen=listen)
+    with pytest.raises(first):
+        search.run(Budget(trials=5))
+    kept = states(search)
+    assert len(kept) == 5
+    assert "running" not in {state for state, _ in kept.values()}
+    assert TrialState.RUNNING not in told(search).values()
 
 
 @pytest.mark.parametrize("where", ["on_start", "on_finish"])

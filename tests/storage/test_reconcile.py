@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import subprocess
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from search_spaces.errors import StoreError
 from search_spaces.record import Record
 from storage import Store, owner, reconcile
 from storage.models import now
+from storage.signs import Signs
 
 Make = Callable[..., Record]
 Sql = Callable[[str], list[tuple[Any, ...]]]
@@ -119,6 +121,43 @@ def test_a_trial_that_waits_for_others_of_its_process_lives_as_long_as_that(
     assert reconcile(store, study) == []
     sql(f"UPDATE metanas_worker SET touched = {LONG_AGO}")
     assert reconcile(store, study) == [0]
+
+
+def test_a_process_that_trains_for_hours_gives_signs_of_life(
+    store: Store, study: optuna.Study, record: Make, sql: Sql
+) -> None:
+    """Which no trial ends meanwhile to give; another machine can ask for nothing else."""
+    store.start(record(study.ask().number))
+    sql(f"UPDATE metanas_trial SET touched = {LONG_AGO}")
+    sql(f"UPDATE metanas_worker SET touched = {LONG_AGO}")
+    store.give_sign_of_life()
+    sql(f"UPDATE metanas_trial SET owner = '{FAR}'")
+    sql(f"UPDATE metanas_worker SET owner = '{FAR}'")
+    assert reconcile(store, study) == []
+    assert store.record("pumps", 0).state == "running"
+
+
+def test_signs_of_life_come_until_the_store_is_closed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, again = threading.Event(), threading.Event()
+
+    def give(store: Store) -> None:
+        (again if given.is_set() else given).set()
+        raise StoreError("the database is not to be had")  # this time
+
+    monkeypatch.setattr(Store, "give_sign_of_life", give)
+    monkeypatch.setattr("storage.signs.EVERY", 0.0)
+    before = _signs()
+    with Store.open(url) as store:
+        assert _signs() == before, "who only reads is at no study"
+        store.save_study("pumps", {})
+        assert given.wait(60)
+        assert again.wait(60)
+        assert len(_signs() - before) == 1
+    assert _signs() == before
+
+
+def _signs() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if isinstance(thread, Signs)}
 
 
 def test_a_sign_of_life_meanwhile_saves_a_trial(
