@@ -51,6 +51,12 @@ class _Looked:
 @click.option(
     "--data", type=click.Path(path_type=Path), help="The table or the images that it was trained on."
 )
+@click.option(
+    "--family",
+    "own",
+    metavar="MODULE:CLASS",
+    help="The family of your own that it was trained on: its code runs only if you name it.",
+)
 @click.option("--task", "task_column", help="Column of a table that tells its tasks apart.")
 @click.option("--group", help="Column of what the tasks of a table belong to, if it was searched with one.")
 @click.option("--splits", type=click.Path(path_type=Path), help="The list of splits, if there was one.")
@@ -74,6 +80,7 @@ def command(
     target: str,
     trial: int | None,
     data: Path | None,
+    own: str | None,
     task_column: str | None,
     group: str | None,
     splits: Path | None,
@@ -102,7 +109,7 @@ def command(
     path = output or output_path(f"{looked.name}-debug", ".png")
     check_writable(path)
     given = Source(data, test_data, splits, task=task_column, group=group)
-    family = _family(looked.family, looked.signature, given)
+    family = _family(looked.family, looked.signature, given, own)
     program = Program.of(catalogue.build(looked.candidate, looked.signature, architectures))
     engine = Engine(program, _CPU)
     outer = catalogue.settings(looked.candidate, looked.signature)
@@ -126,9 +133,23 @@ def command(
 
 def _file(path: Path, architectures: tuple[str, ...]) -> _Looked:
     learner = load(path, architectures=architectures)
-    manifest = learner.manifest
-    facts, seed = manifest.provenance.get("family", {}), int(manifest.provenance.get("seed") or 0)
+    facts, seed = (learner.manifest.provenance.get(key) for key in ("family", "seed"))
+    seed = seed if type(seed) is int else 0
+    if not isinstance(facts, dict) or not _is_told(facts):
+        raise DataError(f"{path} does not say what it was trained on, which debug has to draw tasks of")
     return _Looked(path.stem, learner.candidate, learner.signature, facts, seed, 0, learner.weights)
+
+
+def _is_told(facts: Mapping[str, Any]) -> bool:
+    """Whether a file, which may be anyone's, says in the usual form what it was trained on."""
+    features = facts.get("features")
+    of_table = isinstance(features, list) and all(isinstance(name, str) for name in features)
+    needed = {
+        "images": type(facts.get("size")) is int,
+        "table": of_table and isinstance(facts.get("target"), str),
+    }
+    name = facts.get("own", facts.get("name"))
+    return isinstance(name, str) and needed.get(name, True)
 
 
 def _trial(study: str, number: int | None, url: str, architectures: tuple[str, ...]) -> _Looked:
@@ -145,15 +166,22 @@ def _trial(study: str, number: int | None, url: str, architectures: tuple[str, .
     return _Looked(name, record.candidate, signature, settings["family"], record.seed, record.rung, weights)
 
 
-def _family(facts: Mapping[str, Any], signature: Signature, given: Source) -> Family:
+def _family(facts: Mapping[str, Any], signature: Signature, given: Source, own: str | None = None) -> Family:
     """The family that was trained on, by what is known of it and what the user names of its data.
 
     Raises:
-        DataError: If its data has to be named, or is other data, or divided in another way.
+        DataError: If its data or its code has to be named, or is other data, or divided in another way.
     """
-    name = str(facts.get("own") or facts.get("name") or "")
     if "mixed" in facts:
         raise DataError("this was trained on a mix of families, whose tasks debug cannot draw")
+    name = str(facts.get("own") or facts.get("name") or "")
+    if ":" in name and own is None:  # a file or a store of others may name any code
+        raise DataError(
+            f"this was trained on a family of someone's own, whose code runs only if you name it: "
+            f"--family {name[:80]}, if that is yours"
+        )
+    if own is not None and own != name:
+        raise DataError(f"this was trained on {name[:80]!r}, not on {own}: name that, or leave --family out")
     if name == "images":
         if given.path is None:
             raise DataError("this was trained on images: name them with --data PATH")

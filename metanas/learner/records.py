@@ -50,7 +50,7 @@ class Records:
             raise DataError(
                 f"{what} lacks the column {missing[0]!r} (it has {', '.join(map(str, x.keys()))})"
             )
-        return [_cells(list(x[known["name"]])) for known in self.features]
+        return [_cells(_listed(x[known["name"]])) for known in self.features]
 
     def _by_place(self, x: Any, what: str) -> list[Cells]:
         numbers = all(known["kind"] == "number" for known in self.features)
@@ -99,13 +99,17 @@ def _objects(x: Any, what: str) -> np.ndarray:
     if isinstance(x, Tensor):
         x = x.cpu().numpy()
     try:
-        rows = [list(row) if not isinstance(row, str) else [row] for row in x]
+        rows = [[row] if row is None or np.isscalar(row) else list(row) for row in x]
         found = np.empty((len(rows), len(rows[0]) if rows else 0), dtype=object)
         for i, row in enumerate(rows):
             found[i, :] = row
     except (TypeError, ValueError):
         raise DataError(f"{what}: rows should have the same number of entries each") from None
     return found
+
+
+def _listed(column: Any) -> list[Any]:
+    return list(column.detach().tolist() if isinstance(column, Tensor) else column)
 
 
 def _cells(values: list[Any]) -> Cells:

@@ -92,7 +92,7 @@ def read_sheet(path: Path) -> Sheet:
     """
     try:
         with open(path, newline="", encoding="utf-8-sig") as handle:
-            parted_by = separator(handle.readline())
+            parted_by = separator(handle.readline(), handle.readline())
             handle.seek(0)
             reader = csv.reader(handle, delimiter=parted_by, strict=True, skipinitialspace=True)
             found = [

@@ -20,10 +20,12 @@ class Listing:
         classes: Name of each class, sorted → its files, sorted. The folders that all classes share
             are left out of the names: ``Greek/character01``.
         notes: What was left out, for the user.
+        root: The folders that all classes share, from the top.
     """
 
     classes: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    root: tuple[str, ...]
 
 
 def list_classes(archive: Archive) -> Listing:
@@ -47,7 +49,8 @@ def list_classes(archive: Archive) -> Listing:
     classes = {
         "/".join(folder.split("/")[shared:]): tuple(sorted(files)) for folder, files in folders.items()
     }
-    return Listing(dict(sorted(classes.items())), _notes(archive, visible, images, len(in_classes)))
+    root = tuple(next(iter(folders)).split("/")[:shared])
+    return Listing(dict(sorted(classes.items())), _notes(archive, visible, images, len(in_classes)), root)
 
 
 def group_of(name: str) -> str:

@@ -36,6 +36,7 @@ class Decoded:
         digest: SHA-256 of the archive's content.
         notes: What was left out, for the user.
         archives: Digests of those that were joined to it; none: it is of one.
+        root: The archive's own name, and the folders that all classes share.
     """
 
     names: tuple[str, ...]
@@ -44,6 +45,7 @@ class Decoded:
     digest: str
     notes: tuple[str, ...]
     archives: tuple[str, ...] = ()
+    root: tuple[str, ...] = ()
 
 
 def read_images(path: Path, size: int, cache_path: Path | None, progress: Progress) -> Decoded:
@@ -77,7 +79,8 @@ def read_images(path: Path, size: int, cache_path: Path | None, progress: Progre
             pixels = decode_all(archive, files, size, progress)
             if not cache.save(folder, key, {"pixels": pixels, "class_of": class_of}):
                 notes += (f"{path.name} is decoded anew each time: cannot write to the cache {folder}",)
-    return Decoded(tuple(listing.classes), counts, pixels, digest, notes)
+    root = (path.resolve().stem, *listing.root)
+    return Decoded(tuple(listing.classes), counts, pixels, digest, notes, root=root)
 
 
 def decode_all(archive: Archive, files: Sequence[str], size: int, progress: Progress) -> Pixels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 
@@ -9,14 +10,30 @@ SEPARATORS = ",;\t"
 _COMMA = re.compile(r"([+-]?\d+),(\d+)")
 
 
-def separator(line: str) -> str:
+def separator(line: str, row: str = "") -> str:
     """What parts the cells of a file with this first line: a comma, a semicolon or a tab.
+
+    Args:
+        line: The names of the columns.
+        row: The line below, which has as many cells; empty: there is none.
 
     Example:
         >>> separator("machine;load;wear (mm, mean)")
         ';'
+        >>> separator("time;force (x, y, z)", "1.5;2")
+        ';'
     """
-    return max(SEPARATORS, key=line.count)
+    counts = {mark: _cells(line, mark) for mark in SEPARATORS}
+    fitting = [mark for mark in SEPARATORS if 1 < counts[mark] == _cells(row, mark)]
+    return max(fitting or SEPARATORS, key=counts.__getitem__)
+
+
+def _cells(line: str, mark: str) -> int:
+    """How many cells a line has, with what is in quotes in one."""
+    try:
+        return len(next(csv.reader([line], delimiter=mark, skipinitialspace=True), []))
+    except csv.Error:
+        return 1 + line.count(mark)
 
 
 def named(names: Sequence[str]) -> list[str]:

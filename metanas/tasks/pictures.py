@@ -184,6 +184,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         deep = np.asarray(image)
         if deep.min() < 0 or deep.max() > 0xFFFF:
             raise DataError("pixels beyond 16 bits: save the images with 8 or 16 bits")
+        if image.mode == "I" and image.format != "PNG" and deep.max() <= 0xFF:
+            return Image.fromarray(deep.astype(np.uint8))  # 8 bits, as arithmetic in NumPy leaves them
         return Image.fromarray((deep >> 8).astype(np.uint8))
     mode, grey = image.mode, image.mode in ("1", "L", "LA", "La")
     if image.has_transparency_data:

@@ -9,6 +9,7 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -28,6 +29,7 @@ _NUMBER_BYTES = 3 * 8  # of memory that reading a cell takes: as it is parsed, k
 _PART = 0.5  # of the free memory that a table may take
 _SAMPLE = 2**20  # bytes of a CSV file that tell how long its lines are
 _BLOCK = 2**20
+_MEMORY = Path("/proc/meminfo")
 _INDEX = re.compile(r"__index_level_\d+__")  # what pandas calls an index without a name
 
 
@@ -134,7 +136,7 @@ def _header(path: Path) -> tuple[str, list[str]]:
             line = handle.readline(_SAMPLE)
             if not line.strip():
                 raise DataError(f"{path} is empty: it needs a line of column names, and rows")
-            parted_by = separator(line)
+            parted_by = separator(line, handle.readline(_SAMPLE))
             names = named(next(csv.reader([line], delimiter=parted_by, skipinitialspace=True)))
     except UnicodeDecodeError:
         raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
@@ -185,6 +187,11 @@ def _check_room(path: Path, rows: int, columns: int) -> None:
 
 
 def _free_memory() -> float:
+    """Bytes: with what the system keeps of files there, and gives up when asked, where it says so."""
+    with suppress(OSError, ValueError, IndexError):  # Linux alone has it
+        for line in _MEMORY.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
     try:
         return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (ValueError, OSError):  # not known there

@@ -27,8 +27,12 @@ _WORDS: dict[str, Split] = {
     "val": "valid",
     "valid": "valid",
     "validation": "valid",
+    "dev": "valid",
+    "development": "valid",
     "test": "test",
     "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
 }
 
 
@@ -141,10 +145,19 @@ def by_folder(names: Sequence[str]) -> Assignment | None:
     """The split that each class's top folder names, if all top folders are called after splits.
 
     Raises:
-        DataError: If a class is in two splits.
+        DataError: If a class is in two splits, or a top folder beside those of splits is called otherwise.
     """
     tops = {name.partition("/")[0] for name in names}
-    if len(tops) < 2 or not {top.lower() for top in tops} <= set(_WORDS) or not all("/" in n for n in names):
+    if len(tops) < 2 or not all("/" in name for name in names):
+        return None
+    others = sorted(top for top in tops if top.lower() not in _WORDS)
+    if others:
+        known = sorted(tops.difference(others))
+        if len({_WORDS[top.lower()] for top in known}) > 1:
+            raise DataError(
+                f"folder {others[0]!r} lies beside {_some(known)}, which are called after splits: call it "
+                "train, valid or test, take it out, or say with --splits what is what"
+            )
         return None
     result: Assignment = {}
     seen: dict[str, Split] = {}

@@ -146,7 +146,8 @@ def _features(table: Table, source: Source, keys: Sequence[str]) -> tuple[tuple[
     if source.features:
         return tuple(source.features), ()
     others = [name for name in table.columns if name not in keys]
-    numbering = [name for name in others if _numbers_rows(name, table.columns[name])]
+    begins = _begins(table, keys[0])
+    numbering = [name for name in others if _numbers_rows(name, table.columns[name], begins)]
     texts = [name for name in others if _is_text(table.columns[name])]
     kept = tuple(name for name in others if name not in numbering and name not in texts)
     notes = []
@@ -161,11 +162,22 @@ def _features(table: Table, source: Source, keys: Sequence[str]) -> tuple[tuple[
     return kept, tuple(notes)
 
 
-def _numbers_rows(name: str, cells: Cells) -> bool:
-    """Whether a column counts the rows, also of a table that was shuffled or, if nameless, filtered since."""
+def _begins(table: Table, task: str) -> np.ndarray:
+    """``(rows - 1,)``: whether a row is of another task than the one before it."""
+    names = np.array(table.texts(task), dtype=object)
+    return np.asarray(names[1:] != names[:-1], dtype=bool)
+
+
+def _numbers_rows(name: str, cells: Cells, begins: np.ndarray) -> bool:
+    """Whether a column counts the rows, also of a table that was shuffled or, if nameless, filtered since.
+
+    What counts anew in each task, as hours of a machine do, says where in its task a row stands.
+    """
     if cells.dtype == object or len(cells) < 3 or np.isnan(cells).any():
         return False
     steps = np.diff(cells)
+    if begins.any() and not is_nameless(name) and (steps[begins] <= 0).all():
+        return False
     shuffled = np.array_equal(np.sort(cells) - cells.min(), np.arange(len(cells)))
     filtered = is_nameless(name) and bool((steps >= 1).all()) and bool((steps % 1 == 0).all())
     return bool((steps == 1).mean() >= _ROW_NUMBERS) or shuffled or filtered

@@ -19,9 +19,11 @@ from metanas.debugging import Diagnosis, diagnose, until_broken
 from metanas.engine import Engine, Program
 from metanas.engine.program import at
 from metanas.report.gradients import figure, png
+from metanas.tasks import own
 from metanas.tasks.families import table
 from metanas.tasks.family import Source
 from metanas.tasks.table_tasks import Tables
+from metanas.testing.learners import REGRESSION, candidate, forged, written
 from metanas.testing.rules import several
 from metanas.testing.tables import COLUMNS, rows, write
 from metanas.training import Checkpoint
@@ -193,6 +195,42 @@ def test_data_that_families_read_have_to_be_named() -> None:
         debug._family({"name": "table", "target": "y", "features": ["x"]}, CURVES, Source(Path("t.csv")))
     with pytest.raises(DataError, match="a mix of families"):
         debug._family({"name": "a + b", "mixed": []}, CURVES, Source())
+
+
+@pytest.mark.parametrize("facts", [{"own": "strangers_code:Family"}, {"name": "strangers_code:Family"}])
+def test_code_that_a_file_names_does_not_run(
+    facts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner file may be anyone's: it must not choose what is imported, or what is called on the data."""
+    (tmp_path / "strangers_code.py").write_text("open('it_ran', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    for named in (None, "mine:Family"):
+        with pytest.raises(DataError, match="strangers_code:Family"):
+            debug._family(facts, CURVES, Source(tmp_path), named)
+    assert not (tmp_path / "it_ran").exists()
+
+
+def test_a_family_of_ones_own_is_named() -> None:
+    facts = own.load("tests.metanas.own:Lines", Source()).facts()
+    found = debug._family(facts, CURVES, Source(), "tests.metanas.own:Lines")
+    assert found.facts() == facts
+    with pytest.raises(DataError, match=r"not on tests\.metanas\.own:Spots"):
+        debug._family(facts, CURVES, Source(), "tests.metanas.own:Spots")
+
+
+@pytest.mark.parametrize(
+    "family",
+    [None, "table", [], {}, {"name": 3}, {"name": "images", "size": "9"}, {"name": "table", "target": "y"}],
+)
+def test_a_file_that_does_not_say_what_it_was_trained_on(metanas: Run, tmp_path: Path, family: Any) -> None:
+    good = written(tmp_path, candidate("mlp", "gradient"), REGRESSION)
+
+    def change(values: dict[str, Any]) -> None:
+        values["provenance"] = {"family": family, "seed": "abc"}
+
+    ran = metanas("debug", str(forged(good, tmp_path / "forged.metanas", change)))
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "does not say what it was trained on" in ran.err
 
 
 def test_a_table_is_divided_and_understood_as_it_was_for_the_search(tmp_path: Path) -> None:

@@ -103,6 +103,13 @@ def test_every_mode_is_the_same_picture(mode: str) -> None:
     assert pictures.to_pixels(image, 8, 3).shape == (3, 8, 8)
 
 
+def test_eight_bits_in_wide_integers_are_not_black() -> None:
+    """What is left of an 8-bit picture after arithmetic in NumPy."""
+    wide = Image.fromarray(np.asarray(ramp("L")).astype(np.int32))
+    assert wide.mode == "I"
+    np.testing.assert_array_equal(pictures.to_pixels(wide, 8), pictures.to_pixels(ramp("L"), 8))
+
+
 def test_pixels_without_a_fixed_range_are_refused() -> None:
     with pytest.raises(DataError, match="floating-point pixels"):
         pictures.to_pixels(ramp("F"), 8)

@@ -114,6 +114,25 @@ def test_test_classes_have_to_be_unseen(tmp_path: Path) -> None:
         make(own, test_path=other)
 
 
+@pytest.mark.parametrize("top", ["", "birds", "more/birds"])
+def test_the_only_group_of_the_test_data_is_one_of_the_training_data(tmp_path: Path, top: str) -> None:
+    """Of one group, names have none; also where the group is what was named itself."""
+    own = draw_classes(tmp_path / "own", ["birds/robin", "birds/wren", "mammals/cat", "mammals/dog"])
+    test = draw_classes(tmp_path / "test" / "birds", ["robin", "wren"]) if not top else tmp_path / "other"
+    if top:
+        draw_classes(tmp_path / "other" / top, ["robin", "wren"])
+    with pytest.raises(DataError, match=r"2 classes are in both .* \(birds/robin …\)"):
+        make(own, test_path=test)
+
+
+def test_classes_of_another_group_may_have_the_same_names(tmp_path: Path) -> None:
+    own = draw_classes(
+        tmp_path / "own", [f"{group}/{i}" for group in ("Greek", "Latin", "Thai") for i in "12"]
+    )
+    other = draw_classes(tmp_path / "other" / "Tengwar", ["1", "2"])
+    assert make(own, test_path=other).classes["test"] == ("1", "2")
+
+
 def test_an_official_list(tmp_path: Path) -> None:
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"train": ["a", "b/0"], "valid": ["c"], "test": ["d", "e/1"]}))

@@ -92,6 +92,22 @@ def test_classes_called_train_and_test_are_classes() -> None:
     assert divide(["train", "test", "val"], ALL, None, "data").unit == "class"
 
 
+@pytest.mark.parametrize("words", [("Train", "dev", "eval"), ("training", "development", "evaluation")])
+def test_split_folders_have_several_names(words: tuple[str, str, str]) -> None:
+    division = divide([f"{word}/{word}{i}" for word in words for i in range(3)], ALL, None, "data")
+    assert division.unit == "folder"
+    assert [division.splits[f"{word}/{word}0"] for word in words] == ["train", "valid", "test"]
+
+
+def test_a_folder_beside_those_of_splits_is_not_taken_for_a_group() -> None:
+    """Else the same classes would be in it and in them, in different splits."""
+    names = [f"{top}/{name}" for top in ("train", "holdout", "test") for name in ("cat", "dog", "cow")]
+    with pytest.raises(DataError, match=r"'holdout' lies beside 'test', 'train', .* --splits"):
+        divide(names, ALL, None, "data")
+    groups = [f"{top}/{i}" for top in ("train", "tram", "bus") for i in range(3)]
+    assert divide(groups, ALL, None, "data").unit == "group", "one of these words alone says nothing"
+
+
 def test_a_class_in_two_split_folders_is_refused() -> None:
     with pytest.raises(DataError, match="class 'dog' is in both the train and the test folder"):
         divide(["train/dog", "train/cat", "test/dog"], ALL, None, "data")

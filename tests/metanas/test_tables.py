@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from metanas.tasks import sheets
 from metanas.tasks.columns import encode, learn
 from metanas.tasks.families import images, sinusoid, table
 from metanas.tasks.family import Source
+from metanas.tasks.headers import separator
 from metanas.testing.tables import COLUMNS, MODES, rows, write
 from search_spaces.errors import DataError
 from tests.metanas.tabled import built, draw
@@ -60,6 +62,42 @@ def test_a_column_that_rises_is_no_row_number(tmp_path: Path) -> None:
     """Of a name, with gaps: it may be a time."""
     family = built(write(tmp_path / "t.csv", filtered(rows()), ["second", *COLUMNS[1:]]))
     assert family.preprocessing["features"][0]["name"] == "second"
+
+
+def test_what_counts_anew_in_each_task_is_a_feature(tmp_path: Path) -> None:
+    """Hours of a machine, of which there are more than a thousand for every one of 0."""
+    lines = [[machine, hour, (machine + 1) * hour] for machine in range(3) for hour in range(1500)]
+    names = ["machine", "hour", "wear"]
+    family = built(write(tmp_path / "t.csv", lines, names))
+    assert [feature["name"] for feature in family.preprocessing["features"]] == ["hour"]
+    with pytest.raises(DataError, match="no column to learn from"):  # whereas these are numbers of rows
+        built(write(tmp_path / "u.csv", [[m, 1500 * m + hour, y] for m, hour, y in lines], names))
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "mark"),
+    [
+        ('"machine";"load (x, y, z, kN)";"wear"', "A;1.5;2", ";"),
+        ("t\tacc (x, y, z)", "0\t1.5", "\t"),
+        ("a,b;c", "1,2", ","),
+        ("a;b", '"1,5;2";3', ";"),
+        ('a,"b', "", ","),
+    ],
+)
+def test_what_parts_the_cells_is_what_parts_those_of_the_first_row(header: str, row: str, mark: str) -> None:
+    assert separator(header, row) == mark
+
+
+def test_memory_that_the_system_keeps_of_files_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "meminfo").write_text(
+        "MemTotal: 16000000 kB\nMemFree: 700000 kB\nMemAvailable: 12000000 kB\n"
+    )
+    monkeypatch.setattr(sheets, "_MEMORY", tmp_path / "meminfo")
+    assert sheets._free_memory() == 12000000 * 1024
+    monkeypatch.setattr(sheets, "_MEMORY", tmp_path / "none")
+    assert sheets._free_memory() > 0
 
 
 def test_decimal_commas_where_semicolons_part_the_cells(tmp_path: Path) -> None:

@@ -67,9 +67,27 @@ def _refuse_shared(own: Decoded, other: Decoded, source: Source) -> None:
     Raises:
         DataError: If test classes may have been seen in training: a score on them would mislead.
     """
-    shared = sorted(set(own.names) & set(other.names))
+    shared = _shared(own, other)
     if shared:
         raise DataError(
             f"{len(shared)} classes are in both {source.path} and {source.test_path} ({shared[0]} …): "
             "test classes have to be unseen; take them out of one, or rename those that differ"
         )
+
+
+def _shared(own: Decoded, other: Decoded) -> list[str]:
+    """Classes that both have, as the one of them that says more about a class calls it.
+
+    Each leaves out of its names what all of its own classes share: the only group of the one,
+    ``birds/robin``, is ``robin`` there and one of several in the other.
+    """
+    found: set[str] = set()
+    for levels in {1 + name.count("/") for name in own.names + other.names}:
+        a, b = ({_tail(part, name, levels) for name in part.names} for part in (own, other))
+        found |= a & b
+    return sorted(found - {""})
+
+
+def _tail(part: Decoded, name: str, levels: int) -> str:
+    """The last levels of where a class lies; nothing, if these leave out what tells it apart there."""
+    return "" if name.count("/") >= levels else "/".join((*part.root, *name.split("/"))[-levels:])

@@ -1,0 +1,43 @@
+"""Rows of a table as programs hold them: lists, arrays, tensors, data frames, and none at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from metanas.learner.records import Records
+from search_spaces.errors import DataError
+
+LOAD = {"name": "load", "kind": "number", "mean": 1.0, "std": 0.5, "missing": False}
+MODE = {"name": "mode", "kind": "category", "values": ["idle", "cut"]}
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        [1.0, 2.0],
+        [[1.0], [2.0]],
+        np.array([1.0, 2.0]),
+        torch.tensor([1.0, 2.0], requires_grad=True),
+        {"load": [1.0, 2.0]},
+        {"load": torch.tensor([1.0, 2.0], requires_grad=True)},
+        pd.DataFrame({"load": [1.0, 2.0]}),
+    ],
+)
+def test_one_column_is_had_from_whatever_holds_it(x: Any) -> None:
+    assert Records([LOAD]).rows(x, "support").tolist() == [[0.0], [2.0]]
+
+
+@pytest.mark.parametrize("x", [pd.DataFrame({"load": [], "mode": []}), {"load": [], "mode": []}])
+def test_no_rows_are_no_rows(x: Any) -> None:
+    """As a program has them that asks for what passes a filter."""
+    assert tuple(Records([LOAD, MODE]).rows(x, "query").shape) == (0, 3)
+
+
+def test_a_flat_list_is_no_row_of_several_columns() -> None:
+    with pytest.raises(DataError, match=r"should have the shape \(n, 2\): load, mode; not \(2, 1\)"):
+        Records([LOAD, MODE]).rows([1.0, "cut"], "support")
