@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,8 @@ def parse(text: str) -> URL:
         # A path as it is: no % or ? in it means anything.
         path = URL.create("sqlite", database=str(Path(text).expanduser()))
         url = make_url(text) if "://" in text else path
+        if is_sqlite(url) and str(url.database).startswith("~"):  # no shell sees it behind sqlite:///
+            url = url.set(database=str(Path(str(url.database)).expanduser()))
         if make_url(url.render_as_string(hide_password=False)) != url:  # Optuna would open another file
             raise ValueError("SQLAlchemy before 2.1 cannot write this path as a URL")
     except (ArgumentError, ValueError, RuntimeError) as error:  # the last for ~nobody
@@ -95,7 +98,8 @@ def check_place(url: URL, create: bool) -> None:
     if not file.exists() and not create:
         raise StoreError(f"no store at {shown(url)}; metanas search makes one")
     if not file.parent.is_dir():
-        raise StoreError(f"no folder {file.parent} for the store; make it first: mkdir -p {file.parent}")
+        made = shlex.quote(str(file.parent))
+        raise StoreError(f"no folder {file.parent} for the store; make it first: mkdir -p {made}")
 
 
 def connect_args(url: URL) -> dict[str, Any]:

@@ -17,7 +17,10 @@ from storage import Store
 @click.argument("study")
 @click.option("--trial", type=int, help="Number of the trial. [default: the best by validation]")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="File to write. [default: STUDY.metanas]"
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write. [default: STUDY.metanas, with --trial STUDY_N.metanas]",
 )
 @architecture_option
 @store_option
@@ -31,7 +34,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Write a trial of STUDY as a learner file."""
-    path = output or output_path(study, ".metanas")
+    # the search's own file has the winner's test score and its verdict
+    path = output or output_path(study if trial is None else f"{study}_{trial}", ".metanas")
     check_writable(path)
     with Store.open(store, create=False) as memory:
         refuse_several(study, memory.settings(study), "export")

@@ -40,6 +40,11 @@ def store_words(shown: str) -> str:
     return "" if shown == _usual() else f" --store {shlex.quote(shown)}"
 
 
+def going_on(study: str, shown: str) -> str:
+    """How a search that was stopped is gone on with; what it was of, its user knows, and no store does."""
+    return f"give its command again, metanas search … --study {shlex.quote(study)}{store_words(shown)}"
+
+
 def _usual() -> str | None:
     """The store that is meant where none is named, as messages name it; None: there is no such store."""
     from storage import database  # loads SQLAlchemy

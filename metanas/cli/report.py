@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from metanas import __version__
-from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.options import HELP, going_on, json_option, print_json, store_option
 from metanas.cli.settings import refuse_several
 from metanas.cli.wiring import check_writable, output_path, quiet_optuna
 from metanas.dependence import BY_SHOTS, BY_STEPS
@@ -53,9 +53,8 @@ def _read(memory: Store, name: str) -> Study:
     settings, results = memory.settings(name), memory.results(name)
     refuse_several(name, settings, "report")
     if not results:
-        family = settings["family"]["name"]
         raise StoreError(
-            f"study {name!r} has no verdict yet: no run has ended; metanas search {family} … --study goes on"
+            f"study {name!r} has no verdict yet: no run has ended; {going_on(name, memory.shown)}"
         )
     events = _told_with_result(memory.events(name))
     told = {event.what: event.why for event in events}  # the last of each

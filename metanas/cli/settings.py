@@ -15,6 +15,7 @@ from search_spaces import Record, Signature, Space
 from search_spaces.errors import StoreError
 
 _GOALS = ("objectives", "limits")  # that a study of the usual ones does not have
+_SHOWN = 5  # of many features
 _CONSEQUENCES = {
     "rungs": "other rungs",
     "space": "other choices in its space",
@@ -134,12 +135,7 @@ def _option(key: str, old: Any, new: Any) -> str:
     if key == "rungs":
         return f"--rung {old[0]}, now {new[0]}" if old and old[0] != new[0] else ""
     if key == "family":
-        old = old or {}
-        if old.get("name") != new["name"]:
-            return f"family {old.get('name')}, now {new['name']}"
-        if {**old, "size": 0} == {**new, "size": 0}:
-            return f"--image-size {old.get('size')}, now {new.get('size')}"
-        return "other data"
+        return _of_family(old or {}, new)
     if key == "space":
         before, now = json.loads(old or "{}"), json.loads(new)
         if before.get("name") != now["name"]:
@@ -147,6 +143,31 @@ def _option(key: str, old: Any, new: Any) -> str:
         networks = _architectures(before), _architectures(now)
         return f"--architecture {networks[0]}, now {networks[1]}" if networks[0] != networks[1] else ""
     return ""
+
+
+def _of_family(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    if old.get("name") != new["name"]:
+        return f"family {old.get('name')}, now {new['name']}"
+    for old_part, part in zip(old.get("mixed", ()), new.get("mixed", ()), strict=False):
+        if old_part != part:
+            return f"{part['name']}: {_of_family(old_part, part)}"
+    if old.get("size") != new.get("size"):
+        return f"--image-size {old.get('size')}, now {new.get('size')}"
+    if old.get("content") != new.get("content"):  # of images with those of --test-data
+        one = {tuple(facts.get("archives", ())) == () for facts in (old, new)}
+        return "other data" if len(one) == 1 else "--test-data, given in one of both alone"
+    if old.get("target") != new.get("target"):
+        return f"--target {old.get('target')}, now {new.get('target')}"
+    if old.get("code") != new.get("code"):
+        return "other code of the family"
+    if any(old.get(key) != new.get(key) for key in ("division", "unit")):  # a group's column is no feature
+        return "the same data divided in another way, as --task, --group, --splits and --kind say"
+    return f"--features {_listed(old)}, now {_listed(new)}"
+
+
+def _listed(facts: Mapping[str, Any]) -> str:
+    names = facts.get("features", ())
+    return ",".join(names[:_SHOWN]) + (",…" if len(names) > _SHOWN else "")
 
 
 def _architectures(space: Mapping[str, Any]) -> str:

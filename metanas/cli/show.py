@@ -8,7 +8,7 @@ import click
 
 from metanas.cli.joint import print_families, stored_standings
 from metanas.cli.live import places_json, record_words, score_words, trial_json
-from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.options import HELP, going_on, json_option, print_json, store_option
 from metanas.cli.result import baseline_name
 from metanas.cli.settings import families_of
 from metanas.cli.summary import print_front, wide_console
@@ -62,7 +62,7 @@ def command(study: str, trial: int | None, store: str, as_json: bool) -> None:
         )
         print_families(results[-1])
     else:
-        _study(study, settings, results, records)
+        _study(study, settings, results, records, going_on(study, memory.shown))
     if not as_json and goals.limited:
         click.echo(f"Limits: {goals.in_words}")
     if not as_json and front:
@@ -110,13 +110,15 @@ def _trial(record: Record, standing: Standing | None, rule: dict[str, Any]) -> N
         click.echo(f"  meta-step {step:,}: {value:.5g}")
 
 
-def _study(name: str, settings: dict[str, Any], results: list[dict[str, Any]], records: list[Record]) -> None:
+def _study(
+    name: str, settings: dict[str, Any], results: list[dict[str, Any]], records: list[Record], again: str
+) -> None:
     family = settings["family"]["name"]
     shots = f"{settings['shots']} shots, " if "shots" in settings else ""  # each family has its own
     setting = f"family {family}, {shots}seed {settings['seed']}"
     click.echo(f"Study {name}: {setting}, {len(records)} trials")
     if not results:
-        click.echo(f"No run has ended with a verdict yet. To go on: metanas search {family} … --study {name}")
+        click.echo(f"No run has ended with a verdict yet. To go on, {again}")
         return
     last = results[-1]
     best = next((r for r in records if r.number == last["best"]["trial"]), None)

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from metanas.cli.joint import print_families
-from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.options import HELP, going_on, json_option, print_json, store_option
 from metanas.cli.result import baseline_name
 from metanas.cli.settings import families_of
 from metanas.cli.summary import wide_console
@@ -28,9 +28,8 @@ def command(study: str, store: str, as_json: bool) -> None:
     with Store.open(store, create=False) as memory:
         results, settings = memory.results(study), memory.settings(study)
     if not results:
-        family = settings["family"]["name"]
         raise StoreError(
-            f"study {study!r} has no verdict yet: no run has ended; metanas search {family} … --study goes on"
+            f"study {study!r} has no verdict yet: no run has ended; {going_on(study, memory.shown)}"
         )
     last = results[-1]
     if families_of(settings):

@@ -213,7 +213,13 @@ def test_show_a_study_that_has_not_ended(metanas: Run, tmp_path: Path) -> None:
     with Store.open(f"{tmp_path}/metanas.db") as store:
         store.save_study("pumps", {"family": {"name": "sinusoid"}, "shots": 5, "seed": 0})
     shown = metanas("show", "pumps").out
-    assert "No run has ended with a verdict yet. To go on: metanas search sinusoid" in shown
+    again = "give its command again, metanas search … --study "
+    assert f"No run has ended with a verdict yet. To go on, {again}pumps\n" in shown
+    with Store.open(f"{tmp_path}/others.db") as store:
+        store.save_study("my study", {"family": {"name": "a + b", "mixed": []}, "shots": 5, "seed": 0})
+    for command in ("show", "verdict", "report"):
+        ran = metanas(command, "my study", "--store", "others.db")
+        assert f"{again}'my study' --store sqlite:///others.db" in ran.out + ran.err
     assert metanas("leaderboard", "pumps", "--json").json == []
 
 
@@ -260,9 +266,12 @@ def test_any_trial_with_weights_is_exported(metanas: Run, folder: Path) -> None:
     pruned = next(
         row["trial"] for row in metanas("leaderboard", "sinusoid", "--json").json if row["state"] == "pruned"
     )
+    winner = (folder / "sinusoid.metanas").read_bytes()
     ran = metanas("export", "sinusoid", "--trial", pruned)
-    assert (ran.code, ran.out) == (0, f"wrote sinusoid.metanas: trial {pruned} of study sinusoid\n")
-    learner = package.load(folder / "sinusoid.metanas")
+    name = f"sinusoid_{pruned}.metanas"
+    assert (ran.code, ran.out) == (0, f"wrote {name}: trial {pruned} of study sinusoid\n")
+    assert (folder / "sinusoid.metanas").read_bytes() == winner, "with its test score and verdict"
+    learner = package.load(folder / name)
     assert learner.manifest.provenance["trial"] == pruned
     assert "verdict" not in learner.manifest.scorecard  # that was of another trial
 

@@ -49,6 +49,14 @@ def test_a_bare_path_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (tmp_path / "runs.db").is_file()
 
 
+@pytest.mark.parametrize("url", ["~/runs.db", "sqlite:///~/runs.db", "sqlite:///~/runs.db?timeout=9"])
+def test_a_path_may_begin_at_home(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell does it behind the slashes of a URL."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Store.open(url).close()
+    assert (tmp_path / "runs.db").is_file()
+
+
 def test_odd_characters_of_a_path_are_only_characters(tmp_path: Path) -> None:
     path = tmp_path / "my {runs} 100%20#ü.db"
     with Store.open(str(path)) as store:
@@ -96,6 +104,7 @@ def test_without_create_a_foreign_database_is_left_alone(tmp_path: Path) -> None
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     _refused(str(tmp_path / "no" / "runs.db"), f"no folder {tmp_path}/no for the store.*mkdir -p")
+    _refused(str(tmp_path / "so is" / "runs.db"), f"mkdir -p '{tmp_path}/so is'$")
 
 
 def test_a_folder_is_not_a_store(tmp_path: Path) -> None:
