@@ -76,18 +76,19 @@ def _refuse_shared(own: Decoded, other: Decoded, source: Source) -> None:
 
 
 def _shared(own: Decoded, other: Decoded) -> list[str]:
-    """Classes that both have, as the one of them that says more about a class calls it.
+    """Classes of the one that the other has, too.
 
     Each leaves out of its names what all of its own classes share: the only group of the one,
     ``birds/robin``, is ``robin`` there and one of several in the other.
     """
     found: set[str] = set()
     for levels in {1 + name.count("/") for name in own.names + other.names}:
-        a, b = ({_tail(part, name, levels) for name in part.names} for part in (own, other))
-        found |= a & b
-    return sorted(found - {""})
+        a, b = (_by_tail(part, levels) for part in (own, other))
+        found |= {a[tail] for tail in a.keys() & b.keys()}
+    return sorted(found)
 
 
-def _tail(part: Decoded, name: str, levels: int) -> str:
-    """The last levels of where a class lies; nothing, if these leave out what tells it apart there."""
-    return "" if name.count("/") >= levels else "/".join((*part.root, *name.split("/"))[-levels:])
+def _by_tail(part: Decoded, levels: int) -> dict[tuple[str, ...], str]:
+    """Classes by the last levels of where they lie, where these have all that tells them apart there."""
+    names = [name for name in part.names if name.count("/") < levels]
+    return {(*part.root, *name.split("/"))[-levels:]: name for name in names}
