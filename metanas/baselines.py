@@ -60,19 +60,20 @@ def simple(evaluator: Evaluator) -> list[Simple]:
     """The simple methods that suit the tasks, of each task alone."""
     signature, seen = evaluator.signature, evaluator.tasks(TUNING_TASKS, "train")["support_y"]
     usual = per_task.usual(signature, seen.double().mean((0, 1)).cpu().numpy())
-    more = per_task.of_rows(signature) if pooled.suits(signature, evaluator.valid, evaluator.family) else []
+    more = per_task.of_rows(signature) if pooled.are_rows(evaluator.valid) else []
     return [Simple(*m) for m in (*usual, *more)]
 
 
 def together(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
     """For tables: models of all rows, methods that need an extra, and what is said of those that fail."""
-    if not pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
+    if not pooled.are_rows(evaluator.valid):
         return [], []
     found, whys = [], []
     try:
-        training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
-        for m in pooled.methods(evaluator.signature, training):
-            found.append(Simple(m.name, m.settings, m.predict, m.prepare, parameters=None, each=m.each))
+        if pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
+            training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
+            for m in pooled.methods(evaluator.signature, training):
+                found.append(Simple(m.name, m.settings, m.predict, m.prepare, parameters=None, each=m.each))
     except Exception as error:  # whatever a library makes of data that nobody thought of
         whys.append(failed("pooled model", error))
     methods, why = foundation.tabpfn(evaluator.signature)

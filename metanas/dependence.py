@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -27,6 +27,7 @@ _TASKS, _FEWEST = 100, 30
 _LATEST = 1.1  # part of the budget beyond which nothing of it is begun
 
 Point = tuple[int, float, float]  # count, score, half of its interval
+_Scores = tuple[np.ndarray, np.ndarray]  # (T,), and (T,) the clusters that they are of, if there are such
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,12 @@ class _Size:
     Attributes:
         count: Of them.
         cost: Times what a test task costs.
-        scores: Of so many tasks ``(T,)``.
+        scores: Of so many tasks ``(T,)``, and which each is of.
     """
 
     count: int
     cost: float
-    scores: Callable[[int], np.ndarray]
+    scores: Callable[[int], _Scores]
 
 
 def measure(search: Search, winner: Winner, budget: Budget, until: float, pace: float, look: int) -> None:
@@ -80,21 +81,32 @@ def _points(
     evaluator: Evaluator, sizes: list[_Size], share: float, pace: float, left: Callable[[], float]
 ) -> list[Point]:
     tasks = min(_TASKS, share / max(pace * sum(size.cost for size in sizes), 1e-9))
-    found: list[Point] = []
+    found: list[tuple[int, _Scores]] = []
     for size in sizes if tasks >= _FEWEST else ():
         if left() <= 0:
             break
         try:
-            score = summarise(evaluator.signature, size.scores(int(tasks)), "test")
+            found.append((size.count, size.scores(int(tasks))))
         except MetanasError:  # a family of the user's own has not so many examples, and could not say so
             break
-        if math.isfinite(score.value + score.ci95):
-            found.append((size.count, score.value, score.ci95))
-    return found
+    scored = [(count, summarise(evaluator.signature, v, "test")) for count, v in _of_the_same(found)]
+    return [(n, score.value, score.ci95) for n, score in scored if math.isfinite(score.value + score.ci95)]
+
+
+def _of_the_same(found: Sequence[tuple[int, _Scores]]) -> list[tuple[int, np.ndarray]]:
+    """Scores of the tasks that all sizes are of: small tasks have not so many examples as the last sizes ask.
+
+    Sizes for which half of the tasks are too small are left out.
+    """
+    known = [set(clusters.tolist()) for _, (_, clusters) in found]
+    most = max(map(len, known), default=0)
+    kept = [i for i, here in enumerate(known) if 2 * len(here) >= most]
+    same = sorted(set.intersection(*(known[i] for i in kept))) if kept else []
+    return [(n, v[np.isin(c, same)] if len(c) else v) for n, (v, c) in (found[i] for i in kept)]
 
 
 def _by_shots(evaluator: Evaluator, winner: Winner, look: int) -> Iterator[_Size]:
-    def scores(shots: int, tasks: int) -> np.ndarray:
+    def scores(shots: int, tasks: int) -> _Scores:
         setting = replace(evaluator.setting, shots=shots)
         drawn = evaluator.tasks(tasks, "test", look=look, setting=setting)
         return _numbers(evaluator, evaluator.engine(winner.record.candidate), winner, drawn)
@@ -106,7 +118,7 @@ def _by_shots(evaluator: Evaluator, winner: Winner, look: int) -> Iterator[_Size
 def _by_steps(evaluator: Evaluator, winner: Winner, look: int) -> Iterator[_Size]:
     candidate = winner.record.candidate
 
-    def scores(program: Program, tasks: int) -> np.ndarray:
+    def scores(program: Program, tasks: int) -> _Scores:
         drawn = evaluator.tasks(tasks, "test", look=look)
         return _numbers(evaluator, Engine(program, evaluator.device), winner, drawn)
 
@@ -116,11 +128,12 @@ def _by_steps(evaluator: Evaluator, winner: Winner, look: int) -> Iterator[_Size
             yield _Size(steps, steps / max(1, _own_steps(candidate)), partial(scores, program))
 
 
-def _numbers(evaluator: Evaluator, engine: Engine, winner: Winner, tasks: Episodes) -> np.ndarray:
+def _numbers(evaluator: Evaluator, engine: Engine, winner: Winner, tasks: Episodes) -> _Scores:
     checkpoint = winner.checkpoint
     predicted = engine.predictions(checkpoint.average, checkpoint.buffers, tasks)
     values = by_cluster(task_scores(evaluator.signature, predicted, tasks), tasks)
-    return np.asarray(values.double().cpu().numpy())
+    clusters = tasks["cluster"].unique().cpu().numpy() if "cluster" in tasks else np.zeros(0)
+    return np.asarray(values.double().cpu().numpy()), clusters
 
 
 def _shots(evaluator: Evaluator) -> list[int]:

@@ -19,8 +19,9 @@ from metanas.plan import SCORED_BY, Plan, plan
 from metanas.scoring import summarise
 from metanas.search import Search
 from metanas.seeds import derive
+from metanas.tasks.family import Family
 from metanas.trained import Trained
-from metanas.verdict import Rival, Verdict, decide
+from metanas.verdict import Rival, Verdict, decide, strongest_of_parts
 from metanas.words import FRESH, fresh
 from search_spaces import Score, Signature
 from search_spaces.errors import EvaluationError
@@ -41,7 +42,7 @@ class Comparison:
         looks: How often the study has looked at its test tasks.
         episodes: The test tasks.
         left_out: Baselines that could not be run, and why, in words.
-        of: What scores are of: tasks, or groups of them.
+        of: What scores are of: tasks, of so many classes where these are few, or groups of them.
     """
 
     ours: np.ndarray
@@ -84,6 +85,8 @@ class Judgement:
 def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
     """What the test tasks of all parts say together; each part had a search of its own."""
     rivals = _joined_rivals(parts)
+    over = {rival.name: rival.over for rival in rivals}
+    by_part = [[replace(r, over=over[r.name]) for r in part.rivals if r.name in over] for part in parts]
     ours, looks = np.concatenate([part.ours for part in parts]), max(part.looks for part in parts)
     left_out = tuple(dict.fromkeys(why for part in parts for why in part.left_out))
     sign = -1 if signature.higher_is_better else 1
@@ -91,7 +94,9 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
     return Judgement(
         summarise(signature, ours, "test", any(part.transductive for part in parts)),
         {rival.name: summarise(signature, rival.test, "test") for rival in ranked},
-        decide(signature, ours, rivals, looks, len(left_out), parts[0].of),
+        decide(
+            signature, ours, rivals, looks, len(left_out), parts[0].of, strongest_of_parts(signature, by_part)
+        ),
         looks,
         parts[0].episodes,
         left_out,
@@ -132,8 +137,16 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     taken = (time.monotonic() - start) / count
     transductive = evaluator.transductive(candidate, winner.checkpoint)
     dependence.measure(search, winner, budget, SCORED_BY, taken, looks)
-    of = getattr(evaluator.family, "independent", "tasks")
+    of = _scored(evaluator.family, test)
     return Comparison(ours, rivals, transductive, looks, test, tuple(left_out), of)
+
+
+def _scored(family: Family, test: Episodes) -> str:
+    """What scores are of: an interval over tasks of few classes is of those classes alone."""
+    classes = (family.limits.ways or {}).get("test")
+    if classes is not None and "cluster" not in test:
+        return f"tasks of {classes} classes"
+    return str(getattr(family, "independent", "tasks"))
 
 
 def beside(search: Search, winner: Winner, other: Comparison) -> Comparison:

@@ -160,8 +160,9 @@ def dominated(trials: Sequence[Graded], space: Space) -> list[Dominated]:
 
     Of what has an order, only the ends are looked at: the lowest and the highest quarter of a range.
     """
-    tested = [one for choice in space.flat.values() for one in _tested(choice, trials)]
-    found = [one._replace(p=min(1.0, one.p * len(tested))) for one in tested]
+    tested = [pair for choice in space.flat.values() for pair in _tested(choice, trials)]
+    # all that are looked at count: which of them is none of the best is seen of the results
+    found = [one._replace(p=min(1.0, one.p * len(tested))) for one, is_best in tested if not is_best]
     return [one for one in found if one.p < _LEVEL]
 
 
@@ -225,16 +226,17 @@ def _unexplained(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
     return float(((y - x @ fit) ** 2).sum()), int(rank)
 
 
-def _tested(choice: Choice, trials: Sequence[Graded]) -> Iterator[Dominated]:
+def _tested(choice: Choice, trials: Sequence[Graded]) -> Iterator[tuple[Dominated, bool]]:
+    """Values of which enough trials tell, and whether any of these is among the best."""
     active = [trial for trial in trials if choice.name in trial.candidate]
     levels, ranks = _levels(choice, active), np.array([trial.rank for trial in active])
     for level, values in _removable(choice).items():
         here, others = ranks[levels == level], ranks[levels != level]
-        if min(len(here), len(others)) < _EACH or here.max() >= 1 - BEST:
+        if min(len(here), len(others)) < _EACH:
             continue
         p = stats.mannwhitneyu(here, others, alternative="less").pvalue
         means = float(here.mean()), float(others.mean())
-        yield Dominated(choice.name, values, len(here), *means, float(p))
+        yield Dominated(choice.name, values, len(here), *means, float(p)), bool(here.max() >= 1 - BEST)
 
 
 def _removable(choice: Choice) -> Mapping[int, tuple[Value, ...]]:

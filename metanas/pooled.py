@@ -173,6 +173,11 @@ def _described_rows(known: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:
     return x, np.concatenate([qy[:, 0] for *_, qy in known])[:_MOST_ROWS]
 
 
+def are_rows(valid: Episodes) -> bool:
+    """Whether tasks are rows of a table."""
+    return "cluster" in valid
+
+
 def suits(signature: Signature, valid: Episodes, family: Family) -> bool:
     """Whether tasks are rows of one table, whose classes mean the same in every task.
 
@@ -181,7 +186,7 @@ def suits(signature: Signature, valid: Episodes, family: Family) -> bool:
         valid: Tasks of it.
         family: Whose they are.
     """
-    if "cluster" not in valid:
+    if not are_rows(valid):
         return False
     classes = family.preprocessing.get("target", {}).get("classes", ())
     return signature.kind == "regression" or len(classes) == signature.outputs

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ class Rival:
         on: Its scores on other tasks, fitted and set as it is.
         costs: What it costs as a learner, measured when called; nothing in them where it is not known.
         over: Which limit of the search it is over, in words; nothing if it is within all.
+        parted: In words, where it stands for others in some parts of the tasks.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Rival:
     on: Callable[[Episodes], np.ndarray] | None = field(default=None, repr=False, compare=False)
     costs: Callable[[], Costs] | None = field(default=None, repr=False, compare=False)
     over: str = ""
+    parted: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def decide(
     looks: int = 1,
     left_out: int = 0,
     of: str = "tasks",
+    rival: Rival | None = None,
 ) -> Verdict:
     """Compares with the strongest rival, task by task.
 
@@ -86,8 +90,9 @@ def decide(
         looks: How often this study has looked at its test tasks, this time included.
         left_out: Baselines that could not be run.
         of: What scores are of: tasks, or groups of them.
+        rival: The strongest, where it was found otherwise; None: that of :func:`strongest`.
     """
-    rival = strongest(signature, rivals)
+    rival = rival or strongest(signature, rivals)
     with np.errstate(invalid="ignore", over="ignore"):  # scores may be infinite
         gains = (ours - rival.test) * (1 if signature.higher_is_better else -1)
         difference, ci95 = float(gains.mean()), half_width(gains)
@@ -95,6 +100,23 @@ def decide(
     field = _field(rivals, left_out)
     sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field, of)
     return Verdict(outcome, rival.name, difference, ci95, sentence)
+
+
+def strongest_of_parts(signature: Signature, parts: Sequence[Sequence[Rival]]) -> Rival:
+    """The strongest of each part on its own test tasks, by the name of which it is in most parts.
+
+    Over all parts the validation tasks are the test tasks: a mean over these would choose by them.
+
+    Args:
+        signature: Of the tasks.
+        parts: By part, the same rivals.
+    """
+    chosen = [strongest(signature, rivals) for rivals in parts]
+    (name, often), *others = Counter(rival.name for rival in chosen).most_common()
+    usual = next(rival for rival in chosen if rival.name == name)
+    valid, test = float(np.mean([rival.valid for rival in chosen])), [rival.test for rival in chosen]
+    parted = f"strongest in {often} of {len(parts)} parts, in others what was there" if others else ""
+    return replace(usual, valid=valid, test=np.concatenate(test), parted=parted)
 
 
 def _outcome(ours: np.ndarray, theirs: np.ndarray, difference: float, ci95: float) -> Ruling:
@@ -127,7 +149,8 @@ def _sentence(
     field: str,
     of: str,
 ) -> str:
-    name = f"{rival.name} ({rival.over})" if rival.over else rival.name
+    asides = "; ".join(filter(None, (rival.parted, rival.over)))
+    name = f"{rival.name} ({asides})" if asides else rival.name
     opening = {
         "better": f"Better than {name}, the strongest baseline{field}",
         "worse": f"Worse than {name}: {'' if rival.over else 'use that instead, or '}search longer",
@@ -137,7 +160,7 @@ def _sentence(
     a, b, by = (
         _figure(signature, value) for value in (float(ours.mean()), float(rival.test.mean()), difference)
     )
-    paired = of.removesuffix("s")
+    paired = of.partition(" ")[0].removesuffix("s")
     again = f"; look {looks} at this study's test tasks" if looks > 1 else ""
     return (
         f"{opening}: {_METRIC[signature.metric]} {a} against {b} on {len(ours):,} {fresh(of)}, "

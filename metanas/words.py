@@ -9,8 +9,13 @@ FRESH = "fresh tasks"
 
 
 def fresh(of: str) -> str:
-    """What test scores are of: ``"tasks"``, or ``"groups"`` of them."""
-    return FRESH if of == "tasks" else f"{of} of {FRESH}"
+    """What test scores are of: ``"tasks"``, those of so many classes, or ``"groups"`` of them.
+
+    Example:
+        >>> fresh("tasks of 6 classes"), fresh("groups")
+        ('fresh tasks of 6 classes', 'groups of fresh tasks')
+    """
+    return f"fresh {of}" if of.startswith("tasks") else f"{of} of {FRESH}"
 
 
 def in_words(candidate: Candidate) -> dict[str, str]:

@@ -60,7 +60,8 @@ def _read(memory: Store, name: str) -> Study:
     told = {event.what: event.why for event in events}  # the last of each
     tasks: dict[str, Any] = json.loads(memory.get(told[TASKS])) if TASKS in told else {}
     shots, steps = (json.loads(told.get(what, "[]")) for what in (BY_SHOTS, BY_STEPS))
-    return Study(name, settings, memory.records(name), results, shots, steps, tasks, _left_out(events))
+    left_out = results[-1].get("left_out") or _left_out(events)  # the first has those of other folds, too
+    return Study(name, settings, memory.records(name), results, shots, steps, tasks, left_out)
 
 
 def _told_with_result(events: Sequence[Event]) -> Sequence[Event]:

@@ -48,8 +48,10 @@ def learner_json(winner: Winner, judgement: Judgement) -> dict[str, Any]:
             "tasks": test.tasks,
             "of": judgement.of,
             "transductive": test.transductive,
+            **({"folds": judgement.folds} if judgement.folds > 1 else {}),
         },
         "baselines": [_baseline_json(n, s, judgement.over) for n, s in judgement.baselines.items()],
+        **({"left_out": list(judgement.left_out)} if judgement.left_out else {}),
         "verdict": {
             "outcome": verdict.outcome,
             "against": verdict.against,

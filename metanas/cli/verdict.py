@@ -46,6 +46,8 @@ def command(study: str, store: str, as_json: bool) -> None:
     console.print(_table(last))
     times = "once" if last["looks"] == 1 else f"{last['looks']} times"
     console.print(f"The test tasks were looked at {times}.", highlight=False)
+    if (folds := last.get("folds", 1)) > 1:
+        console.print(f"They are few: each was a test one once, in {folds} searches.", highlight=False)
 
 
 def _table(result: dict[str, Any]) -> Table:

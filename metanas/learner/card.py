@@ -15,6 +15,9 @@ _COSTS = {
     "multiply_adds": "{:,.0f} multiply-adds to adapt and predict",
     "seconds": "{:,.0f} s of meta-training and scoring",
 }
+_TEST = "on test tasks it never saw"
+# where tasks are few; this very learner was trained on most of them
+_FOLDED = "on test tasks, each by the learner of the one of {} searches that never saw it"
 
 
 def card(manifest: Manifest) -> str:
@@ -46,8 +49,9 @@ def _what(values: Mapping[str, Any]) -> Iterator[str]:
 def _score(scorecard: Mapping[str, Any]) -> Iterator[str]:
     yield "## How it scored"
     yield ""
+    folds = (scorecard.get("test") or {}).get("folds")
     rows = [
-        ("on test tasks it never saw", scorecard.get("test")),
+        (_TEST if folds is None else _FOLDED.format(folds), scorecard.get("test")),
         ("on validation tasks", scorecard.get("valid")),
     ]
     rows += [

@@ -40,9 +40,10 @@ def _score(drawn: Figure, trials: Trials, summary: Summary) -> None:
     words, right = score_in_words(score), SIZE[0] - EDGE
     size = 25 * min(1.0, _SCORE / width(words, 25, "bold"))
     what = METRICS[score.metric] + (", 95 % interval" if "±" in words else "")
-    grouped = summary.test is not None and summary.of != FRESH
+    grouped = summary.test is not None and not summary.of.startswith(FRESH)
     where = "group" if grouped else "fresh test task" if summary.test else "validation task"
-    peeks = (" of fresh tasks" if grouped else "") + (", transductive" if score.transductive else "")
+    of = summary.of.removeprefix(FRESH) if summary.test else ""  # " of 6 classes"
+    peeks = (f" of {FRESH}" if grouped else of) + (", transductive" if score.transductive else "")
     write(drawn, right, 34, words, size=size, weight="bold", ha="right")
     write(drawn, right, 84, what, color=QUIET, ha="right")
     write(drawn, right, 106, f"on {plural(score.tasks, where)}{peeks}", color=QUIET, ha="right")

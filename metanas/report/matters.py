@@ -38,7 +38,7 @@ def _importance(
 ) -> dict[str, float]:
     common = [name for name in space.flat if all(name in candidate for candidate, _ in scored)]
     varied = [name for name in common if len({candidate[name] for candidate, _ in scored}) > 1]
-    if len(scored) < _FEWEST or not varied:
+    if len(scored) < _FEWEST or not varied or len({value for _, value in scored}) < 2:
         return {}
     study = optuna.create_study(direction="maximize" if higher_is_better else "minimize")
     distributions = {name: distribution(space.flat[name]) for name in varied}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from sklearn.neighbors import KNeighborsRegressor
 from metanas import baselines, per_task, pooled
 from metanas.baselines import Simple, run_simple, simple
 from metanas.evaluator import Evaluator, Setting
-from metanas.tasks.families import images, sinusoid
+from metanas.tasks.families import images, sinusoid, table
 from metanas.tasks.family import Family, Source
 from metanas.testing.drawings import draw_classes
+from metanas.testing.tables import write
 from search_spaces import Signature
 from search_spaces.task import Episodes
 
@@ -70,6 +72,27 @@ def test_regression_and_classification_have_baselines_of_their_own(
 ) -> None:
     assert tuple(one.name for one in simple(curves)) == REGRESSION
     assert tuple(one.name for one in simple(pictures)) == CLASSIFICATION
+
+
+@pytest.mark.parametrize(("classes", "ways"), [(7, None), (3, 2), (3, 3)])
+def test_tables_of_any_number_of_classes_have_the_methods_of_rows(
+    classes: int, ways: int | None, tmp_path: Path
+) -> None:
+    """They learn each task alone: whether a class is the same one in every task is nothing to them."""
+    rng, lines = np.random.default_rng(0), []
+    for machine in range(60):
+        for row in range(12 * classes):
+            lines.append([f"m{machine}", *rng.normal(size=2).round(3), f"c{row % classes}"])
+    path = write(tmp_path / "t.csv", lines, ["machine", "a", "b", "state"])
+    family = table.build(Source(path, task="machine", target="state", shots=2))
+    evaluator = evaluator_of(family, ways=ways, shots=2)
+    names = {one.name for one in simple(evaluator)}
+    assert {"support vectors per task", "random forest per task", "k-nearest neighbours"} < names
+    models, _ = baselines.together(evaluator)
+    of_all = any(one.name.startswith("pooled") for one in models)
+    assert of_all == (evaluator.signature.outputs == classes), (
+        "which needs classes to be the same in every task"
+    )
 
 
 def test_the_training_mean_is_of_training_targets(curves: Evaluator) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 import metanas as package
+from metanas.learner.card import card
 from metanas.testing.tables import COLUMNS, labelled, rows, write
 from storage import Store
 
@@ -100,6 +101,14 @@ def test_few_tasks_are_cross_validated(metanas_in: Run, tmp_path: Path) -> None:
     assert any("12 tasks are few" in line.get("text", "") for line in ran.lines)
     with Store.open(f"{tmp_path}/metanas.db") as store:
         assert len(store.studies()) == 5
+    assert (
+        "They are few: each was a test one once, in 5 searches."
+        in metanas_in(tmp_path, "verdict", "table").out
+    )
+    said = "on test tasks, each by the learner of the one of 5 searches that never saw it"
+    assert said in card(package.load(tmp_path / "table.metanas").manifest), (
+        "its own learned from most of them"
+    )
 
 
 def test_folds_that_are_opened_later_are_searched_as_the_first_one(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from metanas.budget import Budget
-from metanas.dependence import BY_SHOTS, BY_STEPS, measure
+from metanas.dependence import BY_SHOTS, BY_STEPS, _of_the_same, measure
 from metanas.evaluator import Evaluator, Setting
 from metanas.finish import Winner
 from metanas.tasks.families import sinusoid
@@ -101,3 +102,16 @@ def test_fewer_tasks_where_there_is_less_time(monkeypatch: pytest.MonkeyPatch) -
     found = search.run(RIDGE, Budget(100.0, clock=lambda: next(clock)), pace=0.005)
     assert len(found[BY_SHOTS]) == 4
     assert {*asked} == {51}
+
+
+def test_more_examples_are_of_the_same_tasks() -> None:
+    """Most machines have few rows, and are noisy: those that have many are not what more examples come to."""
+    few, many = np.arange(8), np.arange(8, 12)
+    every = np.concatenate([few, many])
+    values = np.where(every < 8, 1.0, 0.1)
+    known = [(1, (values, every)), (5, (values[2:], every[2:])), (10, (values[8:], many))]
+    found = _of_the_same(known)
+    assert [shots for shots, _ in found] == [1, 5], "at 10 two thirds of the tasks are missing"
+    assert [len(scores) for _, scores in found] == [10, 10]
+    alone = [(1, (np.ones(4), np.zeros(0))), (2, (np.ones(3), np.zeros(0)))]
+    assert [len(scores) for _, scores in _of_the_same(alone)] == [4, 3], "tasks that are drawn anew"

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from metanas import lessons
+from metanas.report import matters
 from search_spaces import Candidate, Categorical, Integer, Real, Record, Score, Space
 
 RULE = Categorical("rule", ("good", "bad", "fair"), {"good": (Integer("rule.good.steps", 1, 10),)})
@@ -67,6 +68,15 @@ def test_where_nothing_matters_nothing_is_said() -> None:
     assert not lessons.interactions(trials, SPACE)
 
 
+def test_of_chance_alone_nothing_is_called_dominated_more_often_than_said() -> None:
+    """Values that none of the best has are found by looking at results: the others count as tests, too."""
+    trials, rng = graded(lambda candidate: 0.0, 60), np.random.default_rng(0)
+    ranks = [trial.rank for trial in trials]
+    drawn = (zip(trials, rng.permutation(ranks), strict=True) for _ in range(200))
+    found = [lessons.dominated([t._replace(rank=float(r)) for t, r in pairs], SPACE) for pairs in drawn]
+    assert sum(map(bool, found)) <= 10
+
+
 def test_a_best_at_the_edge_is_reported() -> None:
     trials = graded(lambda candidate: -float(np.log2(float(candidate["width"]))))
     edge = next(one for one in lessons.edges(trials, SPACE) if one.choice == "width")
@@ -94,6 +104,13 @@ def test_further_rungs_count_more_and_failures_least() -> None:
     ]
     ranks = [trial.rank for trial in lessons.graded("s", ended, SPACE, higher_is_better=False)]
     assert ranks == [0.5, 2.5 / 3, 0.5 / 3]
+
+
+def test_of_equal_scores_no_choice_matters() -> None:
+    """Optuna would share importance out evenly."""
+    alike = [replace(record, valid_curve=((10, 1.0),)) for record in records(lambda candidate: 0.0)]
+    assert matters.importance(alike, SPACE, higher_is_better=True) == {}
+    assert matters.importance(records(planted), SPACE, higher_is_better=False)
 
 
 def test_too_few_trials_say_nothing() -> None:

@@ -269,6 +269,11 @@ def test_the_heading_says_that_scores_are_of_groups() -> None:
     assert "on 12 groups of fresh tasks" in " ".join(words(figure([], grouped)).split())
 
 
+def test_the_heading_says_of_how_many_classes_tasks_are() -> None:
+    few = summary(SINE, test=Score("mse", 0.02, 0.002, 1000, "test"), of="fresh tasks of 6 classes")
+    assert "on 1,000 fresh test tasks of 6 classes" in " ".join(words(figure([], few)).split())
+
+
 def test_the_heading_owns_up() -> None:
     peeking = summary(GLYPHS, test=Score("accuracy", 0.9, 0.01, 1, "test", transductive=True))
     assert "on 1 fresh test task, transductive" in words(figure([], peeking))

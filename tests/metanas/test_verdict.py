@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -88,6 +89,39 @@ def test_the_interval_is_that_of_the_paired_t_test(signature: Signature, rng: np
     low, high = stats.ttest_rel(ours, theirs).confidence_interval(0.95)
     assert verdict.ci95 == pytest.approx((high - low) / 2)
     assert abs(verdict.difference) == pytest.approx(abs(low + high) / 2)
+
+
+def test_over_folds_the_test_tasks_do_not_choose_the_rival(rng: np.random.Generator) -> None:
+    """Each fold's validation tasks are the next one's test tasks: over all folds they are the same.
+
+    Of ten baselines that are as good as ours, the one that is best on them all is so by luck.
+    """
+    names, folds, outcomes = [str(i) for i in range(10)], 5, Counter[str]()
+    for _ in range(200):
+        ours, theirs = rng.normal(0, 1, (folds, 8)), rng.normal(0, 1, (10, folds, 8))
+        parts = []
+        for i in range(folds):
+            chosen = theirs[:, (i + 1) % folds].mean(1)
+            rivals = [
+                Rival(n, float(v), scores) for n, v, scores in zip(names, chosen, theirs[:, i], strict=True)
+            ]
+            parts.append(Comparison(ours[i], rivals, False, 1, {}))  # type: ignore[typeddict-item]
+        outcomes[joined(REGRESSION, parts).verdict.outcome] += 1
+    assert outcomes["worse"] <= 15, "2.5 % are 5; it was 30"
+    assert outcomes["no difference"] >= 175
+
+
+def test_a_rival_that_is_another_one_in_some_folds_says_so() -> None:
+    def part(best: str) -> Comparison:
+        rivals = [Rival(name, 0.1 if name == best else 0.2, np.full(8, 0.5 + (name == "b"))) for name in "ab"]
+        return Comparison(np.full(8, 0.1), rivals, False, 1, {})  # type: ignore[typeddict-item]
+
+    verdict = joined(REGRESSION, [part("a"), part("b"), part("a")]).verdict
+    assert verdict.against == "a"
+    assert verdict.difference == pytest.approx((0.5 + 1.5 + 0.5) / 3 - 0.1)
+    said = "Better than a (strongest in 2 of 3 parts, in others what was there), the strongest baseline"
+    assert verdict.sentence.startswith(said)
+    assert "parts" not in joined(REGRESSION, [part("a"), part("a")]).verdict.sentence
 
 
 def test_pairing_finds_what_unpaired_scores_would_hide(rng: np.random.Generator) -> None:
