@@ -159,7 +159,7 @@ def _with_statistics(x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def _rows(known: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:
-    """All rows, support and query alike, each once: targets, or places of classes."""
+    """All rows of these episodes, support and query alike, each once: targets, or places of classes."""
     x = np.concatenate([part for sx, _, qx, _ in known for part in (sx, qx)])[:_MOST_ROWS]
     y = np.concatenate([part for _, sy, _, qy in known for part in (sy, qy)])[:_MOST_ROWS]
     target = y[:, 0] if y.shape[1] == 1 else y.argmax(1)
