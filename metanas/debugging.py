@@ -114,7 +114,12 @@ def diagnose(
 
 
 def until_broken(
-    engine: Engine, family: Family, outer: Outer, start: Checkpoint, steps: int
+    engine: Engine,
+    family: Family,
+    outer: Outer,
+    start: Checkpoint,
+    steps: int,
+    horizon: int | None = None,
 ) -> tuple[Checkpoint, bool]:
     """Meta-trains up to the step at which something stops being finite, if that comes.
 
@@ -124,6 +129,7 @@ def until_broken(
         outer: Its settings.
         start: Before the first meta-step.
         steps: To take at most.
+        horizon: Meta-steps to the last rung of its search, by which its schedules go; None: these steps.
 
     Returns:
         The candidate where it is then, and whether its next meta-step breaks it.
@@ -131,7 +137,7 @@ def until_broken(
     now, until = start, start.step + steps
 
     def after(step: int) -> Checkpoint:
-        return train(engine, family, [outer], [now], step, scheduled(until)).checkpoints[0]
+        return train(engine, family, [outer], [now], step, scheduled(horizon or until)).checkpoints[0]
 
     while now.step < until:
         then = after(min(now.step + _LEG, until))

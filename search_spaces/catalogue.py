@@ -144,15 +144,27 @@ def check(space: Space, signature: Signature, trusted: Collection[str] = ()) -> 
     Raises:
         SpaceError: If one cannot be built; says why.
     """
+    import torch  # takes a second, and listing spaces does not need it
+
     rng = np.random.default_rng(0)
     for _ in range(_CHECKED):
         candidate = space.sample(rng)
         try:
-            build(candidate, signature, trusted)
+            build(candidate, signature, trusted).init(torch.Generator().manual_seed(0))
         except RuleError as error:
             raise SpaceError(f"space {space.name}: {error}") from None
-        settings(candidate, signature)
+        except (ArithmeticError, RuntimeError, ValueError) as error:
+            raise SpaceError(f"space {space.name}: no rule starts with {_odd(candidate)} ({error})") from None
+        if settings(candidate, signature).learning_rate <= 0:
+            raise SpaceError(f"space {space.name}: outer.learning_rate should be above 0")
     return _CHECKED
+
+
+def _odd(candidate: Candidate) -> str:
+    """Its numbers that are not above 0, which are what a file may give and no built-in space does."""
+    numbers = {name: value for name, value in candidate.items() if type(value) in (int, float)}
+    odd = [f"{name} = {value:g}" for name, value in numbers.items() if float(value) <= 0]
+    return ", ".join(odd) or ", ".join(f"{name} = {value:g}" for name, value in numbers.items())
 
 
 def settings(candidate: Candidate, signature: Signature) -> outer.Outer:

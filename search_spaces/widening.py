@@ -103,7 +103,9 @@ def _admitting(choice: Choice, candidate: Mapping[str, Value]) -> Choice:
         return choice
     value = candidate[choice.name]
     if not isinstance(choice, Categorical):
-        return ranged(choice, value)
+        # a file may have said that its scale is not logarithmic: steps may begin at 0 or below
+        logarithmic = choice.log and not (isinstance(value, (int, float)) and value <= 0)
+        return ranged(choice, {"low": value, "high": value, "log": logarithmic})
     (value,) = values_of(choice, value)
     below = admitting(opened(choice, value), candidate)
     return Categorical(choice.name, (value,), {value: below} if below else {}, choice.ordered)

@@ -43,6 +43,8 @@ class _Looked:
     seed: int
     step: int
     weights: tuple[Tensor, Tensor] | None
+    horizon: int | None = None  # meta-steps to the last rung of its search
+    parent: int | None = None  # the trial whose weights it went on from
 
 
 @click.command(context_settings=HELP)
@@ -106,6 +108,11 @@ def command(
     quiet_optuna()
     file = target.endswith(".metanas") or Path(target).is_file()
     looked = _file(Path(target), architectures) if file else _trial(target, trial, store, architectures)
+    if meta_steps is not None and looked.parent is not None:
+        raise DataError(
+            f"{looked.name} went on from the weights of trial {looked.parent}, which were not its start: "
+            f"metanas debug {target} {looked.parent} --meta-steps {meta_steps} trains that one anew"
+        )
     path = output or output_path(f"{looked.name}-debug", ".png")
     check_writable(path)
     given = Source(data, test_data, splits, task=task_column, group=group)
@@ -115,7 +122,7 @@ def command(
     outer = catalogue.settings(looked.candidate, looked.signature)
     now, broken = _start(looked, meta_steps, program), False
     if meta_steps is not None:
-        now, broken = until_broken(engine, family, outer, now, meta_steps)
+        now, broken = until_broken(engine, family, outer, now, meta_steps, looked.horizon)
     episodes, keys = tasks_of_next_step(engine, family, outer, now, tasks)
     found = diagnose(program, now.meta, now.buffers, episodes, keys, _progress(looked, meta_steps, now.step))
     where = _where(looked, meta_steps, now.step, broken)
@@ -162,8 +169,9 @@ def _trial(study: str, number: int | None, url: str, architectures: tuple[str, .
         signature = Signature.from_dict(settings["signature"])
         program = Program.of(catalogue.build(record.candidate, signature, architectures))
         weights = unpack(program, memory.get(record.weights)) if record.weights else None
-    name = f"{study} {record.number}"
-    return _Looked(name, record.candidate, signature, settings["family"], record.seed, record.rung, weights)
+    name, facts, horizon = f"{study} {record.number}", settings["family"], settings["rungs"][-1]
+    known = (name, record.candidate, signature, facts, record.seed, record.rung, weights)
+    return _Looked(*known, horizon, record.parent)
 
 
 def _family(facts: Mapping[str, Any], signature: Signature, given: Source, own: str | None = None) -> Family:
@@ -213,7 +221,7 @@ def _start(looked: _Looked, meta_steps: int | None, program: Program) -> Checkpo
 def _progress(looked: _Looked, meta_steps: int | None, step: int) -> float:
     """Of meta-training, as the rule is told it."""
     if meta_steps is not None:
-        return step / max(1, meta_steps)
+        return min(1.0, step / max(1, looked.horizon or meta_steps))
     return 0.0 if looked.weights is None else 1.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
@@ -56,7 +57,8 @@ def text(expression: Expression) -> str:
     plain = expression(_symbols(), _Symbolic())
     expanded = sympy.expand(plain)
     ways = (plain, expanded, sympy.factor_terms(expanded))
-    return str(min(ways, key=lambda way: (sympy.count_ops(way), len(str(way)))))
+    shortest = str(min(ways, key=lambda way: (sympy.count_ops(way), len(str(way)))))
+    return re.sub(r"\bE\b", "exp(1)", shortest)  # which is no word of a formula
 
 
 def same(choices: Mapping[str, Value]) -> dict[str, Value]:

@@ -26,7 +26,7 @@ from metanas.tasks.table_tasks import Tables
 from metanas.testing.learners import REGRESSION, candidate, forged, written
 from metanas.testing.rules import several
 from metanas.testing.tables import COLUMNS, rows, write
-from metanas.training import Checkpoint
+from metanas.training import Checkpoint, scheduled, train
 from search_spaces import Signature
 from search_spaces.architectures import mlp
 from search_spaces.errors import DataError
@@ -118,6 +118,19 @@ def test_meta_training_stops_before_the_step_that_breaks_it() -> None:
     assert (now.step, broken) == (20, False)
 
 
+def test_a_trial_is_retraced_with_the_schedules_of_its_search() -> None:
+    """Which go to its last rung, however few meta-steps are looked at."""
+    program, outer = Program.of(composed()), replace(OUTER, schedule="cosine")
+    engine = Engine(program, torch.device("cpu"), "vmap")
+    start = Checkpoint.start(program, 0, engine.device)
+    family: Any = Breaking()
+    then = train(engine, family, [outer], [start], 20, scheduled(200)).checkpoints[0]
+    now, _ = until_broken(engine, family, outer, start, 20, horizon=200)
+    assert torch.equal(now.meta, then.meta)
+    other, _ = until_broken(engine, family, outer, start, 20)
+    assert not torch.equal(other.meta, then.meta)
+
+
 def test_the_picture_shows_norms_and_marks_what_is_not_finite() -> None:
     found = diagnosis(composed(steps=3))
     drawn = figure("trial 3", "a rule", found)
@@ -168,6 +181,9 @@ def test_a_trial_is_meta_trained_anew(metanas: Run, folder: Path) -> None:
     ran = metanas("debug", "sinusoid", "0", "--meta-steps", "3", "--tasks", "2", "--json")
     assert ran.json["looked_at"] == "Meta-trained anew for 3 meta-steps, all of them finite"
     assert ran.json["meta_step"] == 3
+    later = metanas("debug", "sinusoid", "4", "--meta-steps", "3")
+    assert (later.code, later.err.count("\n")) == (2, 1)
+    assert "sinusoid 4 went on from the weights of trial" in later.err
 
 
 def test_a_learner_file_is_looked_at_too(metanas: Run, folder: Path) -> None:

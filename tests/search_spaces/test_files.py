@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from search_spaces import Categorical, Integer, Real, Signature, Space, catalogue, files
 from search_spaces.errors import MetanasError, SpaceError
 from search_spaces.space import Forbidden
+from search_spaces.widening import admitting
 
 IMAGES = Signature("classification", (1, 28, 28), 5, 1)
 CURVES = Signature("regression", (1,), 1, 5)
@@ -130,6 +131,41 @@ def test_a_kernel_that_cannot_be_built_is_said_before_a_search(wrote) -> None:  
         catalogue.check(space, IMAGES)
     space = wrote("[architecture.conv]\nkernel = [3, 7]")
     assert catalogue.check(space, IMAGES) == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            'from = "symbolic"\n[rule.symbolic]\nc1 = { low = -1.0, high = 1.0, log = false }',
+            "rule.symbolic.c1",
+        ),
+        (
+            'from = "gradient"\n[rule.gradient]\nstep_size = "fixed"\n'
+            "rate = { low = -0.1, high = 0, log = false }",
+            r"no rule starts with rule.gradient.rate = ",
+        ),
+        ('from = "gradient"\n[rule.gradient]\nsteps = -3\nstep_size = "layer_step"', "steps = -3"),
+        ('from = "closed-form"\n[rule.ridge]\nstrength = { low = 0, high = 0, log = false }', "strength = 0"),
+        (
+            "[outer]\nlearning_rate = { low = -0.01, high = 0.01, log = false }",
+            "learning_rate should be above 0",
+        ),
+    ],
+)
+def test_numbers_that_nothing_can_start_with_are_said_before_a_search(wrote, text: str, says: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SpaceError, match=says):
+        catalogue.check(wrote(text, CURVES), CURVES)
+
+
+def test_steps_that_begin_below_zero_are_learned_and_saved(wrote) -> None:  # type: ignore[no-untyped-def]
+    """As those of Meta-SGD may come to be; a learner's file admits what a space file has."""
+    text = 'from = "gradient-methods"\n[rule.chain]\nrate = {{ low = {0}, high = {0}, log = false }}'
+    space = wrote(text.format(-0.1) + '\nstep_size = "parameter"\n', CURVES)
+    chosen = space.sample(np.random.default_rng(0))
+    builtin = catalogue.space("gradient-methods", CURVES)
+    (wider,) = admitting((builtin.flat["rule.chain.rate"],), chosen)
+    assert (wider.low, wider.high, wider.log) == (-0.1, -0.1, False)  # type: ignore[union-attr]
 
 
 def test_a_head_of_rows_goes_with_its_own_ways_whatever_others_a_file_gives(wrote) -> None:  # type: ignore[no-untyped-def]

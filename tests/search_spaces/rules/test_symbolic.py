@@ -142,6 +142,12 @@ def test_others_do_not(one: str, other: str) -> None:
     assert canonical.identity(slots(one)) != canonical.identity(slots(other))
 
 
+def test_a_number_that_sympy_has_a_word_for_is_read_back() -> None:
+    program = Program((("divide_root", "c3", "decay(1)"), ("root", "s1")))
+    assert "E" not in canonical.text(program)
+    assert canonical.identity(read(canonical.text(program))) == canonical.identity(program)
+
+
 def test_a_formula_is_read_by_people() -> None:
     adam = slots("divide_root m v; multiply c1 θ; add s1 s2")
     assert canonical.text(adam) == "c1*θ + m/sqrt(v + ε**2)"
