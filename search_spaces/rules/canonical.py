@@ -27,7 +27,6 @@ _CERTAIN = Decimal(80)  # beyond it tanh is 1 to all digits that are kept
 _REMEMBERED = 10_000  # expressions
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def identity(expression: Expression) -> str:
     """An id that two expressions share if they are equal for all values of their variables.
 
@@ -39,9 +38,21 @@ def identity(expression: Expression) -> str:
         >>> identity(one) == identity(other)
         True
     """
+    return _known(expression)[0]
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _known(expression: Any) -> tuple[str, list[tuple[str, ...]]]:
+    """The id, and the orders in which it is found of constants that matter: several, if these are alike."""
     with localcontext(Context(prec=_DIGITS, traps=[])):  # what has no value says so
-        found = min(" ".join(_values(expression, order)) for order in permutations(CONSTANTS))
-    return hashlib.sha256(found.encode()).hexdigest()[:12]
+        values = {order: " ".join(_values(expression, order)) for order in permutations(CONSTANTS)}
+        usual = values[CONSTANTS]
+        others = (tuple(f"another {c}" if c == one else c for c in CONSTANTS) for one in CONSTANTS)
+        changed = [" ".join(_values(expression, order)) != usual for order in others]
+    least, matter = min(values.values()), [c for c, does in zip(CONSTANTS, changed, strict=True) if does]
+    placed = [dict(zip(order, CONSTANTS, strict=True)) for order, found in values.items() if found == least]
+    orders = {tuple(place[label] for label in CONSTANTS if place[label] in matter) for place in placed}
+    return hashlib.sha256(least.encode()).hexdigest()[:12], sorted(orders)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -63,9 +74,9 @@ def text(expression: Expression) -> str:
 
 def same(choices: Mapping[str, Value]) -> dict[str, Value]:
     """Choices with the program's replaced by its id and its constants' starts: equal for equal rules."""
-    program = Program.of(choices)
-    starts = sorted(float(choices[name]) for name in program.names & set(CONSTANTS))
-    return _others(choices) | {"step": identity(program), "constants": " ".join(map(repr, starts))}
+    found, orders = _known(Program.of(choices))
+    starts = min([float(choices[name]) for name in order] for order in orders)
+    return _others(choices) | {"step": found, "constants": " ".join(map(repr, starts))}
 
 
 def told(choices: Mapping[str, Value]) -> dict[str, Value]:

@@ -217,12 +217,29 @@ def test_candidates_that_write_a_rule_in_other_ways_are_one(rng: np.random.Gener
     other = Candidate({**one, "rule.symbolic.a_1": "g", "rule.symbolic.b_1": "c1"})
     dead = Candidate({**one, "rule.symbolic.c3": 0.123})
     assert catalogue.identity(one) == catalogue.identity(other) == catalogue.identity(dead)
-    for name, value in (("op_2", "tanh"), ("steps", 11), ("c1", 0.123)):
-        changed = Candidate({**one, f"rule.symbolic.{name}": value})
-        assert catalogue.identity(changed) != catalogue.identity(one), name
+    smooth = Candidate({**one, "rule.symbolic.op_2": "tanh"})  # a sign has nothing of c1
+    for name, value in (("op_2", "abs"), ("steps", 11), ("c1", 0.123)):
+        changed = Candidate({**smooth, f"rule.symbolic.{name}": value})
+        assert catalogue.identity(changed) != catalogue.identity(smooth), name
     assert catalogue.identity(Candidate({"rule": "mine"})) == Candidate({"rule": "mine"}).id
     ridge = Candidate({"rule": "ridge", "rule.ridge.strength": 0.1})
     assert catalogue.identity(ridge) == ridge.id
+
+
+def test_which_constant_starts_where_is_part_of_a_rule() -> None:
+    """Unless it is the same rule: with constants that can be exchanged, or that cancel."""
+
+    def step(*program: tuple[str, ...], c1: float, c2: float) -> dict[str, Any]:
+        return canonical.same({**choices_of(Program(program)), "c1": c1, "c2": c2, "c3": 1.0})
+
+    decayed = (("multiply", "c1", "g"), ("multiply", "c2", "θ"), ("add", "s1", "s2"))
+    assert step(*decayed, c1=5.0, c2=0.01) != step(*decayed, c1=0.01, c2=5.0)
+    turned = (("multiply", "c2", "g"), ("multiply", "c1", "θ"), ("add", "s1", "s2"))
+    assert step(*decayed, c1=5.0, c2=0.01) == step(*turned, c1=0.01, c2=5.0)
+    product = (("multiply", "c1", "g"), ("multiply", "c2", "s1"))
+    assert step(*product, c1=5.0, c2=0.01) == step(*product, c1=0.01, c2=5.0)
+    cancelled = (("sign", "c2"), ("multiply", "m", "s1"))
+    assert step(*cancelled, c1=1.0, c2=0.01) == step(*cancelled, c1=1.0, c2=5.0)
 
 
 def test_a_rule_tells_its_formula_and_id() -> None:
