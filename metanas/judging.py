@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -95,7 +96,13 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
         summarise(signature, ours, "test", any(part.transductive for part in parts)),
         {rival.name: summarise(signature, rival.test, "test") for rival in ranked},
         decide(
-            signature, ours, rivals, looks, len(left_out), parts[0].of, strongest_of_parts(signature, by_part)
+            signature,
+            ours,
+            rivals,
+            looks,
+            _many(left_out),
+            parts[0].of,
+            strongest_of_parts(signature, by_part),
         ),
         looks,
         parts[0].episodes,
@@ -104,6 +111,12 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
         {rival.name: rival.over for rival in ranked if rival.over},
         fresh(parts[0].of),
     )
+
+
+def _many(left_out: Sequence[str]) -> int:
+    """Baselines that are left out: one may be for several reasons, in several parts."""
+    named = (re.match(r"baseline (.+?) (?:is left out|could not be|failed \()", why) for why in left_out)
+    return len({found[1] if found else why for found, why in zip(named, left_out, strict=True)})
 
 
 def _joined_rivals(parts: Sequence[Comparison]) -> list[Rival]:

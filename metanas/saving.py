@@ -122,10 +122,10 @@ def export_trial(
     settings = store.settings(study)
     record = best_of(store.records(study)) if number is None else store.record(study, number)
     if record is None or record.weights is None:
-        which = "no trial" if record is None else f"trial {record.number} ({record.state}: {record.reason})"
-        raise StoreError(
-            f"study {study}: {which} has a score and weights to export; see metanas leaderboard {study}"
-        )
+        none = "no trial has a score and weights"
+        if record is not None:
+            none = f"trial {record.number} ({record.state}: {record.reason}) has no weights"
+        raise StoreError(f"study {study}: {none} to export; see metanas leaderboard {study}")
     signature = Signature.from_dict(settings["signature"])
     program = Program.of(catalogue.build(record.candidate, signature, architectures))
     weights = unpack(program, store.get(record.weights))

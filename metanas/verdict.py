@@ -99,6 +99,8 @@ def decide(
     outcome = _outcome(ours, rival.test, difference, ci95)
     field = _field(rivals, left_out)
     sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field, of)
+    if left_out > len(rivals):
+        sentence += " Most baselines could not be run: a longer search is held against more of them."
     return Verdict(outcome, rival.name, difference, ci95, sentence)
 
 

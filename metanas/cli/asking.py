@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -126,6 +127,6 @@ def _named(asked: Sequence[Asked]) -> list[Asked]:
 
 
 def _listed(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Names with commas between them."""
-    names = given.split(",") if isinstance(given, str) else given or ()
+    """Names with commas between them; one that has a comma itself stands in quotes."""
+    names = next(csv.reader([given], skipinitialspace=True), []) if isinstance(given, str) else given or ()
     return tuple(name.strip() for name in names if name.strip())

@@ -96,7 +96,10 @@ _DEFAULT_BUDGET = "10m"
 )
 @click.option("--task", "task_column", help="Column of a table that tells its tasks apart.")
 @click.option("--target", help="Column of a table to predict.")
-@click.option("--features", help="Columns to learn from, with commas between. [default: all others]")
+@click.option(
+    "--features",
+    help="Columns to learn from, with commas between, in quotes those that have one. [default: all others]",
+)
 @click.option("--group", help="Column of what tasks belong to: no group is in two splits.")
 @click.option(
     "--kind",

@@ -31,6 +31,7 @@ class Records:
 
     def rows(self, x: Any, what: str) -> Tensor:
         """``(n, D)`` float32: what the network sees, so that a slice of it is rows too."""
+        x = _by_column(x)
         cells = self._by_name(x, what) if hasattr(x, "keys") else self._by_place(x, what)
         sizes = {len(column) for column in cells}
         if len(sizes) > 1:
@@ -50,7 +51,7 @@ class Records:
             raise DataError(
                 f"{what} lacks the column {missing[0]!r} (it has {', '.join(map(str, x.keys()))})"
             )
-        return [_cells(_listed(x[known["name"]])) for known in self.features]
+        return [_cells(_listed(x[known["name"]], known["name"], what)) for known in self.features]
 
     def _by_place(self, x: Any, what: str) -> list[Cells]:
         numbers = all(known["kind"] == "number" for known in self.features)
@@ -108,7 +109,17 @@ def _objects(x: Any, what: str) -> np.ndarray:
     return found
 
 
-def _listed(column: Any) -> list[Any]:
+def _by_column(x: Any) -> Any:
+    """Rows that are mappings each, as columns of the names that all of them have; anything else as it is."""
+    if not isinstance(x, list) or not x or not all(isinstance(row, Mapping) for row in x):
+        return x
+    names = [name for name in x[0] if all(name in row for row in x)]
+    return {name: [row[name] for row in x] for name in names}
+
+
+def _listed(column: Any, name: str, what: str) -> list[Any]:
+    if isinstance(column, str) or not hasattr(column, "__iter__"):  # as a single row of a data frame has
+        raise DataError(f"{what}: column {name!r} should be a list of values, one a row, not {column!r:.40}")
     return list(column.detach().tolist() if isinstance(column, Tensor) else column)
 
 

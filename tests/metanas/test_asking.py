@@ -94,3 +94,7 @@ def test_what_a_family_has_of_its_own_goes_before_what_is_for_all() -> None:
     made = source(one, found, silent)
     assert (made.path, made.shots, made.features) == (Path("w.csv"), 10, ("a", "b,c"))
     assert source(one, found | {"features": " a, b ,"}, silent).features == ("a", "b")
+    assert source(one, found | {"features": '"load, rel. (%)", b'}, silent).features == (
+        "load, rel. (%)",
+        "b",
+    )

@@ -218,6 +218,17 @@ def test_a_baseline_over_a_limit_is_marked_and_not_the_one_that_would_have_done(
     assert not any(_held(replace(rival, over=""), unlimited).over for rival in rivals)
 
 
+def test_a_baseline_that_is_missing_for_several_reasons_is_one() -> None:
+    """Where most are missing the sentence says that a longer search is held against more."""
+    whys = ("baseline MAML is left out: scoring it takes more time than there is",)
+    more = ("baseline MAML could not be scored (timeout)", "baseline ridge per task failed (ValueError: x)")
+    rivals = [Rival("kNN", 0.5, np.full(40, 0.7))]
+    parts = [Comparison(np.full(40, 0.1), rivals, False, 1, {}, why) for why in (whys, more)]  # type: ignore[typeddict-item]
+    said = joined(REGRESSION, parts).verdict.sentence
+    assert said.startswith("Better than kNN, the strongest baseline of 1 (2 could not be run): ")
+    assert said.endswith(" Most baselines could not be run: a longer search is held against more of them.")
+
+
 def test_where_all_baselines_are_over_a_limit_none_is_recommended() -> None:
     rivals = [Rival("kNN", 0.5, np.full(40, 0.7), over="7 ms a task, over --max-latency 5ms")]
     said = decide(PICTURES, np.full(40, 0.5), rivals).sentence

@@ -26,6 +26,7 @@ MODE = {"name": "mode", "kind": "category", "values": ["idle", "cut"]}
         {"load": [1.0, 2.0]},
         {"load": torch.tensor([1.0, 2.0], requires_grad=True)},
         pd.DataFrame({"load": [1.0, 2.0]}),
+        [{"load": 1.0, "wear": 3.0}, {"load": 2.0}],
     ],
 )
 def test_one_column_is_had_from_whatever_holds_it(x: Any) -> None:
@@ -36,6 +37,17 @@ def test_one_column_is_had_from_whatever_holds_it(x: Any) -> None:
 def test_no_rows_are_no_rows(x: Any) -> None:
     """As a program has them that asks for what passes a filter."""
     assert tuple(Records([LOAD, MODE]).rows(x, "query").shape) == (0, 3)
+
+
+@pytest.mark.parametrize("row", [pd.DataFrame({"load": [1.0]}).iloc[0], {"load": "much"}])
+def test_a_single_row_is_no_column(row: Any) -> None:
+    with pytest.raises(DataError, match="support: column 'load' should be a list of values, one a row"):
+        Records([LOAD]).rows(row, "support")
+
+
+def test_rows_that_are_mappings_have_every_column() -> None:
+    with pytest.raises(DataError, match=r"support lacks the column 'mode' \(it has load\)"):
+        Records([LOAD, MODE]).rows([{"load": 1.0, "mode": "cut"}, {"load": 2.0}], "support")
 
 
 def test_a_flat_list_is_no_row_of_several_columns() -> None:
