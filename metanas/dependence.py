@@ -102,7 +102,8 @@ def _of_the_same(found: Sequence[tuple[int, _Scores]]) -> list[tuple[int, np.nda
     most = max(map(len, known), default=0)
     kept = [i for i, here in enumerate(known) if 2 * len(here) >= most]
     same = sorted(set.intersection(*(known[i] for i in kept))) if kept else []
-    return [(n, v[np.isin(c, same)] if len(c) else v) for n, (v, c) in (found[i] for i in kept)]
+    scores = ((n, v[np.isin(c, same)] if len(c) else v) for n, (v, c) in (found[i] for i in kept))
+    return [(n, values) for n, values in scores if len(values)]
 
 
 def _by_shots(evaluator: Evaluator, winner: Winner, look: int) -> Iterator[_Size]:

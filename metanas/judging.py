@@ -21,6 +21,7 @@ from metanas.scoring import summarise
 from metanas.search import Search
 from metanas.seeds import derive
 from metanas.tasks.family import Family
+from metanas.tasks.mixed import Mixed
 from metanas.trained import Trained
 from metanas.verdict import Rival, Verdict, decide, strongest_of_parts
 from metanas.words import FRESH, fresh
@@ -157,7 +158,7 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
 def _scored(family: Family, test: Episodes) -> str:
     """What scores are of: an interval over tasks of few classes is of those classes alone."""
     classes = (family.limits.ways or {}).get("test")
-    if classes is not None and "cluster" not in test:
+    if classes is not None and "cluster" not in test and not isinstance(family, Mixed):
         return f"tasks of {classes} classes"
     return str(getattr(family, "independent", "tasks"))
 

@@ -105,7 +105,7 @@ def decide(
 
 
 def strongest_of_parts(signature: Signature, parts: Sequence[Sequence[Rival]]) -> Rival:
-    """The strongest of each part on its own test tasks, by the name of which it is in most parts.
+    """On each part's test tasks whatever its validation tasks chose, by the name of what most of them chose.
 
     Over all parts the validation tasks are the test tasks: a mean over these would choose by them.
 
