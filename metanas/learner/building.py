@@ -41,8 +41,15 @@ def program_of(candidate: Candidate, signature: Signature, trusted: Collection[s
     own = {name: value for name, value in candidate.items() if name.partition(".")[0] in roots}
     Space("what this metanas can build", admitting(parts, own)).validate(Candidate(own))
     rule = catalogue.build(candidate, signature, trusted)
-    with torch.device("meta"):  # tensors that have a shape and no memory
-        meta, buffers = rule.init(torch.Generator())
+    try:
+        with torch.device("meta"):  # tensors that have a shape and no memory
+            meta, buffers = rule.init(torch.Generator())
+    except (
+        ArithmeticError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # what no range says, as of a negative step size
+        raise SpaceError(f"no rule {_name(candidate, 'rule')} starts with these numbers ({error})") from None
     return Program(rule, Layout.of(meta), Layout.of(buffers))
 
 
