@@ -20,8 +20,6 @@ from metanas.plan import SCORED_BY, Plan, plan
 from metanas.scoring import summarise
 from metanas.search import Search
 from metanas.seeds import derive
-from metanas.tasks.family import Family
-from metanas.tasks.mixed import Mixed
 from metanas.trained import Trained
 from metanas.verdict import Rival, Verdict, decide, strongest_of_parts
 from metanas.words import FRESH, fresh
@@ -151,16 +149,8 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     taken = (time.monotonic() - start) / count
     transductive = evaluator.transductive(candidate, winner.checkpoint)
     dependence.measure(search, winner, budget, SCORED_BY, taken, looks)
-    of = _scored(evaluator.family, test)
+    of = getattr(evaluator.family, "independent", "tasks")
     return Comparison(ours, rivals, transductive, looks, test, tuple(left_out), of)
-
-
-def _scored(family: Family, test: Episodes) -> str:
-    """What scores are of: an interval over tasks of few classes is of those classes alone."""
-    classes = (family.limits.ways or {}).get("test")
-    if classes is not None and "cluster" not in test and not isinstance(family, Mixed):
-        return f"tasks of {classes} classes"
-    return str(getattr(family, "independent", "tasks"))
 
 
 def beside(search: Search, winner: Winner, other: Comparison) -> Comparison:

@@ -117,7 +117,9 @@ def strongest_of_parts(signature: Signature, parts: Sequence[Sequence[Rival]]) -
     (name, often), *others = Counter(rival.name for rival in chosen).most_common()
     usual = next(rival for rival in chosen if rival.name == name)
     valid, test = float(np.mean([rival.valid for rival in chosen])), [rival.test for rival in chosen]
-    parted = f"strongest in {often} of {len(parts)} parts, in others what was there" if others else ""
+    parted = (
+        f"strongest in {often} of {len(parts)} parts, in others what was strongest there" if others else ""
+    )
     return replace(usual, valid=valid, test=np.concatenate(test), parted=parted)
 
 

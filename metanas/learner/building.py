@@ -44,11 +44,8 @@ def program_of(candidate: Candidate, signature: Signature, trusted: Collection[s
     try:
         with torch.device("meta"):  # tensors that have a shape and no memory
             meta, buffers = rule.init(torch.Generator())
-    except (
-        ArithmeticError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # what no range says, as of a negative step size
+    except (ArithmeticError, RuntimeError, ValueError) as error:
+        # what no range says: a step size may be negative where it is learned, and not where it is fixed
         raise SpaceError(f"no rule {_name(candidate, 'rule')} starts with these numbers ({error})") from None
     return Program(rule, Layout.of(meta), Layout.of(buffers))
 

@@ -58,6 +58,8 @@ class Images:
         self._tables = {split: _table(data, rows[split]) for split in SPLITS}
         self._pixels = torch.from_numpy(data.pixels)  # (N, C, H, W) uint8
         self.limits = Limits({s: len(self.classes[s]) for s in SPLITS}, self._smallest(SPLITS)[0])
+        # an interval over tasks of few classes is of those classes alone
+        self.independent = f"tasks of {len(self.classes['test'])} classes"
         self.preprocessing = _preprocessing(self._pixels, self._tables["train"])
         self._origin: dict[str, Any] = {"content": data.digest, "unit": division.unit}
         if data.archives:

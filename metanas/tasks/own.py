@@ -87,6 +87,7 @@ class Own:
         )
         classes = self._classes()
         self.limits = Limits(None if classes is None else dict.fromkeys(_SPLITS, classes))
+        self.independent = "tasks" if classes is None else f"tasks of {classes} classes"
         (x, y), again = (
             self._drawn(_TRIED, "train", 3, min(_WAYS, classes or _WAYS), torch.Generator().manual_seed(0))
             for _ in range(2)

@@ -119,7 +119,7 @@ def test_a_rival_that_is_another_one_in_some_folds_says_so() -> None:
     verdict = joined(REGRESSION, [part("a"), part("b"), part("a")]).verdict
     assert verdict.against == "a"
     assert verdict.difference == pytest.approx((0.5 + 1.5 + 0.5) / 3 - 0.1)
-    said = "Better than a (strongest in 2 of 3 parts, in others what was there), the strongest baseline"
+    said = "Better than a (strongest in 2 of 3 parts, in others what was strongest there), the strongest"
     assert verdict.sentence.startswith(said)
     assert "parts" not in joined(REGRESSION, [part("a"), part("a")]).verdict.sentence
 
