@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from metanas.engine import Engine, Program, trains_in_half
+from metanas.engine import Engine, Program, trains_in_half, warm_up
 from metanas.engine.devices import clock, peak_memory
 from metanas.engine.lanes import lanes, side_by_side
 from metanas.engine.program import at, count
@@ -160,6 +160,7 @@ class Evaluator:
         self.trusted = trusted
         self._engines: OrderedDict[tuple[str, int], Engine] = OrderedDict()
         self._lock = threading.Lock()
+        warm_up(device)
         queries = setting.queries if signature.kind == "regression" else min(setting.queries, _VALID_QUERIES)
         self.valid = self.tasks(valid_tasks, "valid", queries)
         self._final = self.valid if final_tasks is None else self.tasks(final_tasks, "valid", queries)
@@ -320,7 +321,7 @@ class Evaluator:
             outers = [replace(outer, tasks=max(outer.tasks, engine.lanes)) for outer in outers]
         done = self._train(engine, outers, checkpoints, until, schedule, seconds, patient)
         if not done.complete and not patient:
-            reason = f"needs about {done.needs:.0f} s to meta-step {until}, may take {seconds:.0f} s"
+            reason = f"needs about {done.needs:.1f} s to meta-step {until}, may take {seconds:.1f} s"
             return [Outcome(job, "timeout", reason, ms=done.ms) for job in jobs]
         pairs = zip(jobs, done.checkpoints, strict=True)
         return [self._scored(job, checkpoint, done.ms / len(jobs)) for job, checkpoint in pairs]

@@ -1,6 +1,6 @@
 """Tasks × candidates as one batch: execution, devices, memory."""
 
-from metanas.engine.devices import PRECISIONS, keep_freed_memory, resolve_device, trains_in_half
+from metanas.engine.devices import PRECISIONS, keep_freed_memory, resolve_device, trains_in_half, warm_up
 from metanas.engine.engine import Engine
 from metanas.engine.execution import EXECUTIONS
 from metanas.engine.layout import Layout
@@ -15,4 +15,5 @@ __all__ = [
     "keep_freed_memory",
     "resolve_device",
     "trains_in_half",
+    "warm_up",
 ]

@@ -74,6 +74,14 @@ def clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
+def warm_up(device: torch.device) -> None:
+    """Has torch load what its first gradient under a transform needs: seconds, once a process.
+
+    Else the first candidate that takes gradient steps pays for it, and is given up as too slow.
+    """
+    torch.func.grad(torch.sin)(torch.zeros((), device=device))
+
+
 def peak_memory(device: torch.device) -> int:
     """Bytes: of the device since the start (CUDA), else the peak resident size of the process."""
     if device.type == "cuda":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -266,8 +268,29 @@ def test_what_takes_too_long_is_an_outcome_that_says_how_long(make: Callable[...
     late, other = outcomes(make(), [Job(ridge_of(), 0), Job(maml_of(), 0)], seconds=0.0)
     for outcome in (late, other):
         assert outcome.ended == "timeout"
-        assert "may take 0 s" in outcome.reason
+        assert "may take 0.0 s" in outcome.reason
         assert outcome.score is None
+
+
+def test_no_candidate_pays_for_what_torch_loads_once() -> None:
+    """Two seconds of imports at the first gradient under a transform: as long as a short rung may take."""
+    code = """
+import sys
+from tests.metanas.jobs import CPU, CURVES, RATE, Job, maml_of
+from metanas.evaluator import Evaluator, Setting
+from metanas.tasks.families import sinusoid
+from metanas.tasks.family import Source
+evaluator = Evaluator(sinusoid.build(Source()), CURVES, Setting(1, 5, 5), CPU, valid_tasks=2)
+before = set(sys.modules)
+((_, outcome),) = evaluator.evaluate([Job(maml_of(), 0)], 3, RATE, lambda: 1e9)
+assert outcome.ended == "scored", outcome
+late = {name for name in set(sys.modules) - before if name.startswith("torch")}
+assert len(late) < 10, late
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_patient_are_scored_for_what_they_came_to(make: Callable[..., Evaluator]) -> None:
