@@ -80,7 +80,7 @@ class Goals:
         """The trials with weights that no other beats in every objective, the best score first."""
         scored = [record for record in records if record.score and record.weights]
         rows = [self.losses(loss(r), r.costs) for r in scored]
-        first = pareto.fronts(rows)[0].tolist() if rows else []
+        first = pareto.first(rows).tolist() if rows else []
         return [scored[i] for i in sorted(first, key=lambda i: rows[i])]
 
     def ends(self, records: Iterable[Record]) -> list[Record]:

@@ -130,7 +130,8 @@ def importance(trials: Sequence[Graded], space: Space) -> dict[str, float]:
         distributions = {name: distribution(space.flat[name]) for name in params}
         study.add_trial(create_trial(params=params, distributions=distributions, value=trial.rank))
     # ten trials or more have to be good, but none of the last, which may be all that failed
-    better = sum(trial.rank > min(trial.rank for trial in trials) for trial in trials) / len(trials)
+    worst = min(trial.rank for trial in trials)
+    better = sum(trial.rank > worst for trial in trials) / len(trials)
     quantile = min(0.5, max(BEST, 10 / len(trials)), better)
     if quantile < BEST:
         return {}

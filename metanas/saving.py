@@ -82,13 +82,15 @@ def save_front(path: Path, search: Search, winner: Winner, judgement: Judgement)
 
 
 def _summary(search: Search, record: Record, judgement: Judgement) -> Summary:
+    against = judgement.verdict.against  # over folds it need not be the best by the mean over them
+    baselines = {against: judgement.baselines[against]} | judgement.baselines
     return Summary(
         search.name,
         search.evaluator.family.name,
         search.evaluator.signature,
         record,
         judgement.test,
-        judgement.baselines,
+        baselines,
         judgement.verdict.sentence,
         search.aims.goals,
         judgement.of,

@@ -153,7 +153,10 @@ def _plain(told: Lessons) -> dict[str, Any]:
 
 def _lines(told: Lessons) -> list[str]:
     lines = [f"{len(told.trials)} trials of {', '.join(told.studies)}, in space {told.space.name}", ""]
-    lines += ["What decides whether a trial is among the better ones (shares, PED-ANOVA):"]
+    lines += [
+        "What decides whether a trial is among the better ones (PED-ANOVA; relative shares, which",
+        "sum to 1 where nothing matters, too):",
+    ]
     lines += [f"  {share:6.1%}  {name}" for name, share in list(told.importance.items())[:_SHOWN]]
     lines += ["", "What works together (share of variance that the two explain only jointly):"]
     pairs = [f"  {one.share:6.1%}  {' and '.join(one.choices)}" for one in told.interactions[:_SHOWN]]
@@ -173,11 +176,16 @@ def _dominated(told: Lessons) -> list[str]:
 
 def _edges(told: Lessons) -> list[str]:
     return [
-        f"At an edge: the best of {', '.join(one.studies)} has {one.choice} at {_value(one.value)}, the "
+        f"At an edge: the best of {', '.join(one.studies)} has {one.choice} {_place(told.space, one)}, the "
         f"{'highest' if one.highest else 'lowest'} allowed, as {one.near} of the {one.best} best trials: "
         "what lies beyond may be better"
         for one in told.edges
     ]
+
+
+def _place(space: Space, one: Edge) -> str:
+    """Of a range, its last tenth counts as its edge."""
+    return f"{'at' if isinstance(space.flat[one.choice], Categorical) else 'near'} {_value(one.value)}"
 
 
 def _words(space: Space, one: Dominated) -> str:

@@ -13,12 +13,13 @@ from rich.table import Table
 from metanas.budget import Budget
 from metanas.cli.live import places_json
 from metanas.cli.options import store_words
-from metanas.cli.result import baseline_name, learner_json, result_json, trials_json
+from metanas.cli.result import baseline_name, learner_json, result_json
 from metanas.cli.settings import families_of, study_name
 from metanas.cli.summary import wide_console
 from metanas.cli.wiring import output_path
 from metanas.joint import JointSearch, standings_of
 from metanas.learner.card import data_in_words
+from metanas.report.facts import counts
 from metanas.saving import save_learner, save_picture
 from metanas.standings import Standing, standings
 from metanas.together import OnFamily
@@ -57,7 +58,7 @@ def save(
     candidate = best.trial.candidate
     result = {
         "study": search.name,
-        "trials": trials_json(search.records),
+        "trials": counts(search.records),
         "seconds": budget.spent,
         "best": {
             "trial": best.trial.number,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from metanas.cli.live import score_json
 from metanas.finish import Winner
 from metanas.judging import Judgement
-from metanas.report.facts import front_rows
+from metanas.report.facts import counts, front_rows
 from metanas.search import Search
 from metanas.words import in_words
-from search_spaces import Record, Score
-
-_STATES = ("complete", "pruned", "failed")
+from search_spaces import Score
 
 
 def result_json(
@@ -25,7 +23,7 @@ def result_json(
     best = {key: learner.pop(key) for key in ("trial", "candidate", "architecture", "rule", "valid")}
     return {
         "study": search.name,
-        "trials": trials_json(search.records),
+        "trials": counts(search.records),
         "seconds": 0.0,  # set when everything is written
         "best": best,
         **learner,
@@ -71,8 +69,3 @@ def baseline_name(baseline: Mapping[str, Any]) -> str:
     """What people are told that a baseline of a result is: its name, and which limit it is over, if it is."""
     over = baseline.get("over")
     return f"{baseline['name']} ({over})" if over else str(baseline["name"])
-
-
-def trials_json(records: Sequence[Record]) -> dict[str, int]:
-    """How many trials ended how."""
-    return {state: sum(record.state == state for record in records) for state in _STATES}

@@ -14,7 +14,7 @@ from metanas.cli.settings import families_of
 from metanas.cli.summary import print_front, wide_console
 from metanas.goals import Goals
 from metanas.learner.weights import tensors
-from metanas.report.facts import front_rows
+from metanas.report.facts import added, front_rows
 from metanas.standings import Standing
 from metanas.words import FRESH
 from search_spaces import Record, catalogue
@@ -133,4 +133,7 @@ def _study(
     for baseline in last["baselines"]:
         click.echo(f"  {baseline_name(baseline)}: {baseline['value']:.4g} ± {baseline['ci95']:.2g}")
     click.echo(f"Verdict: {last['verdict']['sentence']}")
+    if more := added(records, last):
+        told = "1 trial has" if more == 1 else f"{more} trials have"
+        click.echo(f"{told} been added since this verdict, by what has none yet.")
     click.echo(f"Saved: {', '.join(last['saved'].values())}")

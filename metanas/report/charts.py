@@ -36,7 +36,7 @@ _CRISP = 2 * DPI  # of what is drawn in pixels
 def search_charts(records: Sequence[Record], summary: Summary) -> list[str]:
     """How the search went, and what a good score costs, as SVG; a chart of each other objective."""
 
-    def drawn(draw: Callable[..., None]) -> str:
+    def drawn(draw: Callable[..., object]) -> str:
         def panel(figure: Figure) -> float:
             here = axes(figure, "search", _LEFT, _TOP, _WIDE - _LEFT - _RIGHT, _HIGH)
             trials = Trials.of(records, summary, 2 * here.bbox.width)  # the legend may have two rows

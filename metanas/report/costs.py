@@ -28,11 +28,14 @@ _OBJECTIVES = {
 _LEAST = 1e-3  # of a cost on a logarithmic axis
 
 
-def costs(panel: Axes, trials: Trials, summary: Summary, objective: str = "") -> None:
+def costs(panel: Axes, trials: Trials, summary: Summary, objective: str = "") -> int:
     """Draws score against multiply-adds, or against parameters where those are not known.
 
     Where there are several objectives it is one of them, the first unless it is named, and what is on their
     common front is marked.
+
+    Returns:
+        The lowest row above the panel that has no key.
     """
     objective = objective or next(iter(others(summary)), "")
     counts, what = _counts(trials.scored, objective)
@@ -44,7 +47,7 @@ def costs(panel: Axes, trials: Trials, summary: Summary, objective: str = "") ->
         panel.set_xticks([])
         if not trials.scored:
             empty(panel)
-        return
+        return 0
     x = np.array([counts[record.number] for record in known])
     high = _cost_axis(panel, x)
     shown = _front(panel, trials, summary, known, x, high)
@@ -52,7 +55,7 @@ def costs(panel: Axes, trials: Trials, summary: Summary, objective: str = "") ->
     shown += _on_front(panel, trials, summary, known, x)
     if trials.winner and trials.winner.number in counts:
         shown.insert(0, ring([], [], 10))
-    keys(panel, shown)
+    return keys(panel, shown)
 
 
 def others(summary: Summary) -> list[str]:

@@ -11,6 +11,7 @@ from metanas.report.matters import importance
 from metanas.words import in_words
 from search_spaces import Candidate, Record, Signature, Space
 
+STATES = ("complete", "pruned", "failed")
 _ROWS = 20  # of the leaderboard
 _CHOICES, _LEAST = 12, 0.001  # of those that mattered, and how much
 
@@ -62,6 +63,7 @@ def facts(study: Study) -> dict[str, Any]:
     points = {"by_shots": ("shots", study.by_shots), "by_steps": ("steps", study.by_steps)}
     return {
         **study.results[-1],
+        **_runs(study),
         **{key: [_point(name, *point) for point in rows] for key, (name, rows) in points.items()},
         "left_out": list(study.left_out),
         "learning_curve": [{"meta_steps": s, "value": v} for s, v in learning_curve(study)],
@@ -71,6 +73,27 @@ def facts(study: Study) -> dict[str, Any]:
         "costs": asdict(study.winner.costs) if study.winner else {},
         "settings": {key: value for key, value in settings.items() if key != "space"},
     }
+
+
+def _runs(study: Study) -> dict[str, Any]:
+    """Trials, and the seconds of the runs that have ended; trials that came since the last of these did."""
+    return {
+        "trials": counts(study.records),
+        "seconds": sum(result["seconds"] for result in study.results),
+        "runs": len(study.results),
+        "added": added(study.records, study.results[-1]),
+    }
+
+
+def added(records: Sequence[Record], result: Mapping[str, Any]) -> int:
+    """How many trials have ended since that result was written."""
+    before: int = sum(result["trials"].values())
+    return max(0, sum(counts(records).values()) - before)
+
+
+def counts(records: Sequence[Record]) -> dict[str, int]:
+    """How many trials ended how."""
+    return {state: sum(record.state == state for record in records) for state in STATES}
 
 
 def learning_curve(study: Study) -> list[tuple[int, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from search_spaces import Candidate, Signature
+from search_spaces import Candidate, Signature, Value
 
 _TOLD = 8  # choices of an architecture that is not ours
 
@@ -35,10 +35,20 @@ def boxes(candidate: Candidate, signature: Signature | None) -> list[Box]:
     chosen = {k: str(v) for k, v in candidate.part(f"architecture.{name}").items()}
     inner = {"mlp": _mlp, "conv": _conv}.get(name)
     middle = inner(chosen) if inner else [_whole(name.rpartition(":")[2], chosen)]
-    scope = candidate.get(f"rule.{rule}.scope")
+    scope = _scope(candidate, rule)
     if scope in ("all", "body"):
         middle = [replace(box, adapts=True) for box in middle]
-    return [_example(signature), *middle, _head(rule, signature, scope != "body")]
+    if scope == "context":
+        middle.insert(0, Box("code of the task", adapts=True))
+    made = candidate.get(f"rule.{rule}.head") == "prototype"  # of the support, whatever the steps change
+    return [_example(signature), *middle, _head(rule, signature, made or scope not in ("body", "context"))]
+
+
+def _scope(candidate: Candidate, rule: str) -> Value | None:
+    """What steps of adapting change; None: the rule takes none."""
+    # what is learned through no step has no such choice, and changes all
+    usual = "all" if f"rule.{rule}.steps" in candidate else None
+    return candidate.get(f"rule.{rule}.scope", usual)
 
 
 def _whole(name: str, chosen: dict[str, str]) -> Box:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def page(study: Study, version: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "short": _short}
+    environment.filters |= {"number": _number, "short": _short, "quote": shlex.quote}
     return environment.get_template("page.html").render(**_data(study), version=version)
 
 

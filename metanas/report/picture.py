@@ -17,9 +17,10 @@ from metanas.report.costs import costs, others
 from metanas.report.episode import episode
 from metanas.report.heading import EDGE, HIGH, heading
 from metanas.report.inputs import Example, Summary
-from metanas.report.lettering import plural
+from metanas.report.legend import keys
+from metanas.report.lettering import fitted, plural, width
 from metanas.report.progress import progress
-from metanas.report.style import DPI, QUIET, SIZE, SMALL, axes, styled, title, write
+from metanas.report.style import DPI, LARGE, QUIET, SIZE, SMALL, axes, styled, title, write
 from metanas.report.tasks import curve, curve_keys, probabilities, scatter, task_score
 from metanas.report.trials import Trials, values_of
 from search_spaces import Record, Signature
@@ -77,8 +78,10 @@ def front_figure(records: Sequence[Record], summary: Summary) -> Figure:
     for place, name in enumerate(names):
         left = place * wide
         panel = axes(drawn, name, left + _LEFT, 96, wide - _LEFT - EDGE, high - 152)
-        title(drawn, left + EDGE, 20, f"{summary.study}: {in_words(('score', name))}")
-        costs(panel, Trials.of(records, summary, wide - _LEFT), summary, name)
+        trials, what = Trials.of(records, summary, wide - _LEFT), f": {in_words(('score', name))}"
+        room = wide - 2 * EDGE - width(what, LARGE, "bold")
+        title(drawn, left + EDGE, 20, fitted(summary.study, room, LARGE, "bold") + what)
+        keys(panel, trials.keys(), row=costs(panel, trials, summary, name))
     return drawn
 
 

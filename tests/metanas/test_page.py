@@ -184,6 +184,13 @@ def test_a_network_is_drawn_layer_by_layer() -> None:
             {"architecture": "mlp", "rule": "gradient", "rule.gradient.scope": scope, **chosen}
         )
         assert [box.adapts for box in boxes(scoped, images)] == adapts
+    chain = {"architecture": "mlp", "rule": "chain", "rule.chain.steps": 3, **chosen}
+    reptile = boxes(Candidate({**chain, "rule.chain.loss": "distance"}), images)
+    assert [box.adapts for box in reptile] == [False, True, True, True], "its steps change everything"
+    cavia = boxes(Candidate({**chain, "rule.chain.scope": "context", "rule.chain.head": "rows"}), images)
+    assert [(box.name, box.adapts) for box in cavia if box.adapts] == [("code of the task", True)]
+    head = boxes(Candidate({**chain, "rule.chain.scope": "body", "rule.chain.head": "prototype"}), images)
+    assert [box.adapts for box in head] == [False, True, True, True], "a head of prototypes is the task's"
     strange = boxes(
         Candidate({"architecture": "theirs", "rule": "ridge", "architecture.theirs.heads": 3}), images
     )
@@ -213,6 +220,34 @@ def test_a_browser_shows_it_without_a_word(report: Path, tmp_path: Path) -> None
     )
     assert picture.stat().st_size > 50_000, done.stderr
     assert "CONSOLE" not in done.stderr
+
+
+def test_trials_that_came_after_the_verdict_are_told_apart(metanas: Run, folder: Path, searched: Any) -> None:
+    """Those of a later run that was stopped: seconds are of the runs that ended, trials of all."""
+    store = Store.open(f"sqlite:///{folder / 'metanas.db'}")
+    last = store.records("sinusoid")[-1]
+    number = len(store.records("sinusoid"))
+    ours = replace(last, number=number, state="running", parent=None, weights=None, score=None)
+    store.start(ours)
+    store.finish(replace(ours, state="failed", reason="interrupted"))
+    store.close()
+    told = metanas("report", "sinusoid", "--json").json
+    assert (told["added"], told["runs"]) == (1, 1)
+    assert sum(told["trials"].values()) == number + 1
+    metanas("report", "sinusoid", "-o", "again.html")
+    text = " ".join("".join(read(folder / "again.html").text).split())
+    assert "1 of them was added since, by what has no verdict yet" in text
+    assert "1 trial has been added since this verdict" in metanas("show", "sinusoid").out
+
+
+def test_commands_on_the_page_can_be_typed(quickly_in: Run, tmp_path: Path) -> None:
+    """Names of studies may have spaces."""
+    options = ("--study", "my study", "--trials", "1", "--rung", "1", "--store", "a b.db")
+    ran = quickly_in(tmp_path, "search", "sinusoid", *options)
+    assert ran.code == 0, ran.err
+    ran = quickly_in(tmp_path, "report", "my study", "--store", "a b.db", "-o", "page.html")
+    assert ran.code == 0, ran.err
+    assert "metanas adapt 'my study.metanas' --support" in "".join(read(tmp_path / "page.html").text)
 
 
 def test_a_learning_curve_goes_on_where_the_weights_came_from() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metanas.pareto import ends, fronts, order
+from metanas.pareto import ends, first, fronts, order
 
 VALUES = st.sampled_from([0.0, 1.0, 2.0, 3.5, 1e-9, 1e9, math.inf, math.nan])  # few, so that there are ties
 ROWS = st.integers(1, 3).flatmap(lambda d: st.lists(st.lists(VALUES, min_size=d, max_size=d), max_size=12))
@@ -32,6 +32,18 @@ def test_a_front_is_what_nothing_left_beats(rows: list[list[float]]) -> None:
         assert front.tolist() == free
         left = [i for i in left if i not in free]
     assert left == []
+
+
+@given(ROWS)
+def test_the_first_front_alone_is_that_of_all(rows: list[list[float]]) -> None:
+    found = fronts(table(rows))
+    assert first(table(rows)).tolist() == (found[0].tolist() if found else [])
+
+
+def test_the_first_front_of_many_is_found_without_comparing_all_pairs() -> None:
+    """A table of all pairs of these would take 20 GB."""
+    line = np.arange(100_000.0)
+    assert first(np.stack([line, line], 1)).tolist() == [0]
 
 
 @given(ROWS)
