@@ -84,8 +84,8 @@ def leak(engine: Engine, meta: Tensor, buffers: Tensor, episodes: Episodes) -> f
         episodes: ``(T, …)``; the first few tasks are used.
     """
     few = at(episodes, slice(0, min(_PROBES, count(episodes))))
-    together = engine.predictions(meta, buffers, few)[:, :1]
+    together = engine.predictions(meta, buffers, few)
     single: Episodes = {**few, "query_x": few["query_x"][:, :1]}
     alone = engine.predictions(meta, buffers, single)
-    spread = float(together.std()) + 1e-12
-    return float((together - alone).abs().max()) / max(spread, 1e-3)
+    spread = float(together.std(correction=0))
+    return float((together[:, :1] - alone).abs().max()) / max(spread, 1e-3)

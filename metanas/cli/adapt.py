@@ -45,8 +45,9 @@ def command(
 ) -> None:
     """Learn a new task from a few labelled examples, with the learner in FILE, and predict.
 
-    Columns are found by the names that the learner was trained with; failing that, the last column of
-    the support is the target. If the query has the targets too, the predictions are scored.
+    Columns are found by the names that the learner was trained with; failing that, by their order, the
+    last column of the support being the target, and what was taken for what is said. If the query has
+    the targets too, the predictions are scored.
 
     \b
       metanas adapt sinusoid.metanas --support s.csv --query q.csv -o predictions.csv
@@ -54,6 +55,8 @@ def command(
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     _check_output(output, (file, support, query))
     answers = _answers(file, support, query, device, architectures)
+    for note in answers.notes:
+        click.echo(f"note: {note}", err=True)
     if output is not None:
         _write(output, answers)
         click.echo(f"wrote {output}: {len(answers.rows)} predictions", err=True)

@@ -18,7 +18,7 @@ _IMAGE = 3  # dimensions of an example
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str | torch.device) -> torch.device:
     """``auto``, ``cpu``, ``cuda`` or ``cuda:n`` to a device that is there.
 
     Raises:
@@ -26,6 +26,7 @@ def resolve_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = str(name)
     kind, _, index = name.partition(":")
     if kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdigit())):
         raise DeviceError(f"--device should be auto, cpu, cuda or cuda:n, not {name!r}")

@@ -23,16 +23,31 @@ def as_numbers(x: Any, what: str) -> np.ndarray | Tensor:
             raise DataError(f"{what}: complex numbers where real ones are expected")
         return x.detach()
     try:
-        found = np.asarray(x)
+        # what a mask hides is not there, whatever number stands behind it
+        found = x.astype(np.float64).filled(np.nan) if np.ma.is_masked(x) else np.asarray(x)
     except (ValueError, TypeError, RuntimeError):
         raise DataError(f"{what}: rows should have the same number of entries each") from None
     if found.dtype.kind in "fiub":
         return found
+    if found.dtype.kind in "US":  # NumPy makes text of all, where any is
+        found = np.asarray(x, dtype=object)
     for place, value in np.ndenumerate(found):
         if not isinstance(value, numbers.Real):
             row = f"row {place[0]} (counted from 0): " if place else ""
             raise DataError(f"{what}: {row}{str(value)[:40]!r} is not a number")
     return found.astype(np.float64)
+
+
+def is_none(value: Any) -> bool:
+    """Whether a program says so that it knows nothing: None, NaN, pandas' NA and NaT, what is masked."""
+    if value is None or value is np.ma.masked:
+        return True
+    try:
+        return bool(value != value)  # NaN and pandas' NaT differ from themselves
+    except TypeError:  # pandas' NA does not say
+        return True
+    except ValueError:  # an array, which is no value
+        return False
 
 
 def as_float(x: np.ndarray | Tensor) -> Tensor:

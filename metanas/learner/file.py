@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from metanas.engine import resolve_device
@@ -54,7 +55,9 @@ def save(
         raise _named(path, error) from None
 
 
-def load(path: str | os.PathLike[str], device: str = "cpu", architectures: Collection[str] = ()) -> Learner:
+def load(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu", architectures: Collection[str] = ()
+) -> Learner:
     """Reads a learner file. Runs no code from it, and takes no more memory than it holds.
 
     A learner over a model space of somebody's own needs the module of that: it is not in the file, and is

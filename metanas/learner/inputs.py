@@ -85,7 +85,9 @@ def inputs_of(signature: Signature, preprocessing: Mapping[str, Any]) -> Inputs:
         raise LearnerFileError(f"its {kind} preprocessing does not fit its signature: export it anew")
     if kind == "columns":
         return records.Records(preprocessing["features"])
-    return Images(preprocessing) if kind == "image" else Numbers(signature.input_shape)
+    if kind == "image":
+        return Images(preprocessing)
+    return Numbers(signature.input_shape, tuple(preprocessing.get("features", ())))
 
 
 def check_inputs(family: str, signature: Signature, preprocessing: Mapping[str, Any]) -> None:
@@ -106,11 +108,19 @@ def check_inputs(family: str, signature: Signature, preprocessing: Mapping[str, 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Examples that are numbers already: ``(n, *shape)``, or ``(n,)`` for one feature."""
+    """Examples that are numbers already: ``(n, *shape)``, or ``(n,)`` for one feature.
+
+    Where features have names, they are found by these in a mapping, rows that are mappings, or a data frame
+    that has any of them.
+    """
 
     shape: tuple[int, ...]
+    names: tuple[str, ...] = ()
 
     def rows(self, x: Any, what: str) -> Rows:
+        x = records.by_column(x) if self.names else x
+        if self.names and (isinstance(x, Mapping) or set(self.names) & set(getattr(x, "columns", ()))):
+            x = self._named(x, what)
         found = as_numbers(x, what)
         if found.ndim == 1 and self.shape == (1,):
             return found[:, None]
@@ -123,6 +133,15 @@ class Numbers:
 
     def tensor(self, rows: Rows, first: int, what: str) -> Tensor:
         return finite(as_float(rows), first, f"{what} x")
+
+    def _named(self, x: Any, what: str) -> np.ndarray:
+        """``(n, features)``, in the learner's order."""
+        records.check_named(x, self.names, what)
+        columns = {name: records.listed(x[name], name, what) for name in self.names}
+        found = [as_numbers(column, f"{what}: column {name!r}") for name, column in columns.items()]
+        if len(sizes := {len(column) for column in found}) > 1:
+            raise DataError(f"{what}: columns should be equally long, not {sorted(sizes)}")
+        return np.stack([np.asarray(column, np.float64) for column in found], 1)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from metanas.engine import Program, resolve_device
+from metanas.learner.building import program_of
 from metanas.learner.inputs import inputs_of
 from metanas.learner.manifest import Manifest
 from metanas.learner.targets import Classes, Reals, encode, same_kind
@@ -79,7 +81,11 @@ class Learner:
         """Meta-parameters ``(P,)`` and the other tensors ``(B,)``."""
         return self._meta, self._buffers
 
-    def to(self, device: str) -> Learner:
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a network of somebody's own may hold what no pickle takes: it is built again where it is read
+        return _rebuilt, (self.manifest, self._meta.cpu(), self._buffers.cpu(), str(self.device))
+
+    def to(self, device: str | torch.device) -> Learner:
         """The same learner on ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:n"``.
 
         Raises:
@@ -112,7 +118,7 @@ class Learner:
         self._check_ways(targets)
         support = self._inputs.tensor(rows, 0, "support").to(self.device)
         key = torch.zeros((), dtype=torch.int64, device=self.device)
-        with torch.no_grad():
+        with self._as_trained():
             adapted = self._program.rule.adapt(*self._tensors(), support, known.to(self.device), None, key)
         if not all(bool(torch.isfinite(value).all()) for value in adapted.values()):
             raise DataError(
@@ -124,13 +130,19 @@ class Learner:
         """``(Q, width)`` on the CPU, computed in chunks that need little memory."""
         rows = self._inputs.rows(x, "query")
         size = max(1, min(_CHUNK_ROWS, _CHUNK_NUMBERS // math.prod(self.signature.input_shape)))
-        parts = [torch.zeros(0, width, dtype=torch.float32)]
+        parts = [torch.zeros(0, width, dtype=torch.float32, device="cpu")]
         for first in range(0, len(rows), size):
             query = self._inputs.tensor(rows[first : first + size], first, "query").to(self.device)
-            with torch.no_grad():
+            with self._as_trained():
                 part = self._program.rule.predict(*self._tensors(), adapted, query).cpu()
             parts.append(_finite(part, first))
         return torch.cat(parts)
+
+    @contextmanager
+    def _as_trained(self) -> Iterator[None]:
+        """Whatever surrounds it: a program's autocast would answer in less precision, where it answers."""
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            yield
 
     def _tensors(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
         return self._program.meta.unflatten(self._meta), self._program.buffers.unflatten(self._buffers)
@@ -141,10 +153,17 @@ class Learner:
         if not isinstance(targets, Classes) or head != "rows":
             return
         ways, wanted = len(targets.labels), self.signature.outputs
+        other = "or export a trial with another rule or a shared head"
         if ways != wanted:
             raise DataError(
                 f"support has {ways} classes, and this learner takes exactly {wanted}: its head is learned "
-                f"class by class; give it {wanted}, or export a trial with another rule or a shared head"
+                f"class by class; give it {wanted}, {other}"
+            )
+        unknown = [] if len(self._classes) > wanted else targets.unknown(self._classes)
+        if unknown:
+            raise DataError(
+                f"support has the class {str(unknown[0])[:40]!r}, and this learner's head is learned class "
+                f"by class, of {', '.join(self._classes)}: name them so, {other}"
             )
 
 
@@ -193,6 +212,13 @@ class Model:
     def _outputs(self, x: Any) -> Tensor:
         width = self._learner.signature.outputs if self.classes is None else len(self.classes)
         return self._learner._outputs(self._adapted, x, width)
+
+
+def _rebuilt(manifest: Manifest, meta: Tensor, buffers: Tensor, device: str) -> Learner:
+    """A learner that a process sent to another; what a pickle names is trusted by whoever reads it."""
+    network = str(manifest.candidate["architecture"])
+    program = program_of(manifest.candidate, manifest.signature, (network,) if ":" in network else ())
+    return Learner(manifest, program, meta, buffers, device)
 
 
 def _finite(outputs: Tensor, first: int) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metanas.learner.arrays import as_numbers, finite
+from metanas.learner.arrays import as_numbers, finite, is_none
 from metanas.tasks.columns import Cells, encode, is_column, is_missing, is_target, plain, width
 from search_spaces import Signature
 from search_spaces.errors import DataError
@@ -31,7 +31,7 @@ class Records:
 
     def rows(self, x: Any, what: str) -> Tensor:
         """``(n, D)`` float32: what the network sees, so that a slice of it is rows too."""
-        x = _by_column(x)
+        x = by_column(x)
         cells = self._by_name(x, what) if hasattr(x, "keys") else self._by_place(x, what)
         sizes = {len(column) for column in cells}
         if len(sizes) > 1:
@@ -46,12 +46,8 @@ class Records:
         return finite(rows, first, f"{what} x")
 
     def _by_name(self, x: Any, what: str) -> list[Cells]:
-        missing = [known["name"] for known in self.features if known["name"] not in x]
-        if missing:
-            raise DataError(
-                f"{what} lacks the column {missing[0]!r} (it has {', '.join(map(str, x.keys()))})"
-            )
-        return [_cells(_listed(x[known["name"]], known["name"], what)) for known in self.features]
+        check_named(x, [known["name"] for known in self.features], what)
+        return [_cells(listed(x[known["name"]], known["name"], what)) for known in self.features]
 
     def _by_place(self, x: Any, what: str) -> list[Cells]:
         numbers = all(known["kind"] == "number" for known in self.features)
@@ -109,7 +105,7 @@ def _objects(x: Any, what: str) -> np.ndarray:
     return found
 
 
-def _by_column(x: Any) -> Any:
+def by_column(x: Any) -> Any:
     """Rows that are mappings each, as columns of the names that all of them have; anything else as it is."""
     if not isinstance(x, list) or not x or not all(isinstance(row, Mapping) for row in x):
         return x
@@ -117,7 +113,14 @@ def _by_column(x: Any) -> Any:
     return {name: [row[name] for row in x] for name in names}
 
 
-def _listed(column: Any, name: str, what: str) -> list[Any]:
+def check_named(x: Any, names: Sequence[str], what: str) -> None:
+    """Refuses columns of which one is not there."""
+    if missing := [name for name in names if name not in x]:
+        raise DataError(f"{what} lacks the column {missing[0]!r} (it has {', '.join(map(str, x.keys()))})")
+
+
+def listed(column: Any, name: str, what: str) -> list[Any]:
+    """The values of a column, one a row."""
     if isinstance(column, str) or not hasattr(column, "__iter__"):  # as a single row of a data frame has
         raise DataError(f"{what}: column {name!r} should be a list of values, one a row, not {column!r:.40}")
     return list(column.detach().tolist() if isinstance(column, Tensor) else column)
@@ -146,9 +149,4 @@ def _is_real(value: Any) -> bool:
 
 
 def _is_missing(value: Any) -> bool:
-    if value is None or (isinstance(value, str) and is_missing(value)):
-        return True
-    try:
-        return bool(value != value)  # NaN and pandas' NaT differ from themselves
-    except TypeError:  # pandas' NA does not say
-        return True
+    return is_none(value) or (isinstance(value, str) and is_missing(value))

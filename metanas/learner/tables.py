@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,12 +28,14 @@ class Answers:
         rows: Cells; predictions are numbers or labels.
         support: Number of examples that were learned from.
         score: ``metric, value, rows`` where the query has targets too; None where it has none.
+        notes: What was taken for what, where names did not say.
     """
 
     columns: list[str]
     rows: list[list[Any]]
     support: int
     score: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it, a row as a mapping."""
@@ -51,10 +53,11 @@ def adapt_csv(learner: Learner, support_path: Path, query_path: Path) -> Answers
     """Learns from the rows of one CSV file and predicts those of another; both have column names.
 
     Features and targets are found by the names that the learner was trained with, as its
-    ``manifest.preprocessing`` has them. Where none of a file's columns has such a name, the last
-    columns of the support are the targets and the others the features, in their order. The query's
-    features have the names of the support's, or are all its columns but the targets. If the query has
-    the targets too, its rows that are not empty there are scored.
+    ``manifest.preprocessing`` has them, in capitals or not. Where none of a file's columns has such a
+    name, the last columns of the support are the targets and the others the features, in their order.
+    The query's features have the names of the support's, or are all its columns but the targets. Where
+    that leaves a choice, none is made. If the query has the targets too, its rows that are not empty
+    there are scored.
 
     Args:
         learner: Whose examples are rows of numbers.
@@ -67,12 +70,13 @@ def adapt_csv(learner: Learner, support_path: Path, query_path: Path) -> Answers
     known = learner.manifest.preprocessing
     if known["kind"] not in ("table", "columns"):
         raise DataError("this learner does not take tables: use it in a program, with metanas.load")
-    support, query = read_sheet(support_path), read_sheet(query_path)
-    features, targets = _support_columns(support, learner)
-    asked = _query_columns(query, features, targets)
+    names, wanted = _names(known)
+    support, shown = read_sheet(support_path), read_sheet(query_path)
+    support, query = (_called(sheet, [*names, *wanted]) for sheet in (support, shown))
+    features, targets = _support_columns(support, names, wanted)
+    asked = _query_columns(query, features, targets, names)
     regression = learner.signature.kind == "regression"
     labels: Any = support.numbers(targets) if regression else support.texts(targets[0])
-    names = _names(known)[0]
     model = learner.adapt(_examples(support, features, names, known), labels)
     found = predictions(model, _examples(query, asked, names, known), len(query.rows), targets)
     _check_free(query, found)
@@ -82,7 +86,8 @@ def adapt_csv(learner: Learner, support_path: Path, query_path: Path) -> Answers
         for column in targets:
             query = query.having(column)
         score = _score(model, query, _examples(query, asked, names, known), targets)
-    return Answers([*query.columns, *found], rows, len(support.rows), score)
+    notes = tuple(_notes((features, targets), asked, names, wanted))
+    return Answers([*shown.columns, *found], rows, len(support.rows), score, notes)
 
 
 def predictions(model: Model, x: Any, count: int, targets: Sequence[str] = ()) -> dict[str, list[Any]]:
@@ -101,12 +106,29 @@ def _short(value: float) -> float:
     return float(f"{value:.7g}")
 
 
-def _support_columns(sheet: Sheet, learner: Learner) -> tuple[list[str], list[str]]:
+def _called(sheet: Sheet, names: list[str]) -> Sheet:
+    """The sheet with the learner's names where its own differ in capitals alone."""
+    folded = [column.casefold() for column in sheet.columns]
+    own = {name.casefold(): name for name in names if name not in sheet.columns}
+    columns = [
+        own.get(fold, column) if folded.count(fold) == 1 and column not in names else column
+        for column, fold in zip(sheet.columns, folded, strict=True)
+    ]
+    return replace(sheet, columns=columns)
+
+
+def _support_columns(sheet: Sheet, names: list[str], wanted: list[str]) -> tuple[list[str], list[str]]:
     """Names of the features and of the targets in the support."""
-    names, wanted = _names(learner.manifest.preprocessing)
     by_name = _by_name(sheet, names)
     others = [column for column in sheet.columns if not by_name or column not in names]
-    targets = wanted if _by_name(sheet, wanted) else others[-len(wanted) :]
+    if _by_name(sheet, wanted):
+        targets = wanted
+    elif by_name and len(others) > len(wanted):  # the last of them could be anything
+        raise DataError(
+            f"{sheet.path} has no column {', '.join(wanted)}: call the target so (it has {', '.join(others)})"
+        )
+    else:
+        targets = others[-len(wanted) :]
     if len(targets) < len(wanted):
         raise DataError(f"{sheet.path} has no column for the target: add {', '.join(wanted)}")
     return (names if by_name else _rest(sheet, targets, names)), targets
@@ -126,8 +148,23 @@ def _examples(sheet: Sheet, columns: list[str], names: list[str], preprocessing:
     return {name: sheet.cells(column) for name, column in zip(names, columns, strict=True)}
 
 
-def _query_columns(sheet: Sheet, features: list[str], targets: list[str]) -> list[str]:
-    return features if _by_name(sheet, features) else _rest(sheet, targets, features)
+def _query_columns(sheet: Sheet, features: list[str], targets: list[str], names: list[str]) -> list[str]:
+    if _by_name(sheet, features):
+        return features
+    # the support's have names of their own, and stand in the learner's order
+    return names if set(names) <= set(sheet.columns) else _rest(sheet, targets, features)
+
+
+def _notes(
+    support: tuple[list[str], list[str]], asked: list[str], names: list[str], wanted: list[str]
+) -> Iterator[str]:
+    """What was taken for what by its place."""
+    features, targets = support
+    if targets != wanted:
+        yield f"the support's {', '.join(targets)} taken for the target, {', '.join(wanted)}"
+    for what, columns in (("support", features), ("query", asked)):
+        if columns != names:
+            yield f"the {what}'s {', '.join(columns)} taken for {', '.join(names)}, in that order"
 
 
 def _by_name(sheet: Sheet, names: list[str]) -> bool:

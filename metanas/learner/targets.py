@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metanas.learner.arrays import as_float, as_numbers, finite
+from metanas.learner.arrays import as_float, as_numbers, finite, is_none
 from search_spaces import Signature
 from search_spaces.errors import DataError
 
@@ -44,6 +44,11 @@ class Classes:
     """
 
     labels: np.ndarray
+
+    def unknown(self, known: Sequence[str]) -> list[Any]:
+        """Labels that are none of the training table's; where it had no names, none are."""
+        names = set(map(spelt, known))
+        return [label for label in self.labels if names and spelt(label) not in names]
 
     def answer(self, outputs: Tensor, like: Any) -> np.ndarray | Tensor:
         """Logits ``(Q, ways)`` to labels ``(Q,)``: a tensor if ``like`` is one and they are numbers."""
@@ -123,7 +128,7 @@ def _classes(y: Any, known: Sequence[str]) -> tuple[Classes, Tensor]:
         )
     ordered = _ordered(distinct, known)
     at = {label: i for i, label in enumerate(ordered)}
-    one_hot = torch.eye(len(ordered), dtype=torch.float32)[[at[value] for value in values]]
+    one_hot = torch.eye(len(ordered), dtype=torch.float32, device="cpu")[[at[value] for value in values]]
     return Classes(_array(ordered, y)), one_hot
 
 
@@ -131,7 +136,10 @@ def _labels(y: Any) -> list[Any]:
     """One plain label an example."""
     if isinstance(y, (str, bytes)):
         raise DataError("support y should be a list of labels, one an example, not one text")
-    found = y.detach().cpu().numpy() if isinstance(y, Tensor) else y
+    found = y.to_numpy() if hasattr(y, "columns") else y  # a data frame goes by its columns otherwise
+    found = found.detach().cpu().numpy() if isinstance(found, Tensor) else found
+    if not hasattr(found, "__iter__"):
+        raise DataError(f"support y should be a list of labels, one an example, not {found!r:.40}")
     if isinstance(found, np.ndarray):
         if found.ndim == 2 and found.shape[1] == 1:
             found = found[:, 0]
@@ -140,7 +148,7 @@ def _labels(y: Any) -> list[Any]:
         found = found.tolist()
     values = [value.item() if isinstance(value, (np.generic, Tensor)) else value for value in found]
     for row, value in enumerate(values):
-        if value is None or (isinstance(value, float) and value != value):
+        if is_none(value) or (isinstance(value, str) and not value.strip()):
             raise DataError(
                 f"support y: row {row} (counted from 0) has no label: give it one or leave it out"
             )

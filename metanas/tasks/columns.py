@@ -197,8 +197,8 @@ def _numbers(name: str, cells: Cells) -> np.ndarray:
 
 
 def _days(name: str, cells: Cells) -> np.ndarray:
-    if cells.dtype != object:
-        return cells
+    if cells.dtype != object:  # all are missing, or numbers: of what, nobody knows
+        cells = np.array([None if math.isnan(value) else plain(value) for value in cells], dtype=object)
     days = [math.nan if text is None else as_days(text) for text in cells]
     for row, (day, text) in enumerate(zip(days, cells, strict=True)):
         if day is None:

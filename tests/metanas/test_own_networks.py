@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,12 @@ def test_the_example_is_searched_exported_and_adapted(
     assert how in told.out
 
     learner = package.load(own_network / "sinusoid.metanas", architectures=[WAVES])
-    assert learner.adapt(np.zeros((5, 1)), np.ones(5)).predict(np.zeros((3, 1))).shape == (3,)
+    x, y = np.arange(5.0)[:, None], np.arange(5.0)
+    predicted = learner.adapt(x, y).predict(x)
+    sent = ForkingPickler.loads(ForkingPickler.dumps(learner))  # as a pool of processes does
+    np.testing.assert_array_equal(sent.adapt(x, y).predict(x), predicted)
+    model = ForkingPickler.loads(ForkingPickler.dumps(sent.adapt(x, y)))
+    np.testing.assert_array_equal(model.predict(x), predicted)
     rows = "x,y\n" + "".join(f"{x},{x}\n" for x in range(5))
     for name in ("support.csv", "query.csv"):
         (own_network / name).write_text(rows)

@@ -126,9 +126,9 @@ def rule_of(kind: Any, signature: Signature, norm: str) -> Rule:
     return kind.build({"strength": 0.1, "distance": "cosine", **inner}, network, signature)
 
 
-def peeks(rule: Rule, dtype: torch.dtype = torch.float32) -> bool:
+def peeks(rule: Rule, dtype: torch.dtype = torch.float32, tasks: int | None = None) -> bool:
     meta, buffers = (tensor.to(dtype) for tensor in start(rule))
-    episodes: Any = {name: tensor.to(dtype) for name, tensor in batch(rule.signature).items()}
+    episodes: Any = {name: tensor[:tasks].to(dtype) for name, tensor in batch(rule.signature).items()}
     return is_transductive(Engine(Program.of(rule), torch.device("cpu"), "vmap"), meta, buffers, episodes)
 
 
@@ -139,6 +139,7 @@ def peeks(rule: Rule, dtype: torch.dtype = torch.float32) -> bool:
 )
 def test_no_learner_of_ours_peeks_at_the_other_queries(kind: Any, signature: Signature, norm: str) -> None:
     assert not peeks(rule_of(kind, signature, norm))
+    assert not peeks(rule_of(kind, signature, norm), tasks=1), "one task tells, too"
 
 
 @pytest.mark.parametrize("fake", [Centring, BatchNorm])
@@ -146,3 +147,4 @@ def test_no_learner_of_ours_peeks_at_the_other_queries(kind: Any, signature: Sig
 def test_one_that_peeks_is_found_out(fake: type[Ridge], signature: Signature) -> None:
     rule = rule_of(ridge, signature, "support")
     assert peeks(fake(rule.network, rule.signature, 0.1))
+    assert peeks(fake(rule.network, rule.signature, 0.1), tasks=1)

@@ -50,6 +50,15 @@ def test_rows_that_are_mappings_have_every_column() -> None:
         Records([LOAD, MODE]).rows([{"load": 1.0, "mode": "cut"}, {"load": 2.0}], "support")
 
 
+@pytest.mark.parametrize("days", [[20240816, 20240817], [19951.0, np.nan]])
+def test_numbers_are_no_dates(days: list[float]) -> None:
+    """Seconds, days or years of what, nobody knows."""
+    date = {"name": "date", "kind": "date", "mean": 19000.0, "std": 100.0, "missing": True}
+    with pytest.raises(DataError, match=r"support: row 0 .*: column 'date' is '\d+', not a date"):
+        Records([date]).rows({"date": days}, "support")
+    assert torch.isfinite(Records([date]).rows({"date": [np.nan, np.nan]}, "support")).all()
+
+
 def test_a_flat_list_is_no_row_of_several_columns() -> None:
     with pytest.raises(DataError, match=r"should have the shape \(n, 2\): load, mode; not \(2, 1\)"):
         Records([LOAD, MODE]).rows([1.0, "cut"], "support")

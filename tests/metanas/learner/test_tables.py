@@ -77,6 +77,8 @@ def test_predictions_are_those_of_the_program(regression: Written) -> None:
         ("a,b,c\n0,1,2\n1,0,3\n2,2,1.5\n", "c,b,a\n9,0.5,0.5\n9,2,1\n"),  # the support's names in the query
         ("time,dose,temperature\n0,1,2\n1,0,3\n2,2,1.5\n", QUERY),  # features by name, target last
         ("temperature,time,dose\n2,0,1\n3,1,0\n1.5,2,2\n", QUERY),  # the last that is no feature
+        ("Level,DOSE,Time,who\n2,1,0,7\n3,0,1,8\n1.5,2,2,9\n", "dose,TIME\n0.5,0.5\n2,1\n"),  # in capitals
+        ("a,b,level\n0,1,2\n1,0,3\n2,2,1.5\n", "dose,time\n0.5,0.5\n2,1\n"),  # the query by name alone
         ("level,a,b\n2,0,1\n3,1,0\n1.5,2,2\n", "a,b\n0.5,0.5\n1,2\n"),  # target by name
         (
             "\ufeff" + SUPPORT.replace("\n", "\r\n"),
@@ -125,6 +127,7 @@ def test_classes_have_probabilities(species: Written) -> None:
         ("a,b\n0,2\n", QUERY, r"1 feature columns \(a\), the learner takes 2: time, dose"),
         ("a,b,c,d\n0,2,3,4\n", QUERY, "3 feature columns"),
         ("time,dose\n0,2\n", QUERY, "no column for the target"),
+        ("time,dose,y,id\n0,1,2,3\n", QUERY, r"no column level: call the target so \(it has y, id\)"),
         ("time,dose,level\n0,1,2\n1,x,3\n", QUERY, r"s\.csv, line 3: column 'dose' is 'x'"),
         ("time,dose,level\n0,1,2\n1,,3\n", QUERY, r"line 3: column 'dose' is empty"),
         ("time,dose,level\n0,1,2\n1,1,nan\n", QUERY, r"line 3: column 'level' is 'nan'"),
@@ -249,6 +252,15 @@ def test_the_command_prints_csv_for_machines(files: tuple[object, ...]) -> None:
     assert [row["time"] for row in rows] == ["0.5", "1"]
     assert all(np.isfinite(float(row["prediction"])) for row in rows)
     assert "mse" in done.stderr
+
+
+def test_the_command_says_what_it_took_for_what(files: tuple[object, ...], tmp_path: Path) -> None:
+    assert "taken" not in run(*files).stderr
+    put(tmp_path / "s.csv", "a,b,c\n0,1,2\n1,0,3\n2,2,1.5\n")
+    done = run(*files)
+    assert "note: the support's c taken for the target, level" in done.stderr
+    assert "note: the support's a, b taken for time, dose, in that order" in done.stderr
+    assert "the query's" not in done.stderr, "its columns have the learner's names"
 
 
 def test_the_command_prints_json(files: tuple[object, ...]) -> None:
