@@ -16,6 +16,7 @@ from recorded import Table, read
 
 from search_spaces import Candidate, Categorical, Record, Score
 from search_spaces.errors import IllegalCandidateError
+from search_spaces.record import REFUSED
 
 RECORDS = 256  # of each earlier study
 _FREE = 200  # free proposals in a row, after which a uniform one is taken
@@ -85,7 +86,7 @@ def _suggested(table: Table, trial: Trial) -> Candidate | None:
 
 def _tell(table: Table, task: int, study: optuna.Study, trial: Trial, row: int | None) -> None:
     if row is None:
-        trial.set_user_attr("illegal", "the table lacks it")
+        trial.set_user_attr(REFUSED, "the table lacks it")
         study.tell(trial, state=TrialState.FAIL)
         return
     values = table.valid[task, row]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -14,9 +15,10 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
-from controllers.interface import CandidateSampler, candidate_of, candidates_of, fitness
+from controllers.interface import ONE_BY_ONE, CandidateSampler, candidate_of, candidates_of, fitness
 from search_spaces import Candidate, Categorical, Choice, Space, Value
 from search_spaces.errors import SpaceError
+from search_spaces.record import REFUSED
 
 TRIALS = 12  # of a start, all parts spread
 MORE = 6  # of it, with other settings than the best so far, and as many with other choices of its parts
@@ -53,21 +55,33 @@ def spread(
                 {frozenset((k, v) for k, v in c.items() if k not in fixed): c for c in alike}.values()
             )
 
+        decided = dict(fixed)
+
         def decide(choice: Choice) -> Value:
-            if choice.name in fixed:
-                return fixed[choice.name]
+            if choice.name not in fixed:
+                decided[choice.name] = value(choice)
+            return decided[choice.name]
+
+        def value(choice: Choice) -> Value:
             if not isinstance(choice, Categorical):
                 return choice.draw(rng)
             given = Counter(candidate[choice.name] for candidate in alike if choice.name in candidate)
-            value: Value = _least(choice.values, given, rng)
-            return value
+            # what was given least may be forbidden together, and would stay so however often it is tried
+            allowed = [v for v in choice.values if space.objection(decided | {choice.name: v}) is None]
+            found: Value = _least(allowed or choice.values, given, rng)
+            return found
 
         return space.walk(decide)
 
-    try:
-        return space.legal(attempt)
-    except SpaceError:  # what was given least is forbidden together
-        return space.sample(rng)
+    def drawn() -> Candidate:
+        return space.walk(
+            lambda choice: settings[choice.name] if choice.name in settings else choice.draw(rng)
+        )
+
+    for way in (attempt, drawn):
+        with suppress(SpaceError):
+            return space.legal(way)
+    return space.sample(rng)
 
 
 def furthest(space: Space, study: optuna.Study) -> Candidate | None:
@@ -106,22 +120,24 @@ def begin(
     rng: np.random.Generator,
     first: int,
     more: int,
+    begun: int,
 ) -> tuple[Candidate, str]:
     """The next candidate of a start, and how it was chosen: spread, then around the best so far.
 
     Args:
         space: What is proposed from.
         study: That begins.
-        tried: Its candidates so far.
+        tried: Its candidates so far, refused ones too.
         rng: Breaks ties.
         first: Candidates that are spread over all parts.
         more: Those after them that keep the parts of the best; the others keep its settings. 0: all are
-            spread, however many were refused.
+            spread.
+        begun: Trials of it that were not refused.
     """
-    best = furthest(space, study) if more and len(tried) >= first else None
+    best = furthest(space, study) if more and begun >= first else None
     if best is None:
         return spread(space, tried, rng), "spread"
-    if len(tried) < first + more:
+    if begun < first + more:
         return spread(space, tried, rng, parts_of(space, best)), "parts"
     return spread(space, tried, rng, settings_of(space, best)), "settings"
 
@@ -148,35 +164,46 @@ class Start(CandidateSampler):
         self.then = then
         self.more = around(space, more)
         self.spread, self.trials = trials, trials + 2 * self.more
+        self._begun, self._ours = 0, set[int]()
 
     def propose(self, study: optuna.Study) -> Candidate:
-        return begin(self.space, study, candidates_of(study, self.space), self.rng, self.spread, self.more)[0]
+        tried = candidates_of(study, self.space)
+        return begin(self.space, study, tried, self.rng, self.spread, self.more, self._begun)[0]
+
+    def _before(self, study: optuna.Study, number: int) -> int:
+        """Trials before that one; where the start is of several kinds, none that was refused."""
+        trials = study.get_trials(deepcopy=False)[:number]
+        return sum(not (self.more and REFUSED in trial.user_attrs) for trial in trials)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        if trial.number < self.trials:
-            super().before_trial(study, trial)
-        else:
-            self.then.before_trial(study, trial)
+        with ONE_BY_ONE:
+            self._begun = self._before(study, trial.number)
+            if self._begun < self.trials:
+                self._ours.add(trial.number)
+                super().before_trial(study, trial)
+                return
+        self.then.before_trial(study, trial)
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        return {} if trial.number < self.trials else self.then.infer_relative_search_space(study, trial)
+        return {} if trial.number in self._ours else self.then.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return {} if trial.number < self.trials else self.then.sample_relative(study, trial, search_space)
+        return {} if trial.number in self._ours else self.then.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        if trial.number < self.trials:
+        if trial.number in self._ours:
             return super().sample_independent(study, trial, param_name, param_distribution)
         return self.then.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
         super().after_trial(study, trial, state, values)
+        self._ours.discard(trial.number)
         self.then.after_trial(study, trial, state, values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import optuna
@@ -14,7 +15,7 @@ from metanas.seeds import derive
 from metanas.smallest import smallest
 from search_spaces import Candidate, Record, Space, mutate
 from search_spaces.errors import EvaluationError, IllegalCandidateError, SpaceError
-from search_spaces.record import INTERRUPTED, PARENT
+from search_spaces.record import INTERRUPTED, PARENT, REFUSED
 
 RECIPE = "recipe"  # of a trial's attributes: the name of the recipe that it is, where --start asked for it
 FOLLOWS = "follows"  # of a trial's attributes: the seed of the trial over several families that it is part of
@@ -106,7 +107,8 @@ class Proposals:
         self, candidate: Candidate, mark: str, value: int | None, what: str
     ) -> tuple[Trial, Candidate]:
         """A trial of a fixed candidate, with an attribute that says whose it is."""
-        for _ in range(_TAKEN):
+        taken = 0
+        while taken < _TAKEN:
             waiting = self.study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
             if not any(trial.user_attrs.get(mark, ...) == value for trial in waiting):
                 self.study.enqueue_trial(dict(candidate), user_attrs={mark: value})
@@ -117,6 +119,7 @@ class Proposals:
                     return trial, found
             if RECIPE in trial.user_attrs:  # it was taken from the queue: the same command has it tried
                 trial.set_user_attr(INTERRUPTED, True)
+            taken += not self._put_back(trial)
             self._refuse(trial, f"asked to {what}, and got another candidate")
         raise EvaluationError(f"other processes took every trial that was to {what}")
 
@@ -127,7 +130,7 @@ class Proposals:
             return json.dumps({"by": "search", "how": NEIGHBOUR, "of": of if of >= 0 else None})
         if RECIPE in trial.user_attrs:
             return json.dumps({"by": "search", "how": RECIPE, "of": trial.user_attrs[RECIPE]})
-        if given := self.study.get_trials(deepcopy=False)[trial.number].system_attrs.get("fixed_params"):
+        if given := self._given(trial):
             return json.dumps({"by": "user", "how": ENQUEUED, "given": sorted(given)})
         reason = getattr(self.study.sampler, "why", None)
         return str(reason(trial.number)) if reason is not None else ""
@@ -158,6 +161,18 @@ class Proposals:
         found = smallest(self.space, self.aims.goals, self.aims.measure)
         return [Record(self.study.study_name, -1, found)]
 
+    def _put_back(self, trial: Trial) -> bool:
+        """Whether a person or a program put the trial into Optuna's queue, where it is again now."""
+        fixed = self._given(trial)
+        if fixed is None or trial.user_attrs.keys() & {PARENT, FOLLOWS, RECIPE, NEIGHBOUR}:
+            return False
+        self.study.enqueue_trial(fixed, user_attrs=trial.user_attrs)
+        return True
+
+    def _given(self, trial: Trial) -> dict[str, Any] | None:
+        """What a trial was enqueued with, if it was."""
+        return self.study.get_trials(deepcopy=False)[trial.number].system_attrs.get("fixed_params")
+
     def _not_to_begin(self, trial: Trial) -> str:
         """Why a trial that was enqueued is not for this process, or for none; empty if it is."""
         if trial.user_attrs.keys() & {PARENT, FOLLOWS}:
@@ -172,14 +187,14 @@ class Proposals:
 
     def _refuse(self, trial: Trial, why: str) -> None:
         """Ends a trial that was not begun; it has no row of ours and does not count."""
-        trial.set_user_attr("illegal", why)
+        trial.set_user_attr(REFUSED, why)
         self.study.tell(trial, state=TrialState.FAIL)
 
 
 def counts(trial: FrozenTrial) -> bool:
     """Whether a recipe is tried by this trial: not interrupted, nor refused for another of the same."""
     attributes = trial.user_attrs
-    refused = str(attributes.get("illegal", "")).endswith(_SAME)
+    refused = str(attributes.get(REFUSED, "")).endswith(_SAME)
     return RECIPE in attributes and INTERRUPTED not in attributes and not refused
 
 

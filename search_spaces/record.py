@@ -60,6 +60,9 @@ INTERRUPTED = "interrupted"
 PARENT = "parent"
 """In Optuna, the name of the attribute of a trial that goes on from another."""
 
+REFUSED = "illegal"
+"""In Optuna, the name of the attribute of a trial that was not begun, which says why; it does not count."""
+
 
 @dataclass(frozen=True)
 class Record:

@@ -110,7 +110,8 @@ class Column:
         assert not isinstance(choice, Categorical)
         at = low + places * (high - low)
         codes = np.exp(at) if choice.log else at
-        codes = codes.round() if isinstance(choice, Integer) else codes
+        # without the sign of -0.0: rows are the same by their bytes
+        codes = codes.round() + 0.0 if isinstance(choice, Integer) else codes
         return np.asarray(np.minimum(np.maximum(codes, choice.low), choice.high))
 
 

@@ -107,6 +107,7 @@ class Learned(CandidateSampler):
         self._elsewhere = Elsewhere(self._codes, self._points) if self._around else None
         self._identities: dict[bytes, str] = {}  # by row
         self._ranked: list[np.ndarray] = []
+        self._passed = 0  # better ones, by improvement, that were not proposed
         self._aside = False  # whether they are of other parts than the best
         self._of: tuple[Any, ...] = ()
         self._reasons: dict[int, dict[str, Any]] = {}
@@ -145,7 +146,7 @@ class Learned(CandidateSampler):
         tried = self._reader.tried
         if begun >= self._earlier.start:
             rows = [self._codes.candidate(np.frombuffer(key)) for key in sorted(tried)]
-            found, how = begin(self.space, study, rows, self.rng, self._spread, self._around)
+            found, how = begin(self.space, study, rows, self.rng, self._spread, self._around, begun)
             self._reason = {"how": how}
             return found
         row, how = self._earlier.first(begun, tried, self.rng)
@@ -156,9 +157,10 @@ class Learned(CandidateSampler):
         """What to propose, the best first."""
         running = self._reader.running
         of = (len(seen.targets), *sorted(row.tobytes() for row in running))
-        self._ranked = [row for row in self._ranked if row.tobytes() not in self._reader.tried]
+        left = [row for row in self._ranked if row.tobytes() not in self._reader.tried]
+        self._passed, self._ranked = self._passed + len(self._ranked) - len(left), left
         if of != self._of or not self._ranked:  # else the first choice was refused, and nothing is new
-            self._of = of
+            self._of, self._passed = of, 0
             more = [self._earlier.best] if self._earlier.names else []
             self._points.keep(np.concatenate([seen.rows, *more]))
             self._scorer.fit(seen, self._points(seen.rows), self._reader.costs)
@@ -199,7 +201,8 @@ class Learned(CandidateSampler):
         for row in rows:
             if apart[-1] < _CLEARLY:
                 apart.append(int(self._codes.differing(row, known, SAME).min()))
-        return rows[int(np.argmax(apart[1:])) :]
+        self._passed = int(np.argmax(apart[1:]))
+        return rows[self._passed :]
 
     def _new(self, rows: list[np.ndarray]) -> list[np.ndarray]:
         """From the first on that is not a candidate in other words that was tried; all, if there is none."""
@@ -221,6 +224,7 @@ class Learned(CandidateSampler):
         return {
             "how": "improvement",
             "compared": others.compared if others else self._pool.compared,
+            "passed": self._passed,
             "aside": self._aside,
             "results": len(seen.targets),
             "nearest": {"trial": seen.numbers[nearest], "differs": names},

@@ -15,13 +15,13 @@ from scipy.special import ndtri
 from controllers.interface import candidate_of
 from controllers.learned.codes import Codes
 from search_spaces import Candidate
-from search_spaces.record import INTERRUPTED, PARENT
+from search_spaces.record import INTERRUPTED, PARENT, REFUSED
 
 _TINY = 1e-9
 _STEEPEST = 1.0  # of what is gained by a meta-step more: a score never gets better faster than that for long
 _LOUD = 2  # powers of two by which noise is at most more or less than usual; whole ones, so that they stay
 # trials that were refused, go on from another, or were interrupted: they tell nothing new
-_ASIDE = {"illegal", PARENT, INTERRUPTED}
+_ASIDE = {REFUSED, PARENT, INTERRUPTED}
 
 
 class Observed(NamedTuple):

@@ -104,7 +104,7 @@ class Scorer:
         return {
             "better_than": {k: float(ndtr(v)) for k, v in (better | {"best": self._best}).items()},
             "exploration": 1 - exploited / improvement if improvement > 0 else 1.0,
-            "cost": float(self._costing(data)[0]) if self._costs else None,
+            "cost": float(self._cost_of(data)[0]) if self._costs else None,
             "earlier": [{"study": self._earlier.names[i], "part": float(parts[i])} for i in order],
         }
 
@@ -114,9 +114,12 @@ class Scorer:
         return deviation * (gain * ndtr(gain) + np.exp(-0.5 * gain**2) / np.sqrt(2 * np.pi))
 
     def _costing(self, data: Data) -> np.ndarray:
-        """``(N,)`` expected costs, in those of the median trial."""
+        """``(N,)`` expected costs, in those of the median trial; what is cheaper than that gains no more."""
+        return np.asarray(np.maximum(self._cost_of(data), _CHEAPEST))
+
+    def _cost_of(self, data: Data) -> np.ndarray:
         found: np.ndarray = np.exp(self._usual(data) + self._cost.mean(data.alone()))
-        return np.asarray(np.maximum(found, _CHEAPEST))
+        return found
 
     def _usual(self, data: Data) -> np.ndarray:
         """``(N,)``: what was learned of costs before this search, logarithms."""

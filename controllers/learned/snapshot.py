@@ -146,6 +146,15 @@ class Snapshot:
             arrays = load(data)
             lengths, scales, prior, cost = (arrays[name].astype(np.float64) for name in _ARRAYS)
             space = Space.from_json(json.dumps(card["space"]))
+            values = max(
+                (len(c.values) for c in space.flat.values() if isinstance(c, Categorical)), default=0
+            )
+            if values > len(
+                prior
+            ):  # each has a feature: what is made of them takes the square of their number
+                raise DataError(
+                    f"not a snapshot: prior should be {values} numbers or more, got {prior.shape}"
+                )
             policy = Policy.read(card["policy"], arrays) if "policy" in card else None
             return cls(space, lengths, scales, prior, cost, dict(card["fitted"]), policy)
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import optuna
 
-from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.options import HELP, json_option, print_json, store_option, store_words
 from metanas.cli.settings import families_of, study_name
 from metanas.proposals import ENQUEUED, FOLLOWS, NEIGHBOUR, RECIPE
 from metanas.search import PROPOSED
@@ -38,11 +38,12 @@ def command(study: str, trial: int, store: str, as_json: bool) -> None:
         record = memory.record(study, trial)
         told = [e.why for e in memory.events(study) if e.what == PROPOSED and e.trial == trial]
         reason = json.loads(told[-1]) if told else _followed(memory, record)
+        there = store_words(memory.shown)
     if as_json:
         print_json({"study": study, "trial": trial, "candidate": dict(record.candidate), "reason": reason})
         return
     click.echo(f"Trial {trial} of {study}: {'; '.join(in_words(record.candidate).values())}")
-    for line in _lines(record, reason):
+    for line in _lines(record, reason, there):
         click.echo(line)
 
 
@@ -68,7 +69,7 @@ def _attributes(memory: Store, record: Record) -> dict[str, Any]:
         return {}
 
 
-def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
+def _lines(record: Record, reason: dict[str, Any] | None, there: str) -> list[str]:
     if record.parent is not None:
         return [f"It goes on from trial {record.parent}; no controller chose it."]
     if reason is None:
@@ -76,7 +77,7 @@ def _lines(record: Record, reason: dict[str, Any] | None) -> list[str]:
     if reason["how"] == RECIPE:
         return [f"It is {reason['of']}, which --start asked for; no controller chose it."]
     if reason["how"] == FOLLOWS:
-        told = shlex.join(["metanas", "why", reason["study"], str(reason["of"])])
+        told = shlex.join(["metanas", "why", reason["study"], str(reason["of"])]) + there
         return [f"It was proposed for all families of a search, not for this one alone: {told}"]
     if reason["how"] == ENQUEUED:
         return [f"It was put into Optuna's queue, with values for {', '.join(reason['given'])}."]
@@ -95,8 +96,9 @@ def _near(of: int | None) -> str:
 def _expected(reason: dict[str, Any]) -> list[str]:
     mean, low, high, best = (100 * reason["better_than"][key] for key in ("mean", "low", "high", "best"))
     lines = [
-        f"Proposed by the controller {_by(reason)}: the best of {reason['compared']} candidates by expected "
-        f"improvement{' a second' if reason['cost'] else ''}, from {reason['results']} results of its study.",
+        f"Proposed by the controller {_by(reason)}: {_place(reason)} of {reason['compared']} candidates by "
+        f"expected improvement{' a second' if reason['cost'] else ''}, from {reason['results']} results of "
+        "its study.",
         f"Expected: better than {mean:.0f} % of those results (95 % interval: {low:.0f} to {high:.0f} %); "
         f"the best until then: {best:.0f} %.",
         f"Exploration: {100 * reason['exploration']:.0f} % of that improvement is owed to what is uncertain.",
@@ -110,6 +112,12 @@ def _expected(reason: dict[str, Any]) -> list[str]:
     near = reason["nearest"]
     lines.append(f"Nearest trial: {near['trial']}, from which it differs in {', '.join(near['differs'])}.")
     return lines
+
+
+def _place(reason: dict[str, Any]) -> str:
+    if not (passed := reason.get("passed", 0)):
+        return "the best"
+    return f"number {passed + 1} (those before it were refused, or too much like what was running)"
 
 
 def _sources(reason: dict[str, Any]) -> list[str]:

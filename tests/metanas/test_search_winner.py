@@ -100,6 +100,19 @@ def test_going_on_is_not_mixed_up_with_anothers_trial() -> None:
     assert TrialState.RUNNING not in told(search).values()
 
 
+def test_what_a_person_put_into_the_queue_is_there_after_the_winner_went_on() -> None:
+    search = searched(0.25)
+    wanted = [dict(search.space.sample(np.random.default_rng(seed))) for seed in range(30)]
+    for params in wanted:
+        search.study.enqueue_trial(params, user_attrs={"mine": True})
+    assert finish(search, Budget(trials=2)).record.parent == 1
+    waiting = search.study.get_trials(states=(TrialState.WAITING,))
+    assert [trial.system_attrs["fixed_params"] for trial in waiting] == wanted
+    assert all(trial.user_attrs["mine"] for trial in waiting)
+    search.run(Budget(trials=2))
+    assert [dict(record.candidate) for record in search.records[-2:]] == wanted[:2]
+
+
 def test_a_recipe_that_two_processes_enqueued_is_tried_once() -> None:
     study = make(lambda number, rung: 1.0).study
     wanted, other = (SPACE.sample(np.random.default_rng(seed)) for seed in (98, 99))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -53,6 +54,18 @@ def asked(count: int, told: int = 0, **memory: Any) -> list[np.ndarray]:
 def test_what_is_asked_for_at_the_same_time_differs_clearly(memory: dict[str, list[Record]]) -> None:
     for one, other in combinations(asked(8, 16, **memory), 2):
         assert CODES.differing(one, other[None], SAME)[0] >= 2
+
+
+def test_what_was_passed_over_for_what_is_running_is_told() -> None:
+    study = optuna.create_study(sampler=learned.build(SPACE, 0))
+    for _ in range(16):
+        trial = study.ask()
+        study.tell(trial, error(SPACE.suggest(trial)))
+    reasons = [json.loads(study.sampler.why(study.ask().number)) for _ in range(6)]  # type: ignore[attr-defined]
+    passed = [reason["passed"] for reason in reasons]
+    assert passed[0] == 0
+    assert max(passed) > 0
+    assert all(reason["passed"] < reason["compared"] for reason in reasons)
 
 
 def test_a_search_begins_with_good_ones_that_differ_in_much_and_goes_on_as_one_without_a_store() -> None:

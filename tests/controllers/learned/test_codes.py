@@ -104,3 +104,9 @@ def test_what_a_candidate_does_not_have_stands_in_the_middle() -> None:
     assert distances[1, 0, 1] == pytest.approx(1.0)
     assert distances[1, 0, 2] == pytest.approx(0.25)
     assert distances[1, 1, 2] == pytest.approx(0.25)
+
+
+def test_zero_has_no_sign_in_a_row() -> None:
+    """Rows are the same by their bytes: what has been tried would be proposed again and again."""
+    (column,) = Codes(Space("one", (Integer("n", -3, 3),))).columns
+    assert not np.signbit(column.at(np.array([0.45, 0.5, 0.55]))).any()

@@ -19,7 +19,7 @@ from controllers.learned.codes import Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
 from metanas.testing.controllers import search, toy_space
-from search_spaces import Costs, Integer, Record, Space
+from search_spaces import Categorical, Costs, Integer, Record, Space
 from search_spaces.errors import DataError
 from tests.controllers.learned.test_learned import best, records
 
@@ -100,6 +100,7 @@ def _with(snapshot: Snapshot, card: Any = None, **arrays: np.ndarray) -> bytes:
 
 def test_what_is_no_snapshot_is_refused_in_words(snapshot: Snapshot) -> None:
     short = np.zeros(3)
+    many = Space("many", (Categorical("word", tuple(map(str, range(100_000)))),))  # 80 GB of their squares
     for data, why in {
         b"": "not a snapshot",
         b"\xff" * 100: "not a snapshot",
@@ -109,6 +110,7 @@ def test_what_is_no_snapshot_is_refused_in_words(snapshot: Snapshot) -> None:
         _with(snapshot, prior=short): "prior should be",
         _with(snapshot, scales=np.full_like(snapshot.scales, np.nan)): "finite",
         _with(snapshot, {"space": {"name": "s"}}): "not a space",
+        _with(snapshot, {"space": json.loads(many.to_json())}): "prior should be 100000",
     }.items():
         with pytest.raises(DataError, match=why):
             Snapshot.from_bytes(data)
