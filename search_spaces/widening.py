@@ -14,6 +14,7 @@ from search_spaces.toml_file import as_toml
 RANGE = {"low", "high", "log"}
 """What a file says of a range."""
 
+_THEIRS = "architecture.nni:"  # how choices of a model space begin: what else it could be, only it knows
 _MOST = 10_000  # of what is counted, as steps and widths are: a file of others must not cost hours
 _MOST_COUNTED = 50  # layers, each of which has choices of its own
 
@@ -35,14 +36,16 @@ def values_of(choice: Categorical, given: Any) -> tuple[Value, ...]:
 def _check(choice: Categorical, value: Any) -> None:
     kinds = {type(known) for known in choice.values}
     # of what has an order others may be built; first and second order are all that there is
-    numbers = choice.ordered and kinds <= {int, float}
+    numbers = choice.ordered and kinds <= {int, float} and not choice.name.startswith(_THEIRS)
     known = type(value) in kinds and value in choice.values
     if known or (numbers and type(value) in kinds and 0 < value <= _MOST):
         return
     allowed = ", ".join(as_toml(known) for known in choice.values)
     most = f" up to {_MOST:,}" if type(value) in kinds and numbers and value > _MOST else ""
     others = f", or other numbers{most}" if numbers else ""
-    raise SpaceError(f"{choice.name} cannot be {as_toml(value)} (allowed: {allowed}{others})")
+    foreign = choice.name == "architecture" and str(value).startswith("nni:")
+    trust = f"; if you trust it, add --architecture {value}" if foreign else ""
+    raise SpaceError(f"{choice.name} cannot be {as_toml(value)} (allowed: {allowed}{others}){trust}")
 
 
 def opened(choice: Categorical, value: Value) -> tuple[Choice, ...]:
@@ -73,7 +76,7 @@ def ranged(choice: Integer | Real, given: Any) -> Integer | Real:
     Raises:
         SpaceError: If it is none.
     """
-    ends = given if isinstance(given, dict) else {"low": given, "high": given}
+    ends = given if isinstance(given, dict) else _fixed(given)
     word = "whole numbers" if isinstance(choice, Integer) else "numbers"
     right = (int,) if isinstance(choice, Integer) else (int, float)
     numbers = [v for n, v in ends.items() if n != "log"]
@@ -86,7 +89,16 @@ def ranged(choice: Integer | Real, given: Any) -> Integer | Real:
         raise SpaceError(f"{choice.name} takes {word}: one, or {usual}, not {as_toml(given)}")
     if isinstance(choice, Integer) and max(numbers, default=0) > max(_MOST, choice.high):
         raise SpaceError(f"{choice.name} should be at most {max(_MOST, choice.high):,}, got {as_toml(given)}")
-    return replace(choice, **ends)
+    found = replace(choice, **ends)
+    if choice.name.startswith(_THEIRS) and not choice.low <= found.low <= found.high <= choice.high:
+        raise SpaceError(f"{choice.name} should be from {choice.low} to {choice.high}, got {as_toml(given)}")
+    return found
+
+
+def _fixed(value: Any) -> dict[str, Any]:
+    """Both ends of a range of one number, which has no scale: it may be 0 where others are logarithmic."""
+    is_none = isinstance(value, (int, float)) and value <= 0
+    return {"low": value, "high": value} | ({"log": False} if is_none else {})
 
 
 def admitting(choices: tuple[Choice, ...], candidate: Mapping[str, Value]) -> tuple[Choice, ...]:
@@ -103,9 +115,7 @@ def _admitting(choice: Choice, candidate: Mapping[str, Value]) -> Choice:
         return choice
     value = candidate[choice.name]
     if not isinstance(choice, Categorical):
-        # a file may have said that its scale is not logarithmic: steps may begin at 0 or below
-        logarithmic = choice.log and not (isinstance(value, (int, float)) and value <= 0)
-        return ranged(choice, {"low": value, "high": value, "log": logarithmic})
+        return ranged(choice, value)
     (value,) = values_of(choice, value)
     below = admitting(opened(choice, value), candidate)
     return Categorical(choice.name, (value,), {value: below} if below else {}, choice.ordered)

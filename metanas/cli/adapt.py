@@ -112,7 +112,7 @@ def _show(answers: Answers) -> None:
     table = Table(*answers.columns, pad_edge=False)
     for row in answers.rows[:_SHOWN]:
         table.add_row(*map(str, row))
-    Console(markup=False).print(table)
+    Console(markup=False, emoji=False).print(table)
     if len(answers.rows) > _SHOWN:
         click.echo(f"and {len(answers.rows) - _SHOWN} more; -o FILE writes them all", err=True)
 

@@ -201,7 +201,7 @@ def part_of(studies: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _judged(found: Recordings, told: Sequence[fitting.Told]) -> Judged:
-    console = Console(stderr=True, markup=False)
+    console = Console(stderr=True, markup=False, emoji=False)
     with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("studies replayed", total=len(found.tables))
 

@@ -102,7 +102,7 @@ class Panels:
         self._moment: Moment | None = None
         self._reading: tuple[str, int, int] | None = None
         self._live = Live(
-            console=Console(stderr=True, markup=False),
+            console=Console(stderr=True, markup=False, emoji=False),
             get_renderable=self._draw,
             refresh_per_second=4,
             transient=True,

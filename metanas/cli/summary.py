@@ -67,8 +67,8 @@ def print_front(console: Console, rows: Sequence[Mapping[str, Any]], objectives:
 
 def wide_console() -> Console:
     """A console for tables: as wide as the terminal, or wide enough for a log."""
-    console = Console(markup=False)  # names are the user's: brackets in them are brackets
-    return console if console.is_terminal else Console(width=_LOG_WIDTH, markup=False)
+    console = Console(markup=False, emoji=False)  # names are the user's: brackets in them are brackets
+    return console if console.is_terminal else Console(width=_LOG_WIDTH, markup=False, emoji=False)
 
 
 def print_summary(search: Search, winner: Winner, judgement: Judgement, result: dict[str, Any]) -> None:

@@ -123,7 +123,7 @@ class ModelArchitecture:
                 "alone; give them defaults"
             )
         try:
-            with torch.device("cpu"):
+            with torch.device("cpu"), this_folder_first():
                 return self.space(**({"input_shape": input_shape} if "input_shape" in takes else {}))
         except Exception as error:  # whatever their code raises is theirs to mend
             text = (str(error).strip().splitlines() or [""])[0]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -118,7 +119,7 @@ class ModelNetwork:
 
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        made = {f"net.{name}": value.detach() for name, value in self.make(seed).named_parameters()}
+        made = {f"net.{name}": value.detach() for name, value in _named(self.make(seed))}
         return {name: made[name] for name, _ in self._body.named_parameters()}
 
     def statistics(self) -> dict[str, Tensor]:
@@ -233,6 +234,11 @@ def _shown(body: nn.Module, path: str) -> str:
     return f"layer {inner} ({kind}): " if inner else "its forward: "
 
 
+def _named(model: nn.Module) -> Iterable[tuple[str, nn.Parameter]]:
+    """By all names, of what stands at several places too: which of them the body has is for it to say."""
+    return model.named_parameters(remove_duplicate=False)
+
+
 def _emptied(body: Body) -> dict[str, Tensor]:
     """Leaves of the parameters their shapes; the tensors that are not learned, by name."""
     constants = {path: buffer.detach() for path, buffer in body.named_buffers()}
@@ -257,12 +263,17 @@ def _check_sizes(name: str, model: nn.Module) -> None:
 
 
 def _beheaded(network: ModelNetwork, x: Tensor) -> Tensor:
-    """Takes off the linear layer that the model's forward ends with, if it does; what is then the output."""
+    """Takes off the linear layer that the model's forward ends with, if it does; what is then the output.
+
+    One that is also called before that is no head: without it the model would be another.
+    """
     given: dict[int, str] = {}
+    calls: Counter[str] = Counter()
     kept = []  # else another tensor may get the address of one that has gone
 
     def note(path: str, out: Tensor) -> None:
         given[id(out)] = path
+        calls[path] += 1
         kept.append(out)
 
     body = network._body
@@ -273,7 +284,7 @@ def _beheaded(network: ModelNetwork, x: Tensor) -> Tensor:
     finally:
         for hook in hooks:
             hook.remove()
-    if id(out) not in given:
+    if id(out) not in given or calls[given[id(out)]] > 1:
         return out
     body.put(given[id(out)], nn.Identity())
     return _called(network, x)

@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from inspect import isbuiltin
 from itertools import combinations
 from typing import Any
 
@@ -118,7 +119,9 @@ class _Reader:
         if count > _MOST:
             raise SpaceError(f"NNI's {part.label} has {count:,} ways to choose; {_MOST} are the most")
         ways = [list(way) for size in sizes for way in combinations(part.values, size)]
-        said = {_said(way[0]) if part.n_chosen == 1 else "+".join(map(str, way)): way for way in ways}
+        said = {
+            _said(way[0]) if part.n_chosen == 1 else "+".join(str(_said(v)) for v in way): way for way in ways
+        }
         return self._named(part.label, said, count)
 
     def _named(self, label: str, values: dict[Value, Any], count: int) -> Categorical:
@@ -145,8 +148,18 @@ def _leaves(mutable: Any) -> Iterable[Any]:
 
 
 def _said(value: Any) -> Value:
-    """A value as ours: what is no text and no whole number, as text, since reals never change a shape."""
-    return value if isinstance(value, str | int) else str(value)
+    """A value as ours: what is no text and no whole number, as text, since reals never change a shape.
+
+    Raises:
+        SpaceError: If its text is another one in the next process.
+    """
+    text = value if isinstance(value, str | int) else str(value)
+    if isinstance(text, str) and " at 0x" in text:  # a function, or an object that says nothing of itself
+        name = getattr(value, "__name__" if isbuiltin(value) else "__qualname__", None)
+        if name is None:
+            raise SpaceError(f"NNI's choice has the value {text}, without a name that lasts: use LayerChoice")
+        return f"{value.__module__}.{name}" if value.__module__ else str(name)
+    return text
 
 
 def _opening(selector: Categorical, branches: Mapping[Value, tuple[Choice, ...]]) -> Categorical:

@@ -59,6 +59,51 @@ def test_a_file_narrows_widens_and_fixes(wrote) -> None:  # type: ignore[no-unty
     assert not any("mlp" in name or "gradient" in name for name in space.flat)
 
 
+def test_a_range_of_one_number_has_no_scale(wrote) -> None:  # type: ignore[no-untyped-def]
+    """No weight decay is the usual wish; the range of the space is logarithmic."""
+    space = wrote("outer.weight_decay = 0.0\n[rule.ridge]\nstrength = 0.1", CURVES)
+    drawn = [space.sample(np.random.default_rng(seed)) for seed in range(20)]
+    assert {c["outer.weight_decay"] for c in drawn} == {0.0}
+    assert {c.get("rule.ridge.strength", 0.1) for c in drawn} == {0.1}
+    assert space.encode(drawn[0]) is not None
+
+
+OWN = """
+import nni
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace, Repeat
+from torch import nn
+
+
+class Low(ModelSpace):
+    def __init__(self):
+        super().__init__()
+        self.act = LayerChoice([nn.Tanh(), nn.ReLU()], label="low")
+        self.more = Repeat(nn.Linear(1, 1), (1, 3), label="more")
+
+    def forward(self, x):
+        return self.act(self.more(x))
+"""
+
+
+def test_choices_of_a_model_space_are_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("nni", reason="NNI is not installed on this machine")
+    (tmp_path / "own_low.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    name, path = "nni:own_low:Low", tmp_path / "my.toml"
+
+    def asked(text: str, *trusted: str) -> Space:
+        path.write_text(f'architectures = ["{name}"]\n[architecture."{name}"]\n{text}')
+        return catalogue.space(str(path), CURVES, architectures=trusted)
+
+    space = asked("low = [0, 1]\nmore = [1, 3]", name)
+    assert space.flat[f"architecture.{name}.low"].values == (0, 1)  # type: ignore[union-attr]
+    assert space.flat[f"architecture.{name}.more"].values == (1, 3)  # type: ignore[union-attr]
+    with pytest.raises(SpaceError, match=r"line 3: .*Low.more cannot be 5 \(allowed: 1, 2, 3\)"):
+        asked("more = [1, 5]", name)
+    with pytest.raises(SpaceError, match=r"line 1: .*; if you trust it, add --architecture nni:own_low:Low"):
+        asked("more = [1]")
+
+
 def test_layers_that_the_space_has_not_have_widths_too(wrote) -> None:  # type: ignore[no-untyped-def]
     space = wrote('architectures = ["mlp"]\n[architecture.mlp]\ndepth = [2, 6]\nwidth_6 = 24', CURVES)
     rng = np.random.default_rng(0)

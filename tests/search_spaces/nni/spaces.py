@@ -150,3 +150,48 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Any:
         rows = x.flatten(2).mT
         return self.heads(rows, rows, rows, need_weights=False)[0].mT.unflatten(2, x.shape[2:])
+
+
+class Functions(ModelSpace):  # type: ignore[misc]
+    """A choice between functions, whose texts are others in each process."""
+
+    def __init__(self, input_shape: tuple[int, ...] = (1,)) -> None:
+        super().__init__()
+        self.act = self.add_mutable(nni.choice("act", [nn.functional.relu, torch.tanh]))
+        self.first = nn.Linear(input_shape[0], 4)
+
+    def forward(self, x: Tensor) -> Any:
+        return nni.mutable.ensure_frozen(self.act)(self.first(x))
+
+
+class Nameless(Functions):
+    def __init__(self, input_shape: tuple[int, ...] = (1,)) -> None:
+        super().__init__(input_shape)
+        self.more = self.add_mutable(nni.choice("more", [object(), 1]))
+
+
+class Tied(ModelSpace):  # type: ignore[misc]
+    """The same layer several times: what comes out of it last is no head."""
+
+    def __init__(self, input_shape: tuple[int, ...] = (1,)) -> None:
+        super().__init__()
+        self.stem = nn.Linear(input_shape[0], 4)
+        self.cell = self.again = nn.Linear(4, 4)
+        self.repeats = LayerChoice([nn.Tanh(), nn.GELU()], label="act")
+
+    def forward(self, x: Tensor) -> Any:
+        return self.again(self.repeats(self.cell(self.repeats(self.stem(x)))))
+
+
+class Lazily(ModelSpace):  # type: ignore[misc]
+    """Imports its neighbour where it is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from blocks_beside import width  # type: ignore[import-not-found]
+
+        self.act = LayerChoice([nn.Tanh(), nn.GELU()], label="act")
+        self.first = nn.Linear(1, width)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.act(self.first(x))

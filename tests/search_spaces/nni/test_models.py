@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from metanas.testing.rules import (
     several,
 )
 from metanas.testing.rules import Check as RuleCheck
-from search_spaces import Signature, Space
-from search_spaces.errors import MetanasError, RuleError, UnknownNameError
+from search_spaces import Categorical, Signature, Space
+from search_spaces.errors import MetanasError, RuleError, SpaceError, UnknownNameError
 from search_spaces.named import covering
 from search_spaces.rules import gradient, prototype, ridge
 from search_spaces.rules.interface import Rule
@@ -105,6 +106,38 @@ def test_the_head_is_taken_off_where_there_is_one() -> None:
     headless = RECREATED.build({"recreated.depth": 1, "recreated.scale": "2.0"}, TABLES)
     assert headless.size == 3
     assert set(headless.init(torch.Generator())) == {"net.layers.0.weight", "net.layers.0.bias"}
+
+
+def test_a_layer_that_is_used_again_is_no_head() -> None:
+    network = models.ModelArchitecture("nni:m:Tied", spaces.Tied).build({"act": 0}, CURVES)
+    params, x = tensors(network)[0], examples(CURVES)
+    assert {name.split(".")[1] for name in params} == {"stem", "cell"}
+    stem, cell = ([params[f"net.{name}.{kind}"] for kind in ("weight", "bias")] for name in ("stem", "cell"))
+    linear = nn.functional.linear
+    expected = linear(torch.tanh(linear(torch.tanh(linear(x, *stem)), *cell)), *cell)
+    torch.testing.assert_close(network.apply(params, x, None, {})[0], expected)
+
+
+def test_functions_go_by_names_that_last() -> None:
+    architecture = models.ModelArchitecture("nni:m:Functions", spaces.Functions)
+    (act,) = architecture.choices(CURVES)
+    assert isinstance(act, Categorical)
+    assert act.values == ("torch.nn.functional.relu", "torch.tanh")
+    network = architecture.build({"act": "torch.tanh"}, CURVES)
+    features, _ = network.apply(tensors(network)[0], examples(CURVES), None, {})
+    assert features.min() < 0
+    with pytest.raises(SpaceError, match="without a name that lasts: use LayerChoice"):
+        models.ModelArchitecture("nni:m:Nameless", spaces.Nameless).choices(CURVES)
+
+
+def test_what_is_imported_where_a_model_is_made_is_looked_for_in_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "blocks_beside.py").write_text("width = 7")
+    monkeypatch.chdir(tmp_path)
+    network = models.ModelArchitecture("nni:m:Lazily", spaces.Lazily).build({"act": 0}, CURVES)
+    assert network.size == 7
+    monkeypatch.delitem(sys.modules, "blocks_beside")
 
 
 def test_choices_change_the_model() -> None:
