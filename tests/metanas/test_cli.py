@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import metanas as package
+from metanas.cli.summary import wide_console
 from storage import Store
 
 Run = Callable[..., Any]
@@ -326,3 +327,9 @@ def test_no_verdict_yet(metanas: Run, folder: Path) -> None:
     ran = metanas("verdict", "begun")
     assert ran.code == 2
     assert "no verdict yet" in ran.err
+
+
+def test_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """rich knows markup and emoji; a module may be called as one of these is."""
+    wide_console().print("metanas adapt s.metanas --architecture nni:m:Net, [bold] columns")
+    assert capsys.readouterr().out == "metanas adapt s.metanas --architecture nni:m:Net, [bold] columns\n"

@@ -157,11 +157,12 @@ class Functions(ModelSpace):  # type: ignore[misc]
 
     def __init__(self, input_shape: tuple[int, ...] = (1,)) -> None:
         super().__init__()
-        self.act = self.add_mutable(nni.choice("act", [nn.functional.relu, torch.tanh]))
+        act = self.add_mutable(nni.choice("act", [nn.functional.relu, torch.tanh]))
+        self.act = nni.mutable.ensure_frozen(act)
         self.first = nn.Linear(input_shape[0], 4)
 
     def forward(self, x: Tensor) -> Any:
-        return nni.mutable.ensure_frozen(self.act)(self.first(x))
+        return self.act(self.first(x))
 
 
 class Nameless(Functions):
