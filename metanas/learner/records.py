@@ -32,12 +32,12 @@ class Records:
     def rows(self, x: Any, what: str) -> Tensor:
         """``(n, D)`` float32: what the network sees, so that a slice of it is rows too."""
         x = by_column(x)
-        cells = self._by_name(x, what) if hasattr(x, "keys") else self._by_place(x, what)
-        sizes = {len(column) for column in cells}
+        columns = self._by_name(x, what) if hasattr(x, "keys") else self._by_place(x, what)
+        sizes = {len(column) for column in columns}
         if len(sizes) > 1:
             raise DataError(f"{what}: columns should be equally long, not {sorted(sizes)}")
         try:
-            parts = [encode(known, column) for known, column in zip(self.features, cells, strict=True)]
+            parts = [encode(known, column) for known, column in zip(self.features, columns, strict=True)]
         except DataError as error:
             raise DataError(f"{what}: {error}") from None
         return torch.from_numpy(np.concatenate(parts, 1))
@@ -47,7 +47,7 @@ class Records:
 
     def _by_name(self, x: Any, what: str) -> list[Cells]:
         check_named(x, [known["name"] for known in self.features], what)
-        return [_cells(listed(x[known["name"]], known["name"], what)) for known in self.features]
+        return [cells(listed(x[known["name"]], known["name"], what)) for known in self.features]
 
     def _by_place(self, x: Any, what: str) -> list[Cells]:
         numbers = all(known["kind"] == "number" for known in self.features)
@@ -62,7 +62,7 @@ class Records:
                 f"{what} x should have the shape (n, {len(self.features)}): {names}; not {tuple(found.shape)}"
             )
         return [
-            column.astype(np.float64) if column.dtype != object else _cells(column.tolist())
+            column.astype(np.float64) if column.dtype != object else cells(column.tolist())
             for column in found.T
         ]
 
@@ -126,8 +126,8 @@ def listed(column: Any, name: str, what: str) -> list[Any]:
     return list(column.detach().tolist() if isinstance(column, Tensor) else column)
 
 
-def _cells(values: list[Any]) -> Cells:
-    """Numbers as float64 where all are, else text."""
+def cells(values: list[Any]) -> Cells:
+    """A column as training rows are: numbers as float64 where all are, else text."""
     plainly = [None if _is_missing(value) else value for value in values]
     if all(value is None or _is_real(value) for value in plainly):
         return np.array([np.nan if value is None else float(value) for value in plainly], dtype=np.float64)

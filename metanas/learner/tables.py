@@ -10,9 +10,11 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from metanas.learner import records
 from metanas.learner.learner import Learner, Model
 from metanas.learner.sheet import Sheet, read_sheet
 from metanas.learner.targets import spelt
+from metanas.tasks import columns as coding
 from search_spaces.errors import DataError
 
 PREDICTION, PROBABILITY = "prediction", "probability"
@@ -86,8 +88,9 @@ def adapt_csv(learner: Learner, support_path: Path, query_path: Path) -> Answers
         for column in targets:
             query = query.having(column)
         score = _score(model, query, _examples(query, asked, names, known), targets)
-    notes = tuple(_notes((features, targets), asked, names, wanted))
-    return Answers([*shown.columns, *found], rows, len(support.rows), score, notes)
+    notes = [*_notes((features, targets), asked, names, wanted)]
+    notes += [*_unseen(known, "support", support, features), *_unseen(known, "query", query, asked)]
+    return Answers([*shown.columns, *found], rows, len(support.rows), score, tuple(notes))
 
 
 def predictions(model: Model, x: Any, count: int, targets: Sequence[str] = ()) -> dict[str, list[Any]]:
@@ -165,6 +168,15 @@ def _notes(
     for what, columns in (("support", features), ("query", asked)):
         if columns != names:
             yield f"the {what}'s {', '.join(columns)} taken for {', '.join(names)}, in that order"
+
+
+def _unseen(preprocessing: Mapping[str, Any], what: str, sheet: Sheet, columns: list[str]) -> Iterator[str]:
+    """Categories that the learner takes for unknown."""
+    features = preprocessing["features"] if preprocessing["kind"] == "columns" else []
+    for known, column in zip(features, columns, strict=bool(features)):
+        if found := coding.unseen(known, records.cells(list(sheet.cells(column)))):
+            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+            yield f"the {what}'s column {column} has {found[0][:40]!r}{more}, unknown in training"
 
 
 def _by_name(sheet: Sheet, names: list[str]) -> bool:

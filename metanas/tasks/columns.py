@@ -144,6 +144,14 @@ def encode(column: Column, cells: Cells) -> np.ndarray:
     return found
 
 
+def unseen(column: Column, cells: Cells) -> list[str]:
+    """The texts of a category that training rows did not have, or hardly ever: all the same to a learner."""
+    if column["kind"] != "category":
+        return []
+    texts = _spelt(_as_texts(cells), column["values"])
+    return sorted({text for text in texts if text is not None} - set(column["values"]))
+
+
 def is_column(value: object) -> bool:
     """Whether plain data from a file describes a column, so that :func:`encode` can take it."""
     if (

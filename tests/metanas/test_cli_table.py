@@ -58,12 +58,15 @@ def test_a_new_machine(metanas_in: Run, folder: Path, result: Any) -> None:
     order = ["wear", "load", "mode", "day", "site"]
     lines = [[line[COLUMNS.index(name)] for name in order] for line in new]
     lines[12][1] = ""
+    lines[11][2], lines[15][2], lines[15][1] = "turbo", "idle", "NA"
     write(folder / "support.csv", lines[:10], order)
     write(folder / "query.csv", [line[1:] for line in lines[10:]], order[1:])
     ran = metanas_in(
         folder, "adapt", "table.metanas", "--support", "support.csv", "--query", "query.csv", "-o", "out.csv"
     )
     assert ran.code == 0, ran.err
+    assert "note: the query's column mode has 'idle' and 1 more, unknown in training" in ran.err
+    assert "support" not in ran.err
     with open(folder / "out.csv", newline="") as handle:
         found = [float(row["prediction"]) for row in csv.DictReader(handle)]
     assert len(found) == 20
