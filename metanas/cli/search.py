@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from search_spaces.errors import BudgetError
 from storage import Store, explaining
 from storage.database import masked
 
+_LEAST = 12.0  # seconds that one search with all its baselines takes at least, of a family of few tasks
 _DEFAULT_BUDGET = "10m"
 
 
@@ -202,12 +203,32 @@ def _search(asked: list[Asked], given: dict[str, Any], budget: Budget, as_json: 
         if alone:
             mixed = _alike(requests) if len(asked) > 1 else None
             search, memory, others = open_search(requests[asked[0].name], view.moment, view.note, mixed)
+            for note in too_short(budget, len(others)):
+                view.note(note)
             with memory, explaining(memory.shown):
                 _run(search, budget, view, lambda: _one(search, memory, others, budget, view, as_json))
         else:
             joint, memory, folds = open_joint(study, requests, view.moment, view.note)
+            for note in too_short(budget, len(folds), len(asked)):
+                view.note(note)
             with memory, explaining(memory.shown):
                 _run(joint, budget, view, lambda: _several(joint, memory, folds, budget, view, as_json))
+
+
+def too_short(budget: Budget, others: int, families: int = 1) -> Iterator[str]:
+    """What is to be said where tasks are few, and the searches of all folds have too little time; or nothing.
+
+    Args:
+        budget: Of all.
+        others: Folds beside the first; 0: the tasks have one split.
+        families: That are searched beside each other, each with baselines of its own.
+    """
+    least = (others + 1) * families * _LEAST
+    if others and budget.seconds is not None and budget.seconds < least:
+        yield (
+            f"the tasks are few and are searched {others + 1} times, whose baselines alone take about "
+            f"{least:.0f} s: the budget will not be kept"
+        )
 
 
 def _alike(requests: Mapping[str, Request]) -> Mapping[str, Request]:

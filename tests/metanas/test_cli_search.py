@@ -17,7 +17,9 @@ from PIL import Image
 
 import metanas as package
 from metanas import judging
+from metanas.budget import Budget
 from metanas.cli import wiring
+from metanas.cli.search import too_short
 from metanas.testing.drawings import draw_classes
 from metanas.trained import MetaLearner
 from search_spaces.errors import EvaluationError
@@ -335,3 +337,10 @@ def test_a_baseline_that_breaks_costs_no_verdict_and_is_owned_up_to(
         assert {"event": "note", "text": said} in ran.lines
     sentence = ran.lines[-1]["verdict"]["sentence"]
     assert "of 5 (2 could not be run)" in sentence or not sentence.startswith("Better")
+
+
+def test_a_budget_that_folds_cannot_keep_is_said_so() -> None:
+    (said,) = too_short(Budget(30.0), 4)
+    assert "searched 5 times, whose baselines alone take about 60 s" in said
+    assert "about 120 s" in next(too_short(Budget(100.0), 4, families=2))
+    assert not [*too_short(Budget(100.0), 4), *too_short(Budget(1.0), 0), *too_short(Budget(trials=1), 4)]
