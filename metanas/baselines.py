@@ -58,10 +58,14 @@ class Simple:
 
 def simple(evaluator: Evaluator) -> list[Simple]:
     """The simple methods that suit the tasks, of each task alone."""
-    signature, seen = evaluator.signature, evaluator.tasks(TUNING_TASKS, "train")["support_y"]
-    usual = per_task.usual(signature, seen.double().mean((0, 1)).cpu().numpy())
+    signature, seen = evaluator.signature, evaluator.tasks(TUNING_TASKS, "train")
+    usual = per_task.usual(signature, seen["support_y"].double().mean((0, 1)).cpu().numpy())
     more = per_task.of_rows(signature) if pooled.are_rows(evaluator.valid) else []
-    return [Simple(*m) for m in (*usual, *more)]
+    methods = [*usual, *more]
+    if getattr(evaluator.family, "in_its_own_units", False):
+        x = seen["support_x"].double().flatten(0, 1).cpu().numpy()
+        methods = [per_task.standardised(m, x.mean(0), x.std(0)) for m in methods]
+    return [Simple(*m) for m in methods]
 
 
 def together(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
@@ -71,8 +75,9 @@ def together(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
     found, whys = [], []
     try:
         if pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
-            training = list(_tasks(evaluator.tasks(pooled.TASKS, "train")))
-            for m in pooled.methods(evaluator.signature, training):
+            training = evaluator.tasks(pooled.TASKS, "train")
+            of = training["cluster"].tolist()
+            for m in pooled.methods(evaluator.signature, list(_tasks(training)), of):
                 found.append(Simple(m.name, m.settings, m.predict, m.prepare, parameters=None, each=m.each))
     except Exception as error:  # whatever a library makes of data that nobody thought of
         whys.append(failed("pooled model", error))
@@ -107,11 +112,17 @@ def run_simple(
     fits = method.tuning(len(few)) + count(valid) + count(test)
     jobs = 1 if method.alone else workers(fits * pace(signature, method, at(valid, slice(0, _PROBE))))
 
+    def tried(setting: Any) -> list[float]:
+        try:
+            return scores(signature.kind, method.predict, setting, few, jobs)
+        except np.linalg.LinAlgError:  # the others may do
+            return [-sign * np.inf] * len(few)
+
     def tuned() -> Any:
         if method.each is not None:
             values = np.array(scores(signature.kind, method.each, method.settings, few, jobs)).T
         else:
-            values = np.array([scores(signature.kind, method.predict, s, few, jobs) for s in method.settings])
+            values = np.array([tried(setting) for setting in method.settings])
         means = [_of_clusters(row, those).mean() for row in values]
         return max(zip(method.settings, means, strict=True), key=lambda pair: sign * pair[1])[0]
 

@@ -79,6 +79,16 @@ def of_rows(signature: Signature) -> list[Method]:
     return [vectors, *trees]
 
 
+def standardised(method: Method, mean: np.ndarray, std: np.ndarray) -> Method:
+    """The same on features ``(D,)`` without mean and in units of their deviation: lengths are in these."""
+    scale = np.where(std > 0, std, 1.0)
+
+    def predict(setting: Any, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+        return method.predict(setting, (x - mean) / scale, y, (q - mean) / scale)
+
+    return method._replace(predict=predict)
+
+
 def _on_one_hot() -> list[Method]:
     """Regressions of one-hot targets: the largest prediction names the class."""
     linear = tuple((degree, noise, "free") for degree in ("linear", 2) for noise in _NOISES)

@@ -17,6 +17,7 @@ from metanas.engine.program import at
 from metanas.engine.program import count as count_of
 from metanas.evaluator import Evaluator
 from metanas.finish import Winner
+from metanas.tasks.sheets import free_memory
 from metanas.trained import Trained, scoring_pace
 from search_spaces.task import Episodes
 
@@ -28,6 +29,7 @@ _TOO_DEAR = 0.8  # of the time left, beyond which learners are left out that are
 _TOO_DEAR_SIMPLE = 0.1  # of that, beyond which a simple method is run on fewer tasks, or left out
 _LEAST_ROOM = 0.12  # of the budget, for scoring
 _PROBE, _MORE = 8, 64  # tasks that tell how long scoring takes: of images, and of what is small
+_MEMORY_PART, _COPIES = 0.5, 4  # of what is free, for test tasks; in all, two of them in double precision
 _IMAGE = 3  # dimensions of an example
 
 
@@ -86,6 +88,7 @@ def plan(
         learners: Baselines that are trained.
         most: Test tasks, at most.
     """
+    most = min(most, _fitting(evaluator))
     if budget.seconds is None:
         return Plan(most, methods, learners)
     # what is small is dispatched longer than it computes: of few tasks it would seem slow
@@ -118,6 +121,13 @@ def plan(
     kept = [learner for learner in learners if learner.name in each]
     tunings = tuple(tuning[name] for name in each)
     return Plan(count, runs, kept, slow, ours, tuple(each.values()), tunings, valid, tuple(left_out))
+
+
+def _fitting(evaluator: Evaluator) -> int:
+    """How many test tasks there is memory for: of large images a thousand would take tens of gigabytes."""
+    few = evaluator.tasks(_PROBE, "valid")
+    each = sum(tensor.nbytes for tensor in few.values()) / count_of(few)  # type: ignore[attr-defined]
+    return max(_PROBE, int(_MEMORY_PART * free_memory() / (_COPIES * each)))
 
 
 def _measured(paces: Mapping[str, Callable[[], float]], left_out: list[str]) -> dict[str, float]:

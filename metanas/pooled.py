@@ -53,20 +53,22 @@ class Pooled:
     each: Each | None = None
 
 
-def methods(signature: Signature, known: list[Arrays]) -> list[Pooled]:
+def methods(signature: Signature, known: list[Arrays], of: Sequence[int] | None = None) -> list[Pooled]:
     """The pooled baselines that suit the tasks.
 
     Args:
         signature: Of the tasks.
         known: Training episodes, as flat arrays.
+        of: By episode, the task (or group) that its rows are of; None: each is of another.
     """
+    of = range(len(known)) if of is None else of
     if signature.kind == "classification":
-        classifiers = _classifiers(known)
+        classifiers = _classifiers(known, of)
         columns = tuple(range(len(classifiers)))
         return [Pooled("pooled classifier", columns, _class, partial(_beside, classifiers))]
     if signature.outputs > 1:
         return []
-    models, described = _regressors(*_rows(known)), _regressors(*_described_rows(known))
+    models, described = _regressors(*_rows(known, of)), _regressors(*_described_rows(known))
     columns = tuple(range(len(models)))
     shrunken = tuple(product(columns, _SHRINK))
     mixed = tuple(product(columns, _SHRINK, _SHRINK_SLOPES))
@@ -144,8 +146,8 @@ def _regressors(x: np.ndarray, y: np.ndarray) -> tuple[Model, ...]:
     return RidgeCV(_ALPHAS).fit(x, y), *boosted
 
 
-def _classifiers(known: list[Arrays]) -> tuple[Model, ...]:
-    x, y = _rows(known)
+def _classifiers(known: list[Arrays], of: Sequence[int]) -> tuple[Model, ...]:
+    x, y = _rows(known, of)
     boosted = (HistGradientBoostingClassifier(**size, random_state=0).fit(x, y) for size in _BOOSTED)
     return LogisticRegression(max_iter=500).fit(x, y), *boosted
 
@@ -158,13 +160,25 @@ def _with_statistics(x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.column_stack([q, q * slopes, np.tile(said, (len(q), 1))])
 
 
-def _rows(known: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:
-    """All rows of these episodes, support and query alike, each once: targets, or places of classes."""
+def _rows(known: list[Arrays], of: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """All rows of these episodes, support and query alike, each once: targets, or places of classes.
+
+    Rows of a task that look the same are as many as one of its episodes had at once: where features take few
+    values, how often each is met is all that there is to learn.
+    """
     x = np.concatenate([part for sx, _, qx, _ in known for part in (sx, qx)])[:_MOST_ROWS]
     y = np.concatenate([part for _, sy, _, qy in known for part in (sy, qy)])[:_MOST_ROWS]
     target = y[:, 0] if y.shape[1] == 1 else y.argmax(1)
     # episodes draw a row again and again: trees would take it for many that agree
-    rows = np.unique(np.column_stack([x, target]), axis=0)
+    rows, which = np.unique(np.column_stack([x, target]), axis=0, return_inverse=True)
+    sizes = [len(sx) + len(qx) for sx, _, qx, _ in known]
+    episode = np.repeat(np.arange(len(known)), sizes)[:_MOST_ROWS]
+    met, times = np.unique(episode * len(rows) + which.reshape(-1), return_counts=True)
+    task = np.asarray(of)[met // len(rows)]
+    kinds, at = np.unique(task * len(rows) + met % len(rows), return_inverse=True)
+    most = np.zeros(len(kinds), int)
+    np.maximum.at(most, at, times)
+    rows = np.repeat(rows, np.bincount(kinds % len(rows), most, len(rows)).astype(int), axis=0)
     return rows[:, :-1], rows[:, -1]
 
 

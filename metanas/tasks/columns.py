@@ -129,8 +129,12 @@ def encode(column: Column, cells: Cells) -> np.ndarray:
     """
     if column["kind"] == "category":
         texts = _spelt(_as_texts(cells), column["values"])
-        found = np.array([[text == value for value in column["values"]] for text in texts], dtype=np.float32)
-        return found.reshape(len(cells), len(column["values"]))
+        place = {value: i for i, value in enumerate(column["values"])}
+        found = np.zeros((len(cells), len(place)), dtype=np.float32)
+        for row, text in enumerate(texts):
+            if text in place:
+                found[row, place[text]] = 1.0
+        return found
     values = (_days if column["kind"] == "date" else _numbers)(column["name"], cells)
     scaled = (values - column["mean"]) / column["std"]
     parts = [np.nan_to_num(scaled, nan=0.0)]

@@ -18,7 +18,7 @@ from metanas.tasks.family import Progress
 from metanas.tasks.pictures import Pixels, decode, strict_pillow
 from search_spaces.errors import DataError
 
-VERSION = 1  # of the cached form; to be raised whenever pictures.to_pixels gives other pixels
+VERSION = 2  # of the cached form; to be raised whenever pictures.to_pixels gives other pixels
 MAX_SIZE = 1024
 MAX_BYTES = 16 * 2**30
 _THREADS = 8  # at most; each may hold an image of MAX_IMAGE_PIXELS

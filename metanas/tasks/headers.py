@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 SEPARATORS = ",;\t"
-_COMMA = re.compile(r"([+-]?\d+),(\d+)")
+_COMMA = re.compile(r"([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)")
 
 
 def separator(line: str, row: str = "") -> str:

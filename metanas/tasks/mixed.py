@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import permutations
 from typing import Any, Literal
 
 import torch
@@ -40,6 +41,7 @@ class Mixed:
         self.kind: Literal["regression", "classification"] = first.kind
         for name, family in families.items():
             self._refuse_unlike(name, family)
+        self._refuse_seen()
         self.preprocessing: dict[str, Any] = first.preprocessing
         shared = [a for a in first.augmentations if all(a in part.augmentations for part in self._parts)]
         self.augmentations: tuple[str, ...] = tuple(shared)
@@ -106,6 +108,17 @@ class Mixed:
             return torch.arange(n_tasks) % len(self._parts)
         size = (n_tasks,)
         return torch.randint(len(self._parts), size, generator=generator, device=generator.device).cpu()
+
+    def _refuse_seen(self) -> None:
+        """Sees to it that no family's test classes are training or validation classes of another."""
+        known = {name: part.classes for name, part in self.families.items() if hasattr(part, "classes")}
+        for (name, own), (other, theirs) in permutations(known.items(), 2):
+            shared = sorted(set(own["test"]) & {*theirs["train"], *theirs["valid"]})
+            if shared:
+                raise DataError(
+                    f"--mix: {len(shared)} test classes of {name} are training or validation classes of "
+                    f"{other} ({shared[0]} …): they have to be unseen; rename those that differ, or {_LEAVE}"
+                )
 
     def _refuse_unlike(self, name: str, family: Family) -> None:
         (named, first), given = next(iter(self.families.items())), family.preprocessing

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -77,6 +78,7 @@ class Own:
     variants: tuple[str, ...] = ()
     augmentations: tuple[str, ...] = ("none",)
     notes: tuple[str, ...] = ()
+    in_its_own_units = True  # its numbers are not standardised
 
     def __init__(self, name: str, made: Any, content: str | None = None) -> None:
         self.name, self._made, self._spelt = name.rpartition(":")[2], made, name
@@ -163,6 +165,10 @@ class Own:
         classes = getattr(self._made, "classes", None)
         if classes is not None and (type(classes) is not int or classes < 2):
             raise self._wrong(f"has classes = {classes!r}: it should be how many each split has, 2 or more")
+        if classes is not None and "split" not in self._takes:
+            raise self._wrong(
+                "has classes, and its sample does not take split: training and test would be of the same ones"
+            )
         return classes
 
     def _names(self, what: str, letter: str, count: int) -> list[str]:
@@ -218,7 +224,9 @@ class Own:
 
     def _tensor(self, found: Any, what: str) -> Tensor:
         try:
-            return torch.as_tensor(found, dtype=torch.float32)
+            if isinstance(found, np.ndarray):  # of any strides and byte order
+                found = np.ascontiguousarray(found, np.float32)
+            return torch.as_tensor(found, dtype=torch.float32).detach()
         except Exception:
             raise self._wrong(f"returned {type(found).__name__} as {what}; {_HOW}") from None
 

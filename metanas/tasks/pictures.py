@@ -152,6 +152,7 @@ def to_pixels(image: Image.Image, size: int, channels: int | None = None) -> Pix
     Raises:
         DataError: For floating-point pixels and integers beyond 16 bits.
     """
+    image.load()  # TIFF files are turned upright by that, and say so no more
     turn = image.getexif().get(_ORIENTATION, 1)
     image = _eight_bits(image)
     if channels == 1:

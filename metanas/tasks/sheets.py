@@ -176,7 +176,7 @@ def _check_room(path: Path, rows: int, columns: int) -> None:
     Raises:
         DataError: If the table does not.
     """
-    need, free = rows * columns * _NUMBER_BYTES, _free_memory() * _PART
+    need, free = rows * columns * _NUMBER_BYTES, free_memory() * _PART
     if need > free:
         fit = max(1, int(free / (rows * _NUMBER_BYTES)))
         raise DataError(
@@ -186,7 +186,7 @@ def _check_room(path: Path, rows: int, columns: int) -> None:
         )
 
 
-def _free_memory() -> float:
+def free_memory() -> float:
     """Bytes: with what the system keeps of files there, and gives up when asked, where it says so."""
     with suppress(OSError, ValueError, IndexError):  # Linux alone has it
         for line in _MEMORY.read_text(encoding="ascii").splitlines():

@@ -299,11 +299,55 @@ def test_slopes_with_each_of_many_settings_are_those_with_one_after_the_other(
     assert best(slopes.each).valid == pytest.approx(best(None).valid, rel=1e-12)
 
 
+def test_how_often_a_row_is_met_is_learned(rng: np.random.Generator) -> None:
+    """Where features take few values, rows that look the same are many, not one."""
+    signature, known, of = Signature("regression", (1,), 1, 4), [], []
+    for task in range(60):
+        x = rng.integers(2, size=(40, 1)).astype(float)
+        y = (rng.random((40, 1)) < np.where(x > 0, 0.8, 0.1)).astype(float)
+        for _ in range(3):  # the same rows, in another order each time
+            order = rng.permutation(40)
+            known.append((x[order[:10]], y[order[:10]], x[order[10:]], y[order[10:]]))
+            of.append(task)
+    pooled_model = pooled.methods(signature, known, of)[0]
+    ((_, _, q, _),) = pooled_model.prepare(
+        [(np.zeros((1, 1)), np.zeros((1, 1)), np.array([[0.0], [1.0]]), None)]
+    )  # type: ignore[list-item]
+    np.testing.assert_allclose(q[:, 0], [0.1, 0.8], atol=0.03)
+
+
+def test_a_setting_that_cannot_be_solved_is_the_worst(rng: np.random.Generator) -> None:
+    def predict(setting: str, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+        if setting == "singular":
+            raise np.linalg.LinAlgError("Singular matrix")
+        return np.zeros((len(q), 1))
+
+    x, y = rng.normal(size=(12, 4, 1)), rng.normal(size=(12, 4, 1))
+    episodes = tasks(support_x=x, support_y=y, query_x=x, query_y=y)
+    found = run_simple(
+        Signature("regression", (1,), 1, 4), Simple("m", ("fine", "singular"), predict), episodes, episodes
+    )
+    assert found.valid == pytest.approx(float((y**2).mean()))
+
+
+def test_lengths_are_in_units_of_the_features(rng: np.random.Generator) -> None:
+    """A family of one's own has its numbers in any units: kilometres are no harder than metres."""
+    process = next(
+        m for m in per_task.usual(Signature("regression", (1,), 1, 9), np.zeros(1)) if "process" in m.name
+    )
+    x, q = rng.uniform(-3, 3, (9, 1)), rng.uniform(-3, 3, (5, 1))
+    for scale in (1e-3, 1e3):
+        own = per_task.standardised(process, np.array([scale]), np.array([2 * scale]))
+        told = own.predict(own.settings[0], scale * (1 + 2 * x), np.sin(x), scale * (1 + 2 * q))
+        np.testing.assert_allclose(told, process.predict(own.settings[0], x, np.sin(x), q), rtol=1e-6)
+
+
 def test_a_row_that_episodes_draw_again_and_again_is_one_row(rng: np.random.Generator) -> None:
     """Else trees would take a row of noise for many that agree."""
     known = [(x, rng.normal(size=(4, 1)), q, rng.normal(size=(8, 1))) for x, _, q, _ in mixed(5, rng)]
     signature = Signature("regression", (1,), 1, 4)
-    once, often = pooled.methods(signature, known)[0], pooled.methods(signature, known * 20)[0]
+    once = pooled.methods(signature, known)[0]
+    often = pooled.methods(signature, known * 20, [*range(5)] * 20)[0]
     for (x, _, q, _), (x2, _, q2, _) in zip(once.prepare(known), often.prepare(known), strict=True):
         np.testing.assert_allclose(x2, x)
         np.testing.assert_allclose(q2, q)

@@ -116,7 +116,7 @@ def test_a_table_that_does_not_fit_says_what_would(
 ) -> None:
     """A million rows of a thousand columns, as its first rows promise, on a machine of 8 GB."""
     monkeypatch.setattr("metanas.tasks.sheets._rows_of_csv", lambda path: 10**6)
-    monkeypatch.setattr("metanas.tasks.sheets._free_memory", lambda: 8e9)
+    monkeypatch.setattr("metanas.tasks.sheets.free_memory", lambda: 8e9)
     names = ["machine", "wear", *(f"x{i}" for i in range(998))]
     write(tmp_path / "t.csv", [[0] * 1000], names)
     line = wrong(metanas, tmp_path, "search", "table", "t.csv", *WEAR)

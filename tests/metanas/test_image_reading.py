@@ -137,8 +137,9 @@ def test_resizing_is_antialiased() -> None:
     assert np.abs(pixels.astype(int) - 127).max() < 12, "every second column would have been 0 or 255"
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])  # which Pillow turns as it reads
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_photographs_are_turned_upright(orientation: int) -> None:
+def test_photographs_are_turned_upright(orientation: int, kind: str) -> None:
     upright = Image.effect_noise((8, 8), 90)
     upside = {2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}  # what undoes each
     held = upright
@@ -147,7 +148,7 @@ def test_photographs_are_turned_upright(orientation: int) -> None:
     file = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = orientation
-    held.save(file, "PNG", exif=exif)
+    held.save(file, kind, exif=exif)
     assert np.array_equal(pictures.decode(file.getvalue(), "x", 8), pictures.to_pixels(upright, 8))
 
 

@@ -130,6 +130,20 @@ def test_what_cannot_be_mixed_is_said_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_no_test_class_of_one_is_trained_on_in_another(tmp_path: Path) -> None:
+    """Classes of the same names are divided by what else there is."""
+
+    def of(folder: str, names: list[str]) -> Family:
+        path = draw_classes(tmp_path / folder, names)
+        return images.build(Source(path=path, image_size=8, cache=tmp_path / "cache"))
+
+    letters = [f"letter{i}" for i in range(30)]
+    with pytest.raises(DataError, match="test classes of f0 are training or validation classes of f1"):
+        mixed(of("all", letters), of("some", letters[:20]))
+    assert mixed(of("one", letters[:12]), of("other", [f"digit{i}" for i in range(12)]))
+    assert mixed(of("same", letters), of("again", letters)), "divided alike"
+
+
 def test_other_shapes_are_said_with_the_numbers() -> None:
     wide = Flat(2.0)
     wide.signature = lambda ways, shots: Signature("regression", (7,), 1, shots)  # type: ignore[method-assign]

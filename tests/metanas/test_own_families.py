@@ -223,6 +223,21 @@ def noisy(self: Any, n_tasks: int, examples: int, generator: torch.Generator) ->
     return x, x[..., 0] + torch.randn(n_tasks, examples)
 
 
+def test_numbers_may_be_held_in_any_way() -> None:
+    """Made by a network that could be trained, turned around, in another byte order, in more digits."""
+
+    def sample(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
+        x = torch.rand(n_tasks, examples, 2, generator=generator)
+        y = torch.nn.functional.linear(x, torch.ones(1, 2, requires_grad=True))
+        return x.numpy()[..., ::-1].astype(">f4"), y
+
+    drawn = family(sample=sample).sample(3, "train", torch.Generator(), shots=2, ways=1, queries=2)
+    assert not any(tensor.requires_grad for tensor in drawn.values())  # type: ignore[attr-defined]
+    assert drawn["support_x"].dtype == torch.float32
+    close = drawn["support_x"].sum(-1, keepdim=True) - drawn["support_y"]
+    assert float(close.abs().max()) < 1e-6
+
+
 def labelled(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
     return torch.rand(n_tasks, examples, 1, generator=generator), np.full((n_tasks, examples), "good")
 
@@ -232,6 +247,7 @@ def labelled(self: Any, n_tasks: int, examples: int, generator: torch.Generator)
     [
         ({"classes": {"train": 64, "valid": 16}}, "has classes = .* how many each split has"),
         ({"classes": 1}, "2 or more"),
+        ({"classes": 4}, "has classes, and its sample does not take split"),
         ({"features": None}, "has features = None: it should be 2 different names"),
         ({"targets": "y"}, "has targets = 'y': it should be"),
     ],

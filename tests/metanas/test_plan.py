@@ -85,6 +85,16 @@ def test_a_budget_of_trials_has_time_for_everything(
     assert math.isinf(found.time_for(0, Budget(trials=3))())
 
 
+def test_there_are_as_many_test_tasks_as_memory_holds(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    few = evaluator.tasks(64, "valid")
+    each = sum(tensor.nbytes for tensor in few.values()) / 64  # type: ignore[attr-defined]
+    monkeypatch.setattr(planning, "free_memory", lambda: 8 * 200.0 * each)
+    assert plan(evaluator, monkeypatch, Budget(trials=3), 1.0, 1.0, 1.0).count == 200
+    assert plan(evaluator, monkeypatch, Budget(600.0, clock=clock), 0.001, 0.001, 0.001).count == 200
+
+
 def test_what_is_quick_is_scored_on_all_tasks(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:

@@ -95,9 +95,9 @@ def test_memory_that_the_system_keeps_of_files_is_free(
         "MemTotal: 16000000 kB\nMemFree: 700000 kB\nMemAvailable: 12000000 kB\n"
     )
     monkeypatch.setattr(sheets, "_MEMORY", tmp_path / "meminfo")
-    assert sheets._free_memory() == 12000000 * 1024
+    assert sheets.free_memory() == 12000000 * 1024
     monkeypatch.setattr(sheets, "_MEMORY", tmp_path / "none")
-    assert sheets._free_memory() > 0
+    assert sheets.free_memory() > 0
 
 
 def test_decimal_commas_where_semicolons_part_the_cells(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_table_larger_than_memory_says_what_fits(
     """Before any of it is read."""
     path = write(tmp_path / "t.csv", rows())
     path = path if ending == "csv" else in_other_form(path, ending)
-    monkeypatch.setattr("metanas.tasks.sheets._free_memory", lambda: 25_000.0)
+    monkeypatch.setattr("metanas.tasks.sheets.free_memory", lambda: 25_000.0)
     keys = {"task": "task", "target": "y"} if ending == "npz" else {}
     with pytest.raises(
         DataError, match=r"28\d rows of [57] columns.*about 1 columns fit; name those you need"
@@ -363,7 +363,7 @@ def test_a_large_table_is_read_where_few_of_its_columns_are_wanted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "t.csv", rows())
-    monkeypatch.setattr("metanas.tasks.sheets._free_memory", lambda: 50_000.0)
+    monkeypatch.setattr("metanas.tasks.sheets.free_memory", lambda: 50_000.0)
     with pytest.raises(DataError, match="columns fit"):
         built(path)
     assert built(path, features=("load",)).tasks == 24

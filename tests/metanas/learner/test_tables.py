@@ -84,7 +84,7 @@ def test_predictions_are_those_of_the_program(regression: Written) -> None:
             "\ufeff" + SUPPORT.replace("\n", "\r\n"),
             '"time","dose"\r\n"0.5","0.5"\r\n\r\n1,2',
         ),  # of a spreadsheet
-        ("time;dose;level\n0;1;2\n1;0;3\n2;2;1,5\n", "time;dose\n0,5;0,5\n1;2\n"),  # of a European one
+        ("time;dose;level\n0;1;2\n1;0;3\n2;2;1,5E0\n", "time;dose\n,5;0,5\n1;2\n"),  # of a European one
         (",time,dose,level\n7,0,1,2\n8,1,0,3\n9,2,2,1.5\n", ",time,dose\n3,0.5,0.5\n4,1,2\n"),  # of pandas
     ],
 )
