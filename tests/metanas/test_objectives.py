@@ -232,9 +232,8 @@ def test_every_other_trial_is_a_neighbour_of_the_front_once_there_is_one() -> No
     reasons = {trial: json.loads(why) for what, why, trial in memory.events if what == PROPOSED}
     assert {number: reason["of"] for number, reason in reasons.items()} == near
     number, parent = next(iter(near.items()))
-    assert (
-        f"a neighbour of trial {parent}; the search chose it" in _lines(records[number], reasons[number])[0]
-    )
+    (told,) = _lines(records[number], reasons[number], "")
+    assert f"a neighbour of trial {parent}; the search chose it" in told
 
 
 def test_objectives_and_times_as_people_write_them() -> None:
