@@ -219,7 +219,7 @@ class Searching(Generic[E]):
         ended = replace(live.record, state=state, reason=reason)
         record = self.aims.settled(self.evaluator.ended(ended, live.best, self.memory))
         value = record.score.value if state == "complete" and record.score else None
-        with undisturbed():
+        with undisturbed(), suppress(UpdateFinishedTrialError):  # by who took this process for dead
             self.memory.finish(record)
             self.running.remove(live)
             self.records.append(record)
@@ -227,7 +227,7 @@ class Searching(Generic[E]):
                 live.trial.set_user_attr(SECONDS, record.costs.seconds)
             if record.score is not None and math.isfinite(record.score.ci95):
                 live.trial.set_user_attr(INTERVAL, record.score.ci95)
-            self.study.tell(live.trial, value, _STATES[state])
+            self.study.tell(live.trial, value, _STATES[state], skip_if_finished=True)
         self.tell(f"trial {record.number} {state}", record)
         return record
 

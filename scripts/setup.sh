@@ -8,6 +8,7 @@
 # Runs wherever there is a POSIX shell; ends with one line on stderr and status 1 where it cannot go on.
 set -eu
 cd "$(dirname "$0")/.."
+here=$(pwd -P)  # by whatever links it was come to
 
 venv=.venv
 stamp=$venv/.metanas-setup            # what the finished set-up was made from
@@ -24,13 +25,22 @@ version_of() { "$1" -c 'import sys; print(*sys.version_info[:2])' 2>/dev/null ||
 is_new_enough() { [ -n "$1" ] && [ "${1#* }" -ge 11 ] && [ "${1% *}" -ge 3 ]; }
 
 find_python() {
-    for name in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+    if [ -n "${PYTHON:-}" ]; then set -- "$PYTHON"; else set -- python3 python3.14 python3.13 python3.12 python3.11; fi
+    for name in "$@"; do
         version=$(version_of "$name")
         if is_new_enough "$version"; then python=$name; return; fi
         [ -z "$version" ] || [ -n "${found:-}" ] || found="$name is Python $(echo "$version" | tr ' ' .)"
     done
     die "${found:-there is no ${PYTHON:-python3} that runs here}, metanas needs Python 3.11 or newer:" \
         "install one, or name it: make setup PYTHON=python3.12"
+}
+
+# A number comes again: after a restart, or in the next container, it is another process, this one even.
+since() { ps -o lstart= -p "$1" 2>/dev/null || sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+note_process() { printf '%s %s\n' $$ "$(since $$ || true)" >"$unfinished"; }
+is_at_it() {
+    [ -s "$unfinished" ] && read -r pid began_at <"$unfinished" && [ "$pid" != $$ ] &&
+        kill -0 "$pid" 2>/dev/null && [ "$began_at" = "$(since "$pid" | sed 's/ *$//; s/^ *//')" ]
 }
 
 # --- Is it done already? ----------------------------------------------------------------------------
@@ -45,7 +55,7 @@ is_sound() {
     have=$(version_of $venv/bin/python)
     is_new_enough "$have" && $venv/bin/python -c 'import pip' 2>/dev/null || return 1
     [ -z "${PYTHON:-}" ] || [ "$have" = "$(version_of "$PYTHON")" ] || return 1
-    [ ! -f "$stamp" ] || [ "$(stamped root)" = "$PWD" ]
+    [ ! -f "$stamp" ] || [ "$(stamped root)" = "$here" ]
 }
 
 is_done() {
@@ -54,8 +64,8 @@ is_done() {
 }
 
 [ -z "${PYTHON:-}" ] || find_python
-if [ -s "$unfinished" ] && kill -0 "$(cat "$unfinished")" 2>/dev/null; then
-    die "another make is setting up .venv (process $(cat "$unfinished")): wait for it to end, then make setup again"
+if is_at_it; then
+    die "another make is setting up .venv (process $pid): wait for it to end, then make setup again"
 fi
 sound=no
 if is_sound; then
@@ -142,14 +152,16 @@ pip_install() {
 began=$(date +%s)
 if [ $sound = no ]; then
     [ ! -e "$unfinished" ] || say "the last set-up was cut short: starting it afresh"
+    # the one behind it, where it is that of the .venv which is removed now
+    python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", None) or sys.executable)')
     rm -rf $venv
     mkdir $venv
-    echo $$ >"$unfinished"
+    note_process
     say "making .venv with $python (Python $(version_of "$python" | tr ' ' .))"
     "$python" -m venv $venv >"$log" 2>&1 || die "$python could not make .venv (details: $log)"
 fi
 old_torch=$(stamped torch || true)
-echo $$ >"$unfinished"
+note_process
 : >"$log"
 rm -f "$stamp"
 
@@ -167,6 +179,6 @@ if [ -n "${TORCH_INDEX:-}" ]; then
 else
     pip_install --editable '.[dev,dashboard]'
 fi
-printf 'files %s\ntorch %s\nroot %s\n' "$files" "$old_torch" "$PWD" >"$stamp"
+printf 'files %s\ntorch %s\nroot %s\n' "$files" "$old_torch" "$here" >"$stamp"
 rm -f "$unfinished"
 say "done in $(($(date +%s) - began)) s: .venv/bin/metanas is ready"

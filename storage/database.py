@@ -110,6 +110,11 @@ def connect_args(url: URL) -> dict[str, Any]:
     return {"connect_timeout": 10} if known else {}
 
 
+def pool_args(url: URL) -> dict[str, Any]:
+    """What the pool is to be told: a server may have cut a connection that nobody used for minutes."""
+    return {} if is_sqlite(url) else {"pool_pre_ping": True}
+
+
 def has_studies(url: URL) -> bool:
     """Whether Optuna keeps studies there; to open them makes its tables where there are none.
 
@@ -131,13 +136,14 @@ def connect(url: URL) -> Engine:
         StoreError: If the driver is missing.
     """
     try:
-        engine = create_engine(url, connect_args=connect_args(url))
+        engine = create_engine(url, connect_args=connect_args(url), **pool_args(url))
     except NoSuchModuleError as error:
         raise StoreError(f"no driver {url.drivername!r} is known; {_EXAMPLES}") from error
     except ValueError as error:
         raise StoreError(f"{shown(url)} has an option that is wrong: {error}") from error
     except ImportError as error:
-        package = _DRIVERS.get(str(error.name), str(error.name))
+        missing = str(error.name or url.get_driver_name())  # psycopg without libpq does not say
+        package = _DRIVERS.get(missing, missing)
         raise StoreError(f"{shown(url)} needs a driver: pip install {package}") from error
     if is_sqlite(url):
         event.listen(engine, "connect", enforce_keys)

@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 
 from search_spaces.errors import StoreError
-from storage.database import connect_args, enforce_keys, explained, failure, is_sqlite, shown
+from storage.database import connect_args, enforce_keys, explained, failure, is_sqlite, pool_args, shown
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -95,4 +95,6 @@ def _storage(url: URL, kind: type[RDBStorage] | None, **options: Any) -> RDBStor
 
     text = url.render_as_string(hide_password=False)
     text = text.replace("{", "{{").replace("}", "}}")  # Optuna fills in {SCHEMA_VERSION}
-    return (kind or InTurn)(text, engine_kwargs={"connect_args": connect_args(url), **options})
+    return (kind or InTurn)(
+        text, engine_kwargs={"connect_args": connect_args(url), **pool_args(url), **options}
+    )

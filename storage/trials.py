@@ -67,7 +67,9 @@ def finish(session: Session, record: Record) -> None:
     row = _row(session, record.study, record.number, lock=True)
     if row is None:
         raise StoreError(f"{_named(record)} was never started; call start first")
-    if row.state != "running":
+    # a process that slept too long was taken for dead: what it comes back with is its own
+    is_back = (row.state, row.reason, row.owner) == ("failed", values.INTERRUPTED, owner.me())
+    if row.state != "running" and not is_back:
         why = f" ({row.reason})" if row.reason else ""
         raise StoreError(f"{_named(record)} has ended already: {row.state}{why}")
     _fill(session, row, record)

@@ -231,5 +231,5 @@ def _print(kept: Sequence[Kept]) -> None:
         word = "in use" if one.used else "adopted" if one.adopted else "refused"
         counts = str(fitted["records"]), str(len(fitted["studies"]))
         policy = "yes" if one.card.get("policy", {}).get("kept") else "no"
-        table.add_row(one.sha[:12], f"{one.created:%Y-%m-%d %H:%M}", *counts, gain, policy, word)
+        table.add_row(one.sha[:12], f"{one.created.astimezone():%Y-%m-%d %H:%M}", *counts, gain, policy, word)
     wide_console().print(table)

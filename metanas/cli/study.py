@@ -34,7 +34,7 @@ def list_command(store: str, as_json: bool) -> None:
         plain = _plain(study)
         table.add_row(
             *(str(plain[key]) for key in ("study", "family", "complete", "pruned", "failed", "running")),
-            f"{study.created:%Y-%m-%d %H:%M}",
+            f"{study.created.astimezone():%Y-%m-%d %H:%M}",
         )
     wide_console().print(table)
 

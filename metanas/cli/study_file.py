@@ -133,8 +133,16 @@ class _Reader:
         """Files are looked for where this one is."""
         if isinstance(value, Path):
             return self.path.parent / value
+        if parameter.name == "store":
+            return self._store(value)
         is_file = parameter.name == "space" and value.endswith(".toml")
         return str(self.path.parent / value) if is_file else value
+
+    def _store(self, value: str) -> str:
+        """An SQLite file is a file, too, whether or not it is written as a URL."""
+        start = "sqlite:///" if value.startswith("sqlite:///") else ""
+        file = Path(value.removeprefix(start)).expanduser()
+        return value if "://" in value and not start else f"{start}{self.path.parent / file}"
 
     def _text(self, where: str, value: Any) -> str:
         if not isinstance(value, str):

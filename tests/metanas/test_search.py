@@ -47,6 +47,16 @@ def test_whatever_befalls_a_trial_is_recorded_and_the_others_go_on() -> None:
     assert (failed.score, failed.weights, failed.rung) == (None, None, 0)
 
 
+def test_a_trial_that_optuna_was_told_of_by_another_ends_all_the_same() -> None:
+    """By a process that took this one for dead, since it had been silent for too long."""
+    search = make(lambda number, rung: 1.0)
+    live = search.begin()
+    search.study.tell(live.trial.number, state=TrialState.FAIL)
+    assert search.end(live, "failed", "whatever").reason == "whatever"
+    search.run(Budget(trials=2))
+    assert len(search.records) == 3
+
+
 def test_if_nothing_could_be_scored_the_commonest_reason_is_said() -> None:
     search = make(lambda number, rung: "diverged" if number % 3 else "out of memory")
     with pytest.raises(EvaluationError, match="none of 7 trials could be scored; most often: diverged: at"):

@@ -134,6 +134,19 @@ def test_the_one_in_the_readme(tmp_path: Path) -> None:
     assert found.families[1].own["shots"] == 10
 
 
+@pytest.mark.parametrize("start", ["", "sqlite:///"])
+def test_its_store_is_beside_it(tmp_path: Path, start: str) -> None:
+    """As all its files are: from another folder it would be another store, and the study begin anew."""
+    found = given(tmp_path, f"store = '{start}runs.db'\n[families.sinusoid]\n")
+    assert (
+        found.options["store_url" if "store_url" in found.options else "store"]
+        == f"{start}{tmp_path / 'runs.db'}"
+    )
+    for far in ("postgresql://me@host/runs", "/data/runs.db", "sqlite:////data/runs.db"):
+        found = given(tmp_path, f"store = '{far}'\n[families.sinusoid]\n")
+        assert far in found.options.values()
+
+
 def test_its_store_comes_before_that_of_the_environment(
     metanas: Callable[..., Any], quick: Sequence[object], tmp_path: Path
 ) -> None:

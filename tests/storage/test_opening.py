@@ -213,6 +213,13 @@ def test_messages_hold_neither_sql_nor_password(tmp_path: Path, monkeypatch: pyt
         Store.open("postgresql://user:secret@127.0.0.1:1/x")
     assert "secret" not in str(caught.value)
 
+    def without_libpq(*_: object, **__: object) -> None:
+        raise ImportError("no pq wrapper available")
+
+    monkeypatch.setattr("storage.database.create_engine", without_libpq)
+    with pytest.raises(StoreError, match=r"pip install .*metanas\[postgres\]"):
+        Store.open("postgresql://user:secret@127.0.0.1:1/x")
+
 
 def test_an_unreachable_server_is_a_line_without_the_password() -> None:
     pytest.importorskip("psycopg", reason="psycopg is not installed: a refused PostgreSQL host was not tried")

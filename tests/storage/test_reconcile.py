@@ -50,6 +50,23 @@ def test_where_all_agree_nothing_happens(store: Store, study: optuna.Study, reco
     assert states(study) == [TrialState.COMPLETE, TrialState.WAITING]
 
 
+def test_who_was_taken_for_dead_brings_its_result_when_it_is_back(
+    store: Store, study: optuna.Study, record: Make, sql: Sql
+) -> None:
+    """As a machine that slept for hours; nobody else has the right to."""
+    for owned in (owner.me(), FAR):
+        number = study.ask().number
+        store.start(record(number))
+        sql(
+            f"UPDATE metanas_trial SET owner = '{owned}', state = 'failed', reason = 'interrupted' "
+            f"WHERE number = {number}"
+        )
+    store.finish(record(0, "complete", value=1.0))
+    assert store.record("pumps", 0).state == "complete"
+    with pytest.raises(StoreError, match="has ended already"):
+        store.finish(record(1, "complete", value=1.0))
+
+
 @pytest.mark.parametrize(
     ("state", "value", "told", "as_value"),
     [
