@@ -94,7 +94,9 @@ def table_text(rows: list[dict[str, Any]], ratios: dict[str, Any]) -> str:
     lines += ["|" + "---|" * (1 + len(references))]
     for name, found in ratios.items():
         cells = [
-            f"{found[k]['point']:.2f} [{found[k]['low']:.2f}, {found[k]['high']:.2f}]" if k in found else ""
+            "{point:.2f} [{low:.2f}, {high:.2f}] (who never gets there: {never:.2f})".format(**found[k])
+            if k in found
+            else ""
             for k in references
         ]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from scipy.stats import bootstrap
 
 METHODS = {"tpe": "tpe", "cold": "learned", "warm": "learned"}  # the controller of each
 KINDS = ("final", "proposed")
@@ -60,17 +61,29 @@ def _ratios(kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
     return {
         "cold_to_tpe": float(np.median([run["cold"][kind] / run["tpe"][kind] for run in runs])),
         "seconds_ratio": float(np.median([w / c for w, c in zip(warm, cold, strict=True)])),
-        **{f"warm_to_cold_{name}": _warm_to_cold(kind, runs, at) for name, at in _MOMENTS.items()},
+        **{f"warm_to_cold_{name}": _mean(_warm_to_cold(kind, runs, at)) for name, at in _MOMENTS.items()},
+        **{f"interval_{name}": _interval(_warm_to_cold(kind, runs, at)) for name, at in _MOMENTS.items()},
     }
 
 
-def _warm_to_cold(kind: str, runs: Sequence[Mapping[str, Row]], seconds: float) -> float | None:
-    """Geometric mean of ratios of errors, of the seeds where both had one by then; None where none had."""
+def _mean(logs: np.ndarray) -> float | None:
+    return float(np.exp(logs.mean())) if len(logs) else None
+
+
+def _interval(logs: np.ndarray) -> list[float] | None:
+    """Of the geometric mean, 90 %, by bootstrap over searches; None of fewer than two."""
+    if len(logs) < 2:
+        return None
+    found = bootstrap((logs,), np.mean, confidence_level=0.9, method="percentile", rng=0)
+    return np.exp(found.confidence_interval).tolist()
+
+
+def _warm_to_cold(kind: str, runs: Sequence[Mapping[str, Row]], seconds: float) -> np.ndarray:
+    """Logarithms of ratios of errors, of the seeds where both had one by then."""
     curves = [[run[method]["curves"][kind] for method in ("warm", "cold")] for run in runs]
     errors = np.array([[error_at(curve, seconds) for curve in pair] for pair in curves])
     logs = np.log(errors[:, 0] / errors[:, 1])
-    logs = logs[np.isfinite(logs)]
-    return float(np.exp(logs.mean())) if len(logs) else None
+    return np.asarray(logs[np.isfinite(logs)])
 
 
 def _times(method: str, kind: str, runs: Sequence[Mapping[str, Row]]) -> list[float]:
@@ -89,6 +102,11 @@ def text(rows: Sequence[Row]) -> str:
     for r in summary(rows):
         cells = [r["family"], r["kind"], str(r.get("seeds", ""))]
         cells += ["" if r.get(name) is None else format(r[name], form) for name, form in shown.items()]
+        between = [r.get(f"interval_{name}") for name in _MOMENTS]
+        cells[-len(between) :] = [
+            f"{cell} [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else cell
+            for cell, ends in zip(cells[-len(between) :], between, strict=True)
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     head = ["family", "seed", "method", "trials", "proposed", "final", "test", "wall s"]
     lines += ["", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

@@ -29,6 +29,9 @@ def needed(best: np.ndarray, threshold: float) -> np.ndarray:
 def ratio(reference: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> dict[str, float]:
     """How many times as many evaluations a reference needs to its own median best at 100; with its interval.
 
+    Who does not get there counts with its budget: ``never`` is what one comes to that never does. Ratios
+    near it say that few searches got there, not how much longer they would have taken.
+
     Args:
         reference: By task, ``(S, E)`` bests.
         other: Those of what is measured by it.
@@ -36,9 +39,9 @@ def ratio(reference: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> dic
     at = min(THRESHOLD_AT, next(iter(reference.values())).shape[1]) - 1
     rng = np.random.default_rng(0)
 
-    def gain(draw: bool) -> float:
+    def gain(draw: bool, others: dict[int, np.ndarray]) -> float:
         logs = []
-        for task, ours in other.items():
+        for task, ours in others.items():
             theirs = reference[task]
             if draw:
                 theirs = theirs[rng.integers(len(theirs), size=len(theirs))]
@@ -48,6 +51,7 @@ def ratio(reference: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> dic
             logs.append(np.log(a / b))
         return float(np.exp(np.mean(logs)))
 
-    drawn = [gain(True) for _ in range(_DRAWS)]
+    drawn = [gain(True, other) for _ in range(_DRAWS)]
     low, high = (float(q) for q in np.quantile(drawn, [0.05, 0.95]))
-    return {"point": gain(False), "low": low, "high": high}
+    nowhere = {task: np.full_like(ours, -np.inf) for task, ours in other.items()}
+    return {"point": gain(False, other), "low": low, "high": high, "never": gain(False, nowhere)}

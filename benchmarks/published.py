@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -309,9 +310,11 @@ def save(name: str, new: list[dict[str, Any]]) -> None:
     """Puts rows in the place of those of the same rule, family and step size."""
     path = RESULTS / f"{name}.json"
     old = json.loads(path.read_text())["rows"] if path.exists() else []
+    command = f"benchmarks/published.py {' '.join(sys.argv[1:])}"
+    new = [{**row, "command": command, "machine": machine()} for row in new]
     kept = {(row["family"], row["rule"], row["rate"]): row for row in (*old, *new)}
     rows = [kept[key] for key in sorted(kept, key=lambda key: (key[0] != "sinusoid", *map(str, key)))]
-    path.write_text(json.dumps({"command": __doc__, "machine": machine(), "rows": rows}, indent=1) + "\n")
+    path.write_text(json.dumps({"command": command, "machine": machine(), "rows": rows}, indent=1) + "\n")
     (RESULTS / f"{name}.md").write_text(f"`benchmarks/published.py`, {machine()}\n\n{table(rows)}\n")
 
 

@@ -21,6 +21,7 @@ the same family and seed: it can be run in parts.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -324,9 +325,11 @@ def save(name: str, new: list[dict[str, Any]]) -> None:
     """Puts rows in the place of those of the same family and seed."""
     path = RESULTS / f"{name}.json"
     old = json.loads(path.read_text())["rows"] if path.exists() else []
+    command = f"benchmarks/symbolic.py {' '.join(sys.argv[1:])}"
+    new = [{**row, "command": command, "machine": machine()} for row in new]
     kept = {(row["family"] != "sinusoid", row["seed"]): row for row in (*old, *new)}
     rows = [kept[key] for key in sorted(kept)]
-    path.write_text(json.dumps({"command": __doc__, "machine": machine(), "rows": rows}) + "\n")
+    path.write_text(json.dumps({"command": command, "machine": machine(), "rows": rows}) + "\n")
     (RESULTS / f"{name}.md").write_text(f"`benchmarks/symbolic.py`, {machine()}\n\n{table(rows)}\n")
 
 

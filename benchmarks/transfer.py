@@ -60,6 +60,7 @@ class Results:
 
     rows: dict[bytes, int]
     normal: np.ndarray
+    tasks: tuple[str, ...]
 
     @classmethod
     def of(cls, table: Table, task: int) -> Results:
@@ -68,7 +69,8 @@ class Results:
         x = Features(codes).of(codes.rows([table.candidate(i) for i in range(len(table.configs))]))
         others = np.delete(table.valid[:, :, -1], task, 0).T
         ranks = rankdata(np.nan_to_num(others, nan=-np.inf), axis=0)
-        return cls({row.tobytes(): i for i, row in enumerate(x)}, ndtri((ranks - 0.5) / len(ranks)))
+        places, names = {row.tobytes(): i for i, row in enumerate(x)}, np.delete(table.tasks, task)
+        return cls(places, ndtri((ranks - 0.5) / len(ranks)), tuple(names.tolist()))
 
 
 class Knowing(Earlier):
@@ -81,7 +83,9 @@ class Knowing(Earlier):
     def predictions(self, x: np.ndarray) -> np.ndarray:
         found = super().predictions(x)
         index = np.array([self._results.rows.get(row.tobytes(), -1) for row in x], dtype=int)
-        found[index >= 0] = self._results.normal[index[index >= 0]]
+        # studies of too few records are not among them
+        here = [self._results.tasks.index(name) for name in self.names]
+        found[index >= 0] = self._results.normal[index[index >= 0]][:, here]
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,6 +111,14 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
         {rival.name: rival.over for rival in ranked if rival.over},
         fresh(parts[0].of),
     )
+
+
+def held_against(signature: Signature, judgement: Judgement) -> Score:
+    """What the verdict is against: over folds, on each part what was strongest there."""
+    verdict, score = judgement.verdict, judgement.baselines[judgement.verdict.against]
+    sign = -1 if signature.higher_is_better else 1
+    known = judgement.folds > 1 and math.isfinite(verdict.difference)
+    return replace(score, value=judgement.test.value + sign * verdict.difference) if known else score
 
 
 def _many(left_out: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from metanas.engine import Program
 from metanas.engine.program import at
 from metanas.finish import Winner
-from metanas.judging import Judgement
+from metanas.judging import Judgement, held_against
 from metanas.learner import Manifest, save
 from metanas.learner.weights import unpack
 from metanas.report import Example, Summary, draw, draw_front, task_caption, task_charts
@@ -83,7 +83,8 @@ def save_front(path: Path, search: Search, winner: Winner, judgement: Judgement)
 
 def _summary(search: Search, record: Record, judgement: Judgement) -> Summary:
     against = judgement.verdict.against  # over folds it need not be the best by the mean over them
-    baselines = {against: judgement.baselines[against]} | judgement.baselines
+    baselines = judgement.baselines | {against: held_against(search.evaluator.signature, judgement)}
+    baselines = {against: baselines[against]} | baselines
     return Summary(
         search.name,
         search.evaluator.family.name,

@@ -6,6 +6,7 @@ import base64
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -109,7 +110,7 @@ def _others(records: Sequence[Record], winner: Record | None) -> list[Line]:
 
 def _summary(study: Study) -> Summary:
     result, winner = study.results[-1], study.winner
-    metric = result["test"]["metric"]
+    metric, sign = result["test"]["metric"], -1 if study.signature.higher_is_better else 1
 
     def score(row: Mapping[str, Any]) -> Score:
         value, ci95 = (math.nan if row[key] is None else float(row[key]) for key in ("value", "ci95"))
@@ -117,6 +118,9 @@ def _summary(study: Study) -> Summary:
 
     against = [row for row in result["baselines"] if row["name"] == result["verdict"]["against"]]
     rivals = {row["name"]: score(row) for row in against}
+    if result["folds"] > 1 and result["verdict"]["difference"] is not None:  # of several: see held_against
+        value = result["test"]["value"] + sign * result["verdict"]["difference"]
+        rivals = {name: replace(one, value=value) for name, one in rivals.items()}
     family = study.settings["family"]["name"]
     test, goals = score(result["test"]), study.goals
     return Summary(study.name, family, study.signature, winner, test, rivals, goals=goals)

@@ -167,6 +167,11 @@ def test_what_knows_the_same_task_elsewhere_finds_its_best_at_once(table: Path, 
     assert found["rows"][3]["rank"] == {"10": 1.0}
     for ratio in found["ratios"]["knowing"].values():
         assert ratio["low"] <= ratio["point"] <= ratio["high"]
+        assert ratio["never"] <= ratio["point"], "one that never gets there counts with its budget"
+    arrays["valid"] = arrays["valid"].copy()
+    arrays["valid"][2, 5:] = np.nan  # too few results to be told
+    np.savez(path, **arrays)
+    assert run("--table", path, "--seeds", 1, "--evaluations", 10, script="transfer.py")["rows"]
 
 
 @pytest.mark.parametrize("script", ["controllers.py", "transfer.py"])

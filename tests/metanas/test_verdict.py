@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from metanas.goals import Goals
-from metanas.judging import Comparison, _held, joined
+from metanas.judging import Comparison, _held, held_against, joined
 from metanas.verdict import FEWEST, Rival, decide, strongest
 from search_spaces import Costs, Signature
 
@@ -116,8 +116,11 @@ def test_a_rival_that_is_another_one_in_some_folds_says_so() -> None:
         rivals = [Rival(name, 0.1 if name == best else 0.2, np.full(8, 0.5 + (name == "b"))) for name in "ab"]
         return Comparison(np.full(8, 0.1), rivals, False, 1, {})  # type: ignore[typeddict-item]
 
-    verdict = joined(REGRESSION, [part("a"), part("b"), part("a")]).verdict
+    judged = joined(REGRESSION, [part("a"), part("b"), part("a")])
+    verdict = judged.verdict
     assert verdict.against == "a"
+    assert judged.baselines["a"].value == pytest.approx(0.5), "over all parts"
+    assert held_against(REGRESSION, judged).value == pytest.approx(2.5 / 3), "what the sentence says"
     assert verdict.difference == pytest.approx((0.5 + 1.5 + 0.5) / 3 - 0.1)
     said = "Better than a (strongest in 2 of 3 parts, in others what was strongest there), the strongest"
     assert verdict.sentence.startswith(said)
