@@ -102,6 +102,30 @@ class Mixed:
     def facts(self) -> dict[str, Any]:
         return {"name": self.name, "mixed": [part.facts() for part in self._parts]}
 
+    def training_classes(self, augmentation: str) -> int:
+        """Of images: how many there are in all, turned ones counted."""
+        parts: Any = self._parts
+        return sum(part.training_classes(augmentation) for part in parts)
+
+    def labelled(
+        self, images: int, generator: torch.Generator, augmentation: str = "none"
+    ) -> tuple[Tensor, Tensor]:
+        """Images of the training classes, each family as likely as another, and the places of their classes.
+
+        Returns:
+            ``(N, C, H, W)`` float32 and ``(N,)`` int64, on the generator's device.
+        """
+        which, first, drawn = self._which(images, "train", generator), 0, []
+        parts: Any = self._parts
+        for i, part in enumerate(parts):
+            if many := int((which == i).sum()):
+                x, label = part.labelled(many, generator, augmentation)
+                drawn.append((x, label + first))
+            first += part.training_classes(augmentation)
+        x, label = (torch.cat(found) for found in zip(*drawn, strict=True))
+        order = which.argsort(stable=True).argsort().to(x.device)  # in the order of the draws
+        return x[order], label[order]
+
     def _which(self, n_tasks: int, split: Split, generator: torch.Generator) -> Tensor:
         """The family of each task ``(T,)``, on the CPU."""
         if split != "train":

@@ -130,6 +130,19 @@ def test_what_cannot_be_mixed_is_said_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_the_classes_of_all_are_told_apart_together(tmp_path: Path) -> None:
+    """For baselines that learn to: one with images of one family alone would be a weaker one."""
+    paths = [draw_classes(tmp_path / n, [f"{n}{i}" for i in range(12 + 8 * k)]) for k, n in enumerate("ab")]
+    parts = [images.build(Source(path=path, image_size=8, cache=tmp_path / "cache")) for path in paths]
+    family = mixed(*parts)
+    many = [len(part.classes["train"]) for part in parts]  # type: ignore[attr-defined]
+    assert family.training_classes("none") == sum(many)
+    x, label = family.labelled(400, torch.Generator().manual_seed(0))
+    assert (x.shape, label.min() >= 0, label.max() < sum(many)) == ((400, 1, 8, 8), True, True)
+    assert 150 < int((label < many[0]).sum()) < 250, "each family as likely"
+    assert len({*(label[:50] < many[0]).tolist()}) == 2, "not one after the other"
+
+
 def test_no_test_class_of_one_is_trained_on_in_another(tmp_path: Path) -> None:
     """Classes of the same names are divided by what else there is."""
 
