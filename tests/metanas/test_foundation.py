@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
+import torch
 
 from metanas.baselines import together
 from metanas.foundation import tabpfn
@@ -88,7 +89,7 @@ def test_only_tables_have_it(weights: Path, monkeypatch: pytest.MonkeyPatch) -> 
         signature=REGRESSION,
         valid={"cluster": None},
         family=SimpleNamespace(preprocessing={}),
-        tasks=lambda *_: {},
+        tasks=lambda *_: {"cluster": torch.zeros(0)},
     )
     monkeypatch.setattr("metanas.baselines._tasks", lambda _: [])
     monkeypatch.setattr("metanas.pooled.methods", lambda *_: [])
