@@ -17,7 +17,7 @@ from metanas.budget import Budget
 from metanas.finish import Winner
 from metanas.goals import Goals
 from metanas.hand_set import hand_set
-from metanas.plan import SCORED_BY, Plan, plan
+from metanas.plan import SCORED_BY, TEST_TASKS, Plan, plan
 from metanas.scoring import summarise
 from metanas.search import Search
 from metanas.seeds import derive
@@ -28,7 +28,6 @@ from search_spaces import Score, Signature
 from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
 
-TEST_TASKS = 1000
 LEFT_OUT = "baseline left out"  # what the store's log calls it
 
 

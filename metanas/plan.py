@@ -23,6 +23,7 @@ from search_spaces.task import Episodes
 
 SCORED_BY = 0.97  # part of the budget by which scoring should be over
 _FEWEST = 100  # test tasks
+TEST_TASKS = 1000  # the most that are of use
 _LEAST_SHARE = 0.03  # of the budget, for each baseline that is trained
 _SCORING_PART = 0.7  # of the time left, at most, where scoring is slow: the rest is for training
 _TOO_DEAR = 0.8  # of the time left, beyond which learners are left out that are slow to score
@@ -127,7 +128,8 @@ def _fitting(evaluator: Evaluator) -> int:
     """How many test tasks there is memory for: of large images a thousand would take tens of gigabytes."""
     few = evaluator.tasks(_PROBE, "valid")
     each = sum(tensor.nbytes for tensor in few.values()) / count_of(few)  # type: ignore[attr-defined]
-    return max(_PROBE, int(_MEMORY_PART * free_memory() / (_COPIES * each)))
+    room = _MEMORY_PART * free_memory() / (_COPIES * each)  # infinite where the system does not say
+    return int(max(_PROBE, min(room, TEST_TASKS)))
 
 
 def _measured(paces: Mapping[str, Callable[[], float]], left_out: list[str]) -> dict[str, float]:

@@ -163,23 +163,37 @@ def _with_statistics(x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
 def _rows(known: list[Arrays], of: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """All rows of these episodes, support and query alike, each once: targets, or places of classes.
 
-    Rows of a task that look the same are as many as one of its episodes had at once: where features take few
-    values, how often each is met is all that there is to learn.
+    Where features take few values, how often each is met is all that there is to learn: rows that look the
+    same are as many as their share of what episodes show of each task, of which these say how many rows it
+    has at least.
     """
     x = np.concatenate([part for sx, _, qx, _ in known for part in (sx, qx)])[:_MOST_ROWS]
     y = np.concatenate([part for _, sy, _, qy in known for part in (sy, qy)])[:_MOST_ROWS]
     target = y[:, 0] if y.shape[1] == 1 else y.argmax(1)
-    # episodes draw a row again and again: trees would take it for many that agree
-    rows, which = np.unique(np.column_stack([x, target]), axis=0, return_inverse=True)
-    sizes = [len(sx) + len(qx) for sx, _, qx, _ in known]
-    episode = np.repeat(np.arange(len(known)), sizes)[:_MOST_ROWS]
-    met, times = np.unique(episode * len(rows) + which.reshape(-1), return_counts=True)
-    task = np.asarray(of)[met // len(rows)]
-    kinds, at = np.unique(task * len(rows) + met % len(rows), return_inverse=True)
-    most = np.zeros(len(kinds), int)
-    np.maximum.at(most, at, times)
-    rows = np.repeat(rows, np.bincount(kinds % len(rows), most, len(rows)).astype(int), axis=0)
+    kinds, kind = np.unique(np.column_stack([x, target]), axis=0, return_inverse=True)
+    sizes = np.array([len(sx) + len(qx) for sx, _, qx, _ in known])
+    often = _times(
+        kind.reshape(-1), np.repeat(np.arange(len(known)), sizes)[:_MOST_ROWS], np.array(of), sizes
+    )
+    rows = np.repeat(kinds, often, axis=0)
     return rows[:, :-1], rows[:, -1]
+
+
+def _times(kind: np.ndarray, episode: np.ndarray, of: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """How many rows of each kind there are, at least one: of rows ``(N,)`` and their episodes' tasks."""
+    many = int(kind.max(initial=-1)) + 1
+    here, times = np.unique(of[episode] * many + kind, return_counts=True)
+    task, at = here // many, here % many
+    largest = np.zeros(int(of.max(initial=0)) + 1)
+    np.maximum.at(largest, of, sizes)
+    has = np.maximum(largest[task], np.bincount(task)[task])
+    shares = np.bincount(at, times / np.bincount(task, times)[task] * has, many)
+    # of one task, and never twice in an episode: one row, that is drawn again and again
+    together, met = np.unique(episode * many + kind, return_counts=True)
+    most = np.zeros(many)
+    np.maximum.at(most, together % many, met)
+    is_one = (np.bincount(at, minlength=many) == 1) & (most == 1)
+    return np.where(is_one, 1, np.maximum(1, shares.round())).astype(int)
 
 
 def _described_rows(known: list[Arrays]) -> tuple[np.ndarray, np.ndarray]:

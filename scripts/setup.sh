@@ -36,7 +36,7 @@ find_python() {
 }
 
 # A number comes again: after a restart, or in the next container, it is another process, this one even.
-since() { ps -o lstart= -p "$1" 2>/dev/null || sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+since() { LC_ALL=C TZ=UTC0 ps -o lstart= -p "$1" 2>/dev/null || sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
 note_process() { printf '%s %s\n' $$ "$(since $$ || true)" >"$unfinished"; }
 is_at_it() {
     [ -s "$unfinished" ] && read -r pid began_at <"$unfinished" && [ "$pid" != $$ ] &&

@@ -106,15 +106,12 @@ def read(path: Path) -> SpaceFile:
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in data.items():
-        if isinstance(value, dict) and not _is_range(value):
+        # a model space's labels may be called as the ends of a range are
+        is_model_space = prefix == "architecture." and name.startswith("nni:")
+        if isinstance(value, dict) and (is_model_space or not value.keys() & RANGE):
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _is_range(table: Mapping[str, Any]) -> bool:
-    """Choices of a model space may be called so, too: what they are given is a list."""
-    return bool(table.keys() & RANGE) and not any(isinstance(value, (dict, list)) for value in table.values())
 
 
 def still(forbidden: tuple[Forbidden, ...], flat: Mapping[str, Choice]) -> tuple[Forbidden, ...]:

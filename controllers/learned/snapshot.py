@@ -146,12 +146,9 @@ class Snapshot:
             arrays = load(data)
             lengths, scales, prior, cost = (arrays[name].astype(np.float64) for name in _ARRAYS)
             space = Space.from_json(json.dumps(card["space"]))
-            values = max(
-                (len(c.values) for c in space.flat.values() if isinstance(c, Categorical)), default=0
-            )
-            if values > len(
-                prior
-            ):  # each has a feature: what is made of them takes the square of their number
+            choices = (c for c in space.flat.values() if isinstance(c, Categorical) and not c.ordered)
+            values = max((len(choice.values) for choice in choices), default=0)
+            if values > len(prior):  # each has a feature, and what is made of them takes their square
                 raise DataError(
                     f"not a snapshot: prior should be {values} numbers or more, got {prior.shape}"
                 )

@@ -23,8 +23,7 @@ def as_numbers(x: Any, what: str) -> np.ndarray | Tensor:
             raise DataError(f"{what}: complex numbers where real ones are expected")
         return x.detach()
     try:
-        # what a mask hides is not there, whatever number stands behind it
-        found = x.astype(np.float64).filled(np.nan) if np.ma.is_masked(x) else np.asarray(x)
+        found = np.asarray(_unmasked(x))
     except (ValueError, TypeError, RuntimeError):
         raise DataError(f"{what}: rows should have the same number of entries each") from None
     if found.dtype.kind in "fiub":
@@ -36,6 +35,14 @@ def as_numbers(x: Any, what: str) -> np.ndarray | Tensor:
             row = f"row {place[0]} (counted from 0): " if place else ""
             raise DataError(f"{what}: {row}{str(value)[:40]!r} is not a number")
     return found.astype(np.float64)
+
+
+def _unmasked(x: Any) -> Any:
+    """What a mask hides is not there, whatever number stands behind it."""
+    if isinstance(x, (list, tuple)):
+        return [_unmasked(row) for row in x] if any(isinstance(r, np.ma.MaskedArray) for r in x) else x
+    is_masked = isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x)
+    return x.astype(np.float64).filled(np.nan) if is_masked else x
 
 
 def is_none(value: Any) -> bool:

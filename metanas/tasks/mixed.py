@@ -46,6 +46,7 @@ class Mixed:
         shared = [a for a in first.augmentations if all(a in part.augmentations for part in self._parts)]
         self.augmentations: tuple[str, ...] = tuple(shared)
         self.limits = _limits([part.limits for part in self._parts])
+        self.in_its_own_units = any(getattr(part, "in_its_own_units", False) for part in self._parts)
         parts = (getattr(part, "independent", "tasks") for part in self._parts)
         self.independent = "groups" if "groups" in parts else "tasks"
         self.notes = tuple(f"{name}: {note}" for name, part in families.items() for note in part.notes)

@@ -299,24 +299,29 @@ def test_slopes_with_each_of_many_settings_are_those_with_one_after_the_other(
     assert best(slopes.each).valid == pytest.approx(best(None).valid, rel=1e-12)
 
 
-def test_how_often_a_row_is_met_is_learned(rng: np.random.Generator) -> None:
-    """Where features take few values, rows that look the same are many, not one."""
+@pytest.mark.parametrize(("each", "groups"), [(40, 60), (400, 60), (40, 6)])
+def test_how_often_a_row_is_met_is_learned(rng: np.random.Generator, each: int, groups: int) -> None:
+    """Where features take few values, rows that look the same are many, not one.
+
+    Also of large tasks, of which an episode shows a few, and of several tasks in a group.
+    """
     signature, known, of = Signature("regression", (1,), 1, 4), [], []
     for task in range(60):
-        x = rng.integers(2, size=(40, 1)).astype(float)
-        y = (rng.random((40, 1)) < np.where(x > 0, 0.8, 0.1)).astype(float)
-        for _ in range(3):  # the same rows, in another order each time
-            order = rng.permutation(40)
-            known.append((x[order[:10]], y[order[:10]], x[order[10:]], y[order[10:]]))
-            of.append(task)
-    pooled_model = pooled.methods(signature, known, of)[0]
-    ((_, _, q, _),) = pooled_model.prepare(
-        [(np.zeros((1, 1)), np.zeros((1, 1)), np.array([[0.0], [1.0]]), None)]
-    )  # type: ignore[list-item]
-    np.testing.assert_allclose(q[:, 0], [0.1, 0.8], atol=0.03)
+        x = rng.integers(2, size=(each, 1)).astype(float)
+        y = (rng.random((each, 1)) < np.where(x > 0, 0.3, 0.05)).astype(float)
+        for _ in range(10):
+            some = rng.permutation(each)[:20]
+            known.append((x[some[:5]], y[some[:5]], x[some[5:]], y[some[5:]]))
+            of.append(task % groups)
+    new: Any = (np.zeros((1, 1)), np.zeros((1, 1)), np.array([[0.0], [1.0]]), None)
+    ((_, _, q, _),) = pooled.methods(signature, known, of)[0].prepare([new])
+    np.testing.assert_allclose(q[:, 0], [0.05, 0.3], atol=0.025)
 
 
-def test_a_setting_that_cannot_be_solved_is_the_worst(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("settings", [("fine", "singular"), ("singular", "fine")])
+def test_a_setting_that_cannot_be_solved_is_the_worst(
+    rng: np.random.Generator, settings: tuple[str, ...]
+) -> None:
     def predict(setting: str, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
         if setting == "singular":
             raise np.linalg.LinAlgError("Singular matrix")
@@ -325,7 +330,7 @@ def test_a_setting_that_cannot_be_solved_is_the_worst(rng: np.random.Generator) 
     x, y = rng.normal(size=(12, 4, 1)), rng.normal(size=(12, 4, 1))
     episodes = tasks(support_x=x, support_y=y, query_x=x, query_y=y)
     found = run_simple(
-        Signature("regression", (1,), 1, 4), Simple("m", ("fine", "singular"), predict), episodes, episodes
+        Signature("regression", (1,), 1, 4), Simple("m", settings, predict), episodes, episodes
     )
     assert found.valid == pytest.approx(float((y**2).mean()))
 

@@ -93,6 +93,8 @@ def test_there_are_as_many_test_tasks_as_memory_holds(
     monkeypatch.setattr(planning, "free_memory", lambda: 8 * 200.0 * each)
     assert plan(evaluator, monkeypatch, Budget(trials=3), 1.0, 1.0, 1.0).count == 200
     assert plan(evaluator, monkeypatch, Budget(600.0, clock=clock), 0.001, 0.001, 0.001).count == 200
+    monkeypatch.setattr(planning, "free_memory", lambda: math.inf)  # as on macOS, which does not say
+    assert plan(evaluator, monkeypatch, Budget(trials=3), 1.0, 1.0, 1.0).count == 1000
 
 
 def test_what_is_quick_is_scored_on_all_tasks(

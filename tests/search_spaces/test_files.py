@@ -98,6 +98,9 @@ def test_choices_of_a_model_space_are_what_it_says(tmp_path: Path, monkeypatch: 
     space = asked("low = [0, 1]\nmore = [1, 3]", name)
     assert space.flat[f"architecture.{name}.low"].values == (0, 1)  # type: ignore[union-attr]
     assert space.flat[f"architecture.{name}.more"].values == (1, 3)  # type: ignore[union-attr]
+    fixed = asked("low = 1\nmore = 2", name).flat
+    assert fixed[f"architecture.{name}.low"].values == (1,)  # type: ignore[union-attr]
+    assert fixed[f"architecture.{name}.more"].values == (2,)  # type: ignore[union-attr]
     with pytest.raises(SpaceError, match=r"line 3: .*Low.more cannot be 5 \(allowed: 1, 2, 3\)"):
         asked("more = [1, 5]", name)
     with pytest.raises(SpaceError, match=r"line 1: .*; if you trust it, add --architecture nni:own_low:Low"):

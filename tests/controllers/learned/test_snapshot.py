@@ -18,6 +18,7 @@ from controllers.learned import Snapshot, fitting
 from controllers.learned.codes import Codes
 from controllers.learned.features import Features
 from controllers.learned.kernel import Data
+from controllers.learned.scales import SCALES
 from metanas.testing.controllers import search, toy_space
 from search_spaces import Categorical, Costs, Integer, Record, Space
 from search_spaces.errors import DataError
@@ -114,6 +115,14 @@ def test_what_is_no_snapshot_is_refused_in_words(snapshot: Snapshot) -> None:
     }.items():
         with pytest.raises(DataError, match=why):
             Snapshot.from_bytes(data)
+
+
+def test_values_with_an_order_are_fewer_features_than_values() -> None:
+    space = Space("ordered", (Categorical("width", tuple(range(1, 40)), ordered=True),))
+    features = Features(Codes(space))
+    sizes = len(features.blocks), len(SCALES), features.width, features.width
+    snapshot = Snapshot(space, *map(np.zeros, sizes))
+    assert Snapshot.from_bytes(snapshot.to_bytes()).sha == snapshot.sha
 
 
 def test_one_study_is_too_few() -> None:

@@ -290,6 +290,10 @@ def test_what_a_mask_hides_is_not_learned(regression: Learner) -> None:
         regression.adapt(GOOD, np.ma.masked_values([1.0, -999.0, 3.0], -999.0))
     with pytest.raises(DataError, match=r"support x: row 0 .*NaN"):
         regression.adapt(np.ma.masked_equal(GOOD, 0.0), Y)
+    with pytest.raises(DataError, match=r"support x: row 0 .*NaN"):
+        regression.adapt([np.ma.masked_equal(row, 0.0) for row in GOOD], Y)
+    with pytest.raises(DataError, match=r"support y: row 1 .*NaN"):
+        regression.adapt(GOOD, pd.array([1.0, None, 3.0], dtype="Float64"))
 
 
 def test_a_head_of_rows_takes_no_class_that_it_does_not_know(tmp_path: Path) -> None:
