@@ -62,12 +62,18 @@ def _ratios(kind: str, runs: Sequence[Mapping[str, Row]]) -> Row:
         "cold_to_tpe": float(np.median([run["cold"][kind] / run["tpe"][kind] for run in runs])),
         "seconds_ratio": float(np.median([w / c for w, c in zip(warm, cold, strict=True)])),
         **{f"warm_to_cold_{name}": _mean(_warm_to_cold(kind, runs, at)) for name, at in _MOMENTS.items()},
+        "without_one": _mean(_but_one(_warm_to_cold(kind, runs, math.inf))),
         **{f"interval_{name}": _interval(_warm_to_cold(kind, runs, at)) for name, at in _MOMENTS.items()},
     }
 
 
 def _mean(logs: np.ndarray) -> float | None:
     return float(np.exp(logs.mean())) if len(logs) else None
+
+
+def _but_one(logs: np.ndarray) -> np.ndarray:
+    """All but the search that is furthest from the others."""
+    return np.delete(logs, np.abs(logs - np.median(logs)).argmax()) if len(logs) > 1 else logs
 
 
 def _interval(logs: np.ndarray) -> list[float] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 
 from metanas.learner import Learner
 from metanas.learner import learner as module
-from metanas.testing.learners import PREPROCESSING, REGRESSION, SPECIES, Written, candidate, written
+from metanas.testing.learners import PREPROCESSING, REGRESSION, SPECIES, candidate, written
 from search_spaces import Signature, catalogue
 from search_spaces.errors import DataError, DeviceError
 
@@ -250,74 +249,6 @@ def test_another_default_of_torch_changes_nothing(regression: Learner, rng: np.r
         np.testing.assert_array_equal(regression.adapt(x, y).predict(x), before)
     finally:
         torch.set_default_dtype(torch.float32)
-
-
-@pytest.mark.parametrize("rule", ["ridge", "gradient", "prototype"])
-def test_what_surrounds_a_learner_changes_nothing(
-    tmp_path: Path, rng: np.random.Generator, rule: str
-) -> None:
-    """As in a program that trains in half precision, or keeps all its tensors somewhere else."""
-    learner = make(tmp_path, SPECIES, rule, **({"rule_head": "shared"} if rule == "gradient" else {}))
-    x, y = rng.normal(size=(9, 2)), list("aabbccabc")
-    before = learner.adapt(x, y).predict_proba(x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        np.testing.assert_array_equal(learner.adapt(x, y).predict_proba(x), before)
-    torch.set_default_device("meta")  # tensors without values: whatever lands there is lost
-    try:
-        np.testing.assert_array_equal(learner.adapt(x, y).predict_proba(x), before)
-    finally:
-        torch.set_default_device(None)
-
-
-def test_named_numbers_are_found_by_name(regression: Learner, rng: np.random.Generator) -> None:
-    x, y = numbers(rng)
-    expected = regression.adapt(x, y).predict(x)
-    frame = pd.DataFrame({"dose": x[:, 1], "who": "a", "time": x[:, 0]})
-    for named in (frame, dict(frame), frame.to_dict("records"), frame[["time", "dose"]]):
-        np.testing.assert_array_equal(regression.adapt(named, y).predict(named), expected)
-    plain = pd.DataFrame(x)  # it has none of the names: by place, as an array
-    np.testing.assert_array_equal(
-        regression.adapt(plain, pd.DataFrame({"y": y})).predict(plain)[:, 0], expected
-    )
-    with pytest.raises(DataError, match=r"query lacks the column 'dose' \(it has time\)"):
-        regression.adapt(frame, y).predict({"time": x[:, 0]})
-    with pytest.raises(DataError, match=r"support: column 'dose': row 1 .*'much' is not a number"):
-        regression.adapt({"time": [0.0, 1.0], "dose": [1.0, "much"]}, [1.0, 2.0])
-
-
-def test_what_a_mask_hides_is_not_learned(regression: Learner) -> None:
-    with pytest.raises(DataError, match=r"support y: row 1 .*NaN"):
-        regression.adapt(GOOD, np.ma.masked_values([1.0, -999.0, 3.0], -999.0))
-    with pytest.raises(DataError, match=r"support x: row 0 .*NaN"):
-        regression.adapt(np.ma.masked_equal(GOOD, 0.0), Y)
-    with pytest.raises(DataError, match=r"support x: row 0 .*NaN"):
-        regression.adapt([np.ma.masked_equal(row, 0.0) for row in GOOD], Y)
-    with pytest.raises(DataError, match=r"support y: row 1 .*NaN"):
-        regression.adapt(GOOD, pd.array([1.0, None, 3.0], dtype="Float64"))
-
-
-def test_a_head_of_rows_takes_no_class_that_it_does_not_know(tmp_path: Path) -> None:
-    """Its rows stand for classes: other names would be given to them in an order of their own."""
-    feature = {"name": "a", "kind": "number", "mean": 0.0, "std": 1.0, "missing": False}
-    names = ["10", "8", "9"]
-    known = {
-        "kind": "columns",
-        "features": [{**feature, "name": name} for name in ("length", "width")],
-        "target": {"name": "site", "classes": names},
-    }
-    made = written(tmp_path, candidate("mlp", "gradient", rule_head="rows"), SPECIES)
-    manifest = replace(made.manifest, preprocessing=known)
-    learner = Learner(manifest, made.program, made.meta, made.buffers)
-    assert learner.adapt(GOOD, [8, 9, 10]).classes.tolist() == [10, 8, 9]
-    with pytest.raises(DataError, match=r"class 'nine'.* of 10, 8, 9: name them so"):
-        learner.adapt(GOOD, [8, 10, "nine"])
-    target = {"name": "site", "classes": [*names, "7"]}  # of tasks that have some of them each
-    some = Learner(replace(manifest, preprocessing={**known, "target": target}), *made_of(made))
-    assert some.adapt(GOOD, ["1", "2", "3"]).classes.tolist() == ["1", "2", "3"]
-
-
-def made_of(made: Written) -> tuple[Any, ...]:
-    return made.program, made.meta, made.buffers
 
 
 NAN = float("nan")
