@@ -18,6 +18,7 @@ from metanas.evaluator import Evaluator
 from metanas.fitting import scores, workers
 from metanas.scoring import by_cluster
 from metanas.sizing import median_ms
+from metanas.units import Arrays, Units
 from metanas.verdict import Rival
 from search_spaces import Costs, Signature
 from search_spaces.task import Episodes
@@ -59,13 +60,20 @@ class Simple:
 def simple(evaluator: Evaluator) -> list[Simple]:
     """The simple methods that suit the tasks, of each task alone."""
     signature, seen = evaluator.signature, evaluator.tasks(TUNING_TASKS, "train")
-    usual = per_task.usual(signature, seen["support_y"].double().mean((0, 1)).cpu().numpy())
     more = per_task.of_rows(signature) if pooled.are_rows(evaluator.valid) else []
-    methods = [*usual, *more]
-    if getattr(evaluator.family, "in_its_own_units", False):
-        x = seen["support_x"].double().flatten(0, 1).cpu().numpy()
-        methods = [per_task.standardised(m, x.mean(0), x.std(0)) for m in methods]
-    return [Simple(*m) for m in methods]
+    mean = seen["support_y"].double().mean((0, 1)).cpu().numpy()
+    if (units := _units(evaluator, seen)) is None:
+        return [Simple(*m) for m in (*per_task.usual(signature, mean), *more)]
+    methods = (*per_task.usual(signature, units.targets(mean)), *more)
+    return [Simple(*per_task.standardised(m, units)) for m in methods]
+
+
+def _units(evaluator: Evaluator, training: Episodes) -> Units | None:
+    """Of a family whose numbers are not standardised; None of the others."""
+    if not getattr(evaluator.family, "in_its_own_units", False):
+        return None
+    x, y = (training[name].double().flatten(0, 1).cpu().numpy() for name in ("support_x", "support_y"))
+    return Units.of(evaluator.signature, x.reshape(len(x), -1), y)
 
 
 def together(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
@@ -76,8 +84,8 @@ def together(evaluator: Evaluator) -> tuple[list[Simple], list[str]]:
     try:
         if pooled.suits(evaluator.signature, evaluator.valid, evaluator.family):
             training = evaluator.tasks(pooled.TASKS, "train")
-            of = training["cluster"].tolist()
-            for m in pooled.methods(evaluator.signature, list(_tasks(training)), of):
+            of, units = training["cluster"].tolist(), _units(evaluator, training)
+            for m in pooled.methods(evaluator.signature, list(_tasks(training)), of, units):
                 found.append(Simple(m.name, m.settings, m.predict, m.prepare, parameters=None, each=m.each))
     except Exception as error:  # whatever a library makes of data that nobody thought of
         whys.append(failed("pooled model", error))
@@ -188,7 +196,7 @@ def timed(run: Callable[[], object]) -> float:
     return time.monotonic() - start
 
 
-def _prepared(method: Simple, episodes: Episodes) -> list[pooled.Arrays]:
+def _prepared(method: Simple, episodes: Episodes) -> list[Arrays]:
     tasks = list(_tasks(episodes))
     parts = (tasks[start : start + _PREPARED] for start in range(0, len(tasks), _PREPARED))
     with threadpool_limits(1):
@@ -199,7 +207,7 @@ def _scores(
     signature: Signature,
     method: Simple,
     setting: Any,
-    tasks: list[pooled.Arrays],
+    tasks: list[Arrays],
     episodes: Episodes,
     jobs: int = 1,
 ) -> np.ndarray:
@@ -211,7 +219,7 @@ def _of_clusters(values: np.ndarray, episodes: Episodes) -> np.ndarray:
     return by_cluster(torch.from_numpy(values.astype(np.float64)), episodes).numpy()
 
 
-def _tasks(episodes: Episodes) -> Iterator[pooled.Arrays]:
+def _tasks(episodes: Episodes) -> Iterator[Arrays]:
     """Each task's support and query as flat arrays, masked rows left out."""
     arrays = {name: tensor.cpu().numpy() for name, tensor in episodes.items()}  # type: ignore[attr-defined]
     for t in range(count(episodes)):

@@ -17,6 +17,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC, SVR
 
+from metanas.units import Units
 from search_spaces import Signature
 
 _TREES = 30
@@ -79,12 +80,12 @@ def of_rows(signature: Signature) -> list[Method]:
     return [vectors, *trees]
 
 
-def standardised(method: Method, mean: np.ndarray, std: np.ndarray) -> Method:
-    """The same on features ``(D,)`` without mean and in units of their deviation: lengths are in these."""
-    scale = np.where(std > 0, std, 1.0)
+def standardised(method: Method, units: Units) -> Method:
+    """The same on features and targets in these units: lengths, noises and penalties are in them."""
 
     def predict(setting: Any, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
-        return method.predict(setting, (x - mean) / scale, y, (q - mean) / scale)
+        told = method.predict(setting, units.features(x), units.targets(y), units.features(q))
+        return units.back(told)
 
     return method._replace(predict=predict)
 

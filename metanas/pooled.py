@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -14,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from metanas.tasks.family import Family
+from metanas.units import Arrays, Units
 from search_spaces import Signature
 from search_spaces.task import Episodes
 
@@ -27,7 +28,6 @@ _SHRINK = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _SHRINK_SLOPES = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 Model = Any  # fitted, with scikit-learn's predict
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # support_x, support_y, query_x, query_y
 Prepare = Callable[[list[Arrays]], list[Arrays]]
 Predict = Callable[[Any, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 # with each of K settings: (K, Q, O)
@@ -53,14 +53,23 @@ class Pooled:
     each: Each | None = None
 
 
-def methods(signature: Signature, known: list[Arrays], of: Sequence[int] | None = None) -> list[Pooled]:
+def methods(
+    signature: Signature,
+    known: list[Arrays],
+    of: Sequence[int] | None = None,
+    units: Units | None = None,
+) -> list[Pooled]:
     """The pooled baselines that suit the tasks.
 
     Args:
         signature: Of the tasks.
         known: Training episodes, as flat arrays.
         of: By episode, the task (or group) that its rows are of; None: each is of another.
+        units: To tell models the numbers in; None: as they are.
     """
+    if units is not None:
+        inside = methods(signature, [units.task(task) for task in known], of)
+        return [_standardised(method, units) for method in inside]
     of = range(len(known)) if of is None else of
     if signature.kind == "classification":
         classifiers = _classifiers(known, of)
@@ -79,6 +88,21 @@ def methods(signature: Signature, known: list[Arrays], of: Sequence[int] | None 
         Pooled("pooled model + task intercept and slopes", mixed, _slopes, beside, _slopes_of_each),
         Pooled("pooled model of support statistics", columns, _as_it_is, partial(_described, described)),
     ]
+
+
+def _standardised(method: Pooled, units: Units) -> Pooled:
+    """The same on tasks that are not in the units that its models are told."""
+
+    def prepare(tasks: list[Arrays]) -> list[Arrays]:
+        prepared = method.prepare([units.task(task) for task in tasks])
+        pairs = zip(prepared, tasks, strict=True)
+        return [(sx, sy, qx, qy) for (sx, _, qx, _), (_, sy, _, qy) in pairs]
+
+    def told(predict: Predict) -> Predict:
+        return lambda setting, x, y, q: units.back(predict(setting, x, units.targets(y), q))
+
+    each = method.each and told(method.each)
+    return replace(method, prepare=prepare, predict=told(method.predict), each=each)
 
 
 def _beside(models: tuple[Model, ...], tasks: list[Arrays]) -> list[Arrays]:

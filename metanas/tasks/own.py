@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
-import os
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metanas.tasks.archive import first_visit
-from metanas.tasks.family import Limits, Progress, Shots, Source, Split
+from metanas.tasks import stored
+from metanas.tasks.content import digest
+from metanas.tasks.family import Limits, Shots, Source, Split
 from search_spaces import Signature
 from search_spaces.errors import DataError, UnknownNameError
 from search_spaces.importing import this_folder_first
@@ -25,7 +26,11 @@ from search_spaces.task import Episodes
 _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _TAKEN = {"n_tasks", "ways", "examples", "split", "generator"}
 _WAYS = 5
-_TRIED = 4  # tasks drawn to see what they are like
+_TRIED, _DRAWN = 4, 3  # tasks drawn to see what they are like, and examples of each
+_SEEN = 256  # tasks of each split, where these are stored ones, to see that splits share none
+_ALIKE, _ROWS = 32, 8  # test tasks, and examples of each, to see whether they are stored ones
+# (T, E·W, F), (T, E·W, O), and (T,) the stored tasks that they are of, if it says so
+Drawn = tuple[Tensor, Tensor, Tensor | None]
 _HOW = (
     "sample(self, n_tasks, examples, generator) returns x (n_tasks, examples, features) and y (n_tasks, "
     "examples); with a parameter ways, classification, it returns x (n_tasks, ways, examples, features)"
@@ -52,7 +57,7 @@ def load(name: str, source: Source) -> Own:
             )
         except Exception as error:  # whatever their code raises is theirs to mend
             raise DataError(f"cannot make a family of {name}: {_told(error)}") from error
-    return Own(name, made, _digest(source.path, source.progress) if source.path else None)
+    return Own(name, made, digest(source.path, source.progress) if source.path else None)
 
 
 class Own:
@@ -63,8 +68,10 @@ class Own:
     ``"valid"`` or ``"test"``), where tasks or classes are not drawn from a continuum. It returns, as torch
     or NumPy arrays, ``x (n_tasks, examples, features)`` and ``y (n_tasks, examples)`` or ``(…, outputs)``.
     With ``ways`` among its parameters the tasks are classification, and it returns ``x (n_tasks, ways,
-    examples, features)`` alone: each class has its own axis. Attributes it may have: ``features`` and
-    ``targets``, names of the columns; ``classes``, how many each split has.
+    examples, features)`` alone: each class has its own axis. Where what it draws from are stored tasks it
+    returns, last, which of these each draw is of, whole numbers ``(n_tasks,)``: intervals are over them,
+    and no two splits may share one. Attributes it may have: ``features`` and ``targets``, names of the
+    columns; ``classes``, how many each split has; ``examples``, how many the smallest class or task has.
 
     Args:
         name: ``module:Class``.
@@ -77,7 +84,6 @@ class Own:
 
     variants: tuple[str, ...] = ()
     augmentations: tuple[str, ...] = ("none",)
-    notes: tuple[str, ...] = ()
     in_its_own_units = True  # its numbers are not standardised
 
     def __init__(self, name: str, made: Any, content: str | None = None) -> None:
@@ -88,14 +94,17 @@ class Own:
             "classification" if "ways" in self._takes else "regression"
         )
         classes = self._classes()
-        self.limits = Limits(None if classes is None else dict.fromkeys(_SPLITS, classes))
+        self.limits = Limits(None if classes is None else dict.fromkeys(_SPLITS, classes), self._examples())
         self.independent = "tasks" if classes is None else f"tasks of {classes} classes"
-        (x, y), again = (
-            self._drawn(_TRIED, "train", 3, min(_WAYS, classes or _WAYS), torch.Generator().manual_seed(0))
-            for _ in range(2)
-        )
-        if not (torch.equal(x, again[0]) and torch.equal(y, again[1])):
+        self._fewest = min(_WAYS, classes or _WAYS)
+        (x, y, which), again = (self._first(_TRIED, "train", _DRAWN) for _ in range(2))
+        if not _same((x, y, which), again):
             raise self._wrong("draws other tasks from the same generator: draw from generator= alone")
+        self._stored = which is not None
+        if self._stored:
+            self.independent = "tasks"
+        said = self._of_stored() if self._stored else self._of_others()
+        self.notes: tuple[str, ...] = (f"{self.name}: {said}",) if said else ()
         self._width, self._outputs = x.shape[-1], y.shape[-1]
         targets = self._outputs if self.kind == "regression" else 1  # a class is one column
         known = {"features": self._names("features", "x", self._width)}
@@ -129,7 +138,7 @@ class Own:
         device = generator.device
         # theirs runs on the CPU, whatever the device
         seed = int(torch.randint(2**62, (), generator=generator, device=device))
-        x, y = self._drawn(n_tasks, split, high + queries, ways, torch.Generator().manual_seed(seed))
+        x, y, which = self._drawn(n_tasks, split, high + queries, ways, torch.Generator().manual_seed(seed))
         rows = high * (ways if self.kind == "classification" else 1)
         x, y = x.to(device), y.to(device)
         episodes: Episodes = {
@@ -141,12 +150,23 @@ class Own:
         if not isinstance(shots, int):
             count = torch.randint(low, high + 1, (n_tasks, 1), generator=generator, device=device)
             episodes["support_mask"] = torch.arange(rows, device=device) < count * (rows // high)
+        if (which is None) == self._stored:
+            raise self._wrong("returns which stored task each draw is of at one time, and not at another")
+        if which is not None:
+            episodes["cluster"] = which.to(device)
         return episodes
 
     def check(self, ways: int, shots: Shots, queries: int) -> None:
         most = (self.limits.ways or {}).get("train")
         if self.kind == "classification" and most is not None and ways > most:
             raise DataError(f"{ways} ways are more than the {most} classes of {self.name}: take fewer ways")
+
+        asked = queries + (shots if isinstance(shots, int) else max(shots))
+        if self.limits.examples is not None and asked > self.limits.examples:
+            raise DataError(
+                f"{asked} examples of a {'class' if self.kind == 'classification' else 'task'} are more than "
+                f"the {self.limits.examples} that {self.name} has: take fewer --shots or --queries"
+            )
 
     def to(self, device: torch.device) -> None:
         """Nothing to move: tasks are drawn on the CPU and moved as they are drawn."""
@@ -159,6 +179,40 @@ class Own:
             code = ""
         facts = {"name": self.name, "own": self._spelt, "code": hashlib.sha256(code.encode()).hexdigest()}
         return facts | ({} if self._content is None else {"content": self._content})
+
+    def _first(self, n_tasks: int, split: Split, examples: int) -> Drawn:
+        examples = min(examples, self.limits.examples or examples)
+        return self._drawn(n_tasks, split, examples, self._fewest, torch.Generator().manual_seed(0))
+
+    def _of_stored(self) -> str:
+        """Sees to it that no stored task is a training and a test one; says it if there are few."""
+        if "split" not in self._takes:
+            raise self._wrong(
+                "draws from stored tasks, and its sample does not take split: training and test share them"
+            )
+        drawn = {split: self._first(_SEEN, split, _DRAWN)[2] for split in _SPLITS}
+        known = {split: which for split, which in drawn.items() if which is not None}
+        if why := stored.shared(known):
+            raise self._wrong(f"{why}: tasks of different splits have to be different ones")
+        return stored.too_few(known["test"])
+
+    def _of_others(self) -> str:
+        """Says it if test tasks look as if they were stored ones."""
+        if self.kind == "classification":
+            return ""
+        with suppress(DataError):  # a task has not that many examples, which the search will say
+            x, y, _ = self._first(_ALIKE, "test", _ROWS)
+            return stored.ADVICE if stored.comes_again(x, y) else ""
+        return ""
+
+    def _examples(self) -> int | None:
+        """Of the smallest class or task; None: as many as are asked for."""
+        examples = getattr(self._made, "examples", None)
+        if examples is not None and (type(examples) is not int or examples < _DRAWN):
+            raise self._wrong(
+                f"has examples = {examples!r}: it should be how many a task (or class) has, {_DRAWN} or more"
+            )
+        return examples
 
     def _classes(self) -> int | None:
         """How many each split has; None: as many as are asked for."""
@@ -200,8 +254,8 @@ class Own:
 
     def _drawn(
         self, n_tasks: int, split: Split, examples: int, ways: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """``(T, E·W, F)`` and ``(T, E·W, O)``, ordered example by example."""
+    ) -> Drawn:
+        """Examples in the order of their numbers, class by class."""
         given = {
             "n_tasks": n_tasks,
             "examples": examples,
@@ -213,14 +267,25 @@ class Own:
             found = self._made.sample(**{name: value for name, value in given.items() if name in self._takes})
         except Exception as error:  # whatever their code raises is theirs to mend
             raise self._wrong(f"could not draw tasks: {_told(error)}") from error
+        parts = 1 if self.kind == "classification" else 2
+        found = found if isinstance(found, tuple) else (found,)
+        if len(found) not in (parts, parts + 1):
+            raise self._wrong(f"should return {'x and y' if parts > 1 else 'x'}; {_HOW}")
+        which = self._which(found[-1], n_tasks) if len(found) > parts else None
         if self.kind == "classification":
-            x = self._numbers(found, "x", (n_tasks, ways, examples), 4).transpose(1, 2).flatten(1, 2)
-            return x, torch.eye(ways).repeat(n_tasks, examples, 1)
-        if not (isinstance(found, tuple) and len(found) == 2):
-            raise self._wrong(f"should return x and y; {_HOW}")
+            x = self._numbers(found[0], "x", (n_tasks, ways, examples), 4).transpose(1, 2).flatten(1, 2)
+            return x, torch.eye(ways).repeat(n_tasks, examples, 1), which
         x = self._numbers(found[0], "x", (n_tasks, examples), 3)
         y = self._tensor(found[1], "y")
-        return x, self._numbers(y[..., None] if y.ndim == 2 else y, "y", (n_tasks, examples), 3)
+        return x, self._numbers(y[..., None] if y.ndim == 2 else y, "y", (n_tasks, examples), 3), which
+
+    def _which(self, found: Any, n_tasks: int) -> Tensor:
+        which = stored.numbers(found, n_tasks)
+        if which is None:
+            raise self._wrong(
+                f"should return, last, which stored task each draw is of: whole numbers ({n_tasks},)"
+            )
+        return which
 
     def _tensor(self, found: Any, what: str) -> Tensor:
         try:
@@ -234,9 +299,11 @@ class Own:
         tensor = self._tensor(found, what)
         if tensor.ndim != dimensions or tuple(tensor.shape[: len(start)]) != start:
             asked = ", ".join(map(str, start))
-            raise self._wrong(
-                f"returned {what} {tuple(tensor.shape)} where ({asked}, …) was asked for; {_HOW}"
-            )
+            *these, have = tensor.shape[: len(start)]
+            lacks = tensor.ndim == dimensions and these == [*start[:-1]] and _DRAWN <= have < start[-1]
+            more = f"if there are no more, say so in an attribute: examples = {have}" if lacks else _HOW
+            shape = tuple(tensor.shape)
+            raise self._wrong(f"returned {what} {shape} where ({asked}, …) was asked for; {more}")
         if not tensor.isfinite().all():
             raise self._wrong(f"drew {what} with NaN or infinite numbers")
         return tensor
@@ -245,45 +312,15 @@ class Own:
         return DataError(f"family {self._spelt} {why}".replace("\n", " "))
 
 
+def _same(one: Drawn, other: Drawn) -> bool:
+    return all(
+        a is b or (a is not None and b is not None and torch.equal(a, b))
+        for a, b in zip(one, other, strict=True)
+    )
+
+
 def _is_name(name: object) -> bool:
     return isinstance(name, str) and name.isprintable()
-
-
-def _digest(path: Path, progress: Progress) -> str | None:
-    """SHA-256 of a file, or of names and contents in a folder.
-
-    None where it is neither, only a word to the class, or a folder that we write to ourselves.
-
-    Raises:
-        DataError: If it cannot be read.
-    """
-    if not (path.is_file() or path.is_dir()) or Path.cwd().is_relative_to(path.resolve()):
-        return None
-    files = sorted(_files(path)) if path.is_dir() else [path]
-    total = hashlib.sha256()
-    try:
-        for done, file in enumerate(files):
-            progress(f"reading {path.name}", done, len(files))
-            with file.open("rb") as opened:
-                here = hashlib.file_digest(opened, "sha256").hexdigest()
-            total.update(f"{file.relative_to(path).as_posix()}\0{here}\n".encode())
-    except OSError as error:
-        raise DataError(f"cannot read {error.filename}: {error.strerror}") from None
-    return total.hexdigest()
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """Those in a folder, but for what programs leave behind; links are followed."""
-    seen = {str(path.resolve()), *map(str, path.resolve().parents)}
-    for folder, inner, names in os.walk(path, followlinks=True):
-        shown = (name for name in sorted(inner) if not _is_left_behind(name))
-        inner[:] = [name for name in shown if first_visit(os.path.join(folder, name), seen)]
-        files = (Path(folder, name) for name in names if not _is_left_behind(name))
-        yield from (file for file in files if file.is_file())
-
-
-def _is_left_behind(name: str) -> bool:
-    return name.startswith((".", "__pycache__"))
 
 
 def _told(error: Exception) -> str:

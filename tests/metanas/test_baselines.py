@@ -21,6 +21,7 @@ from metanas.tasks.families import images, sinusoid, table
 from metanas.tasks.family import Family, Source
 from metanas.testing.drawings import draw_classes
 from metanas.testing.tables import write
+from metanas.units import Arrays, Units
 from search_spaces import Signature
 from search_spaces.task import Episodes
 
@@ -245,7 +246,7 @@ def test_classes_are_told_apart_and_those_that_the_support_lacks_are_never_said(
         assert one.predict(setting, x, several[[0] * 20], q).argmax(1).tolist() == [2, 2]
 
 
-def mixed(tasks: int, rng: np.random.Generator) -> list[pooled.Arrays]:
+def mixed(tasks: int, rng: np.random.Generator) -> list[Arrays]:
     """Lines around one that all share, intercept and slope a little the task's own."""
     found = []
     for _ in range(tasks):
@@ -342,9 +343,35 @@ def test_lengths_are_in_units_of_the_features(rng: np.random.Generator) -> None:
     )
     x, q = rng.uniform(-3, 3, (9, 1)), rng.uniform(-3, 3, (5, 1))
     for scale in (1e-3, 1e3):
-        own = per_task.standardised(process, np.array([scale]), np.array([2 * scale]))
-        told = own.predict(own.settings[0], scale * (1 + 2 * x), np.sin(x), scale * (1 + 2 * q))
-        np.testing.assert_allclose(told, process.predict(own.settings[0], x, np.sin(x), q), rtol=1e-6)
+        units = Units(*np.array([[scale], [2 * scale], [5.0], [scale]]))
+        own = per_task.standardised(process, units)
+        told = own.predict(own.settings[0], scale * (1 + 2 * x), 5 + scale * np.sin(x), scale * (1 + 2 * q))
+        here = process.predict(own.settings[0], x, np.sin(x), q)
+        np.testing.assert_allclose(told, 5 + scale * here, rtol=1e-6)
+
+
+def test_pooled_models_are_the_same_in_any_units(rng: np.random.Generator) -> None:
+    """The slopes of a task, too, which are of the pooled prediction beside features."""
+    signature, known = Signature("regression", (1,), 1, 4), mixed(30, rng)
+    x, y = (np.concatenate([part for task in known for part in task[i::2]]) for i in range(2))
+    units = Units.of(signature, x, y)
+    scaled = [(1e3 * sx + 7, 1e4 * sy - 3, 1e3 * qx + 7, 1e4 * qy - 3) for sx, sy, qx, qy in known]
+    others = Units(1e3 * units.x_mean + 7, 1e3 * units.x_std, 1e4 * units.y_mean - 3, 1e4 * units.y_std)
+    found, there = (
+        pooled.methods(signature, known, None, units),
+        pooled.methods(signature, scaled, None, others),
+    )
+    for one, other in zip(found, there, strict=True):
+        for (sx, sy, q, _), (sx2, sy2, q2, _) in zip(
+            one.prepare(known[:3]), other.prepare(scaled[:3]), strict=True
+        ):
+            here = one.predict(one.settings[-1], sx, sy, q)
+            np.testing.assert_allclose(
+                other.predict(other.settings[-1], sx2, sy2, q2), 1e4 * here - 3, rtol=1e-5
+            )
+            if one.each is not None and other.each is not None:
+                several = other.each(other.settings[-2:], sx2, sy2, q2)
+                np.testing.assert_allclose(several[1], 1e4 * here - 3, rtol=1e-5)
 
 
 def test_a_row_that_episodes_draw_again_and_again_is_one_row(rng: np.random.Generator) -> None:

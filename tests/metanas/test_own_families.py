@@ -13,8 +13,9 @@ import pytest
 import torch
 
 import metanas as package
+from metanas.tasks.content import digest
 from metanas.tasks.family import Source, silent
-from metanas.tasks.own import Own, _digest, load
+from metanas.tasks.own import Own, load
 from search_spaces.errors import DataError
 from tests.metanas.own import Lines, Spots
 
@@ -98,29 +99,29 @@ def test_a_folder_of_data_is_known_by_what_is_in_it(tmp_path: Path, monkeypatch:
     (folder / "__pycache__").mkdir(parents=True)
     (folder / "a.txt").write_text("1")
     monkeypatch.chdir(tmp_path)
-    first = _digest(folder, silent)
+    first = digest(folder, silent)
     assert first is not None
     (folder / ".DS_Store").write_text("x")
     (folder / "__pycache__" / "c.pyc").write_text("x")
-    assert _digest(folder, silent) == first
+    assert digest(folder, silent) == first
     (folder / ".git/refs/heads").mkdir(parents=True)
     (folder / ".git/refs/heads/main").write_text("x")
-    assert _digest(folder, silent) == first
+    assert digest(folder, silent) == first
     (tmp_path / ".hidden").mkdir()
     (tmp_path / ".hidden/a.txt").write_text("1")
-    assert _digest(tmp_path / ".hidden", silent) == first
+    assert digest(tmp_path / ".hidden", silent) == first
     (tmp_path / "large").mkdir()
     (folder / "linked").symlink_to(tmp_path / "large")
-    assert _digest(folder, silent) == first
+    assert digest(folder, silent) == first
     (tmp_path / "large/b.txt").write_text("x")
-    assert _digest(folder, silent) != first
+    assert digest(folder, silent) != first
     (tmp_path / "large/b.txt").unlink()
     (folder / "a.txt").write_text("2")
-    second = _digest(folder, silent)
+    second = digest(folder, silent)
     (folder / "a.txt").rename(folder / "b.txt")
-    assert len({first, second, _digest(folder, silent)}) == 3
-    assert _digest(tmp_path, silent) is None
-    assert _digest(Path("a word"), silent) is None
+    assert len({first, second, digest(folder, silent)}) == 3
+    assert digest(tmp_path, silent) is None
+    assert digest(Path("a word"), silent) is None
 
 
 def test_check_goes_through_the_suite(metanas: Run, tmp_path: Path) -> None:

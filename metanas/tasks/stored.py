@@ -1,0 +1,70 @@
+"""Families of one's own that draw again and again from tasks that are stored: which of these a draw is of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metanas.tasks.family import Split
+
+ADVICE = (
+    "the same rows come in several of its test tasks, which count as independent: if it draws from stored "
+    "tasks, return last which of them each draw is of, whole numbers (n_tasks,), or intervals are too narrow"
+)
+_FEWEST = 10  # test tasks, below which an interval says too little
+_LARGEST = 2**53  # up to which a number that was a float is the one that was meant
+
+
+def numbers(found: Any, n_tasks: int) -> Tensor | None:
+    """The stored task of each draw ``(T,)`` int64, from what a user's ``sample`` returned.
+
+    Returns:
+        None if it is not so many whole numbers.
+    """
+    try:
+        given = np.asarray(found)
+        if given.dtype.kind not in "iuf" or given.shape != (n_tasks,):
+            return None
+        with np.errstate(invalid="ignore"):
+            whole = given.astype(np.int64)
+    except Exception:
+        return None
+    return torch.from_numpy(whole) if (whole == given).all() and (abs(whole) <= _LARGEST).all() else None
+
+
+def too_few(which: Tensor) -> str:
+    """What a user is told where there are too few stored test tasks for a verdict, by some draws of them."""
+    many = len(which.unique())
+    return f"{many} stored test tasks, of which a verdict takes {_FEWEST}" if many < _FEWEST else ""
+
+
+def shared(parts: Mapping[Split, Tensor]) -> str:
+    """What two splits have in common, in words; nothing where each has tasks of its own.
+
+    Args:
+        parts: By split, the stored tasks of some draws.
+    """
+    for one, other in combinations(parts, 2):
+        if both := sorted(set(parts[one].tolist()) & set(parts[other].tolist())):
+            return f"draws stored task {both[0]} for {one} and for {other}"
+    return ""
+
+
+def comes_again(x: Tensor, y: Tensor) -> bool:
+    """Whether a row of one draw is met in another, which is no chance: its target is no whole number.
+
+    Args:
+        x: ``(T, E, F)``.
+        y: ``(T, E, O)``.
+    """
+    rows = torch.cat([x, y], -1)
+    telling = ~(y == y.round()).all(-1)  # (T, E)
+    draws = torch.arange(len(rows))[:, None].expand(rows.shape[:2])[telling]
+    kinds, kind = rows[telling].unique(dim=0, return_inverse=True)
+    pairs = torch.stack([kind, draws], 1).unique(dim=0)
+    return bool(len(kinds) and int(pairs[:, 0].bincount().max()) > 1)
