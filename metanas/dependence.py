@@ -14,7 +14,7 @@ from metanas.budget import Budget
 from metanas.engine import Engine, Program
 from metanas.evaluator import Evaluator
 from metanas.finish import Winner
-from metanas.scoring import by_cluster, summarise, task_scores
+from metanas.scoring import by_cluster, classes_of, summarise, task_scores
 from metanas.search import Search
 from search_spaces import Candidate, catalogue
 from search_spaces.errors import DataError, MetanasError
@@ -27,7 +27,8 @@ _TASKS, _FEWEST = 100, 30
 _LATEST = 1.1  # part of the budget beyond which nothing of it is begun
 
 Point = tuple[int, float, float]  # count, score, half of its interval
-_Scores = tuple[np.ndarray, np.ndarray]  # (T,), and (T,) the clusters that they are of, if there are such
+# (T,), (T,) the clusters that they are of, if there are such, and (T, W) their classes, if these are stored
+_Scores = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True)
@@ -89,21 +90,26 @@ def _points(
             found.append((size.count, size.scores(int(tasks))))
         except MetanasError:  # a family of the user's own has not so many examples, and could not say so
             break
-    scored = [(count, summarise(evaluator.signature, v, "test")) for count, v in _of_the_same(found)]
+    scored = [
+        (count, summarise(evaluator.signature, values, "test", classes=classes))
+        for count, values, classes in _of_the_same(found)
+    ]
     return [(n, score.value, score.ci95) for n, score in scored if math.isfinite(score.value + score.ci95)]
 
 
-def _of_the_same(found: Sequence[tuple[int, _Scores]]) -> list[tuple[int, np.ndarray]]:
+def _of_the_same(
+    found: Sequence[tuple[int, _Scores]],
+) -> list[tuple[int, np.ndarray, np.ndarray | None]]:
     """Scores of the tasks that all sizes are of: small tasks have not so many examples as the last sizes ask.
 
     Sizes for which half of the tasks are too small are left out.
     """
-    known = [set(clusters.tolist()) for _, (_, clusters) in found]
+    known = [set(clusters.tolist()) for _, (_, clusters, _) in found]
     most = max(map(len, known), default=0)
     kept = [i for i, here in enumerate(known) if 2 * len(here) >= most]
     same = sorted(set.intersection(*(known[i] for i in kept))) if kept else []
-    scores = ((n, v[np.isin(c, same)] if len(c) else v) for n, (v, c) in (found[i] for i in kept))
-    return [(n, values) for n, values in scores if len(values)]
+    scores = ((n, v[np.isin(c, same)] if len(c) else v, k) for n, (v, c, k) in (found[i] for i in kept))
+    return [one for one in scores if len(one[1])]
 
 
 def _by_shots(evaluator: Evaluator, winner: Winner, look: int) -> Iterator[_Size]:
@@ -134,7 +140,7 @@ def _numbers(evaluator: Evaluator, engine: Engine, winner: Winner, tasks: Episod
     predicted = engine.predictions(checkpoint.average, checkpoint.buffers, tasks)
     values = by_cluster(task_scores(evaluator.signature, predicted, tasks), tasks)
     clusters = tasks["cluster"].unique().cpu().numpy() if "cluster" in tasks else np.zeros(0)
-    return np.asarray(values.double().cpu().numpy()), clusters
+    return np.asarray(values.double().cpu().numpy()), clusters, classes_of(tasks)
 
 
 def _shots(evaluator: Evaluator) -> list[int]:

@@ -18,7 +18,7 @@ from metanas.finish import Winner
 from metanas.goals import Goals
 from metanas.hand_set import hand_set
 from metanas.plan import SCORED_BY, TEST_TASKS, Plan, plan
-from metanas.scoring import summarise
+from metanas.scoring import classes_of, summarise
 from metanas.search import Search
 from metanas.seeds import derive
 from metanas.trained import Trained
@@ -89,11 +89,13 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
     by_part = [[replace(r, over=over[r.name]) for r in part.rivals if r.name in over] for part in parts]
     ours, looks = np.concatenate([part.ours for part in parts]), max(part.looks for part in parts)
     left_out = tuple(dict.fromkeys(why for part in parts for why in part.left_out))
+    # parts are of tables, which have no classes of their own
+    classes = classes_of(parts[0].episodes) if len(parts) == 1 else None
     sign = -1 if signature.higher_is_better else 1
     ranked = sorted(rivals, key=lambda rival: (bool(rival.over), sign * rival.valid))
     return Judgement(
-        summarise(signature, ours, "test", any(part.transductive for part in parts)),
-        {rival.name: summarise(signature, rival.test, "test") for rival in ranked},
+        summarise(signature, ours, "test", any(part.transductive for part in parts), classes),
+        {rival.name: summarise(signature, rival.test, "test", classes=classes) for rival in ranked},
         decide(
             signature,
             ours,
@@ -102,6 +104,7 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
             _many(left_out),
             parts[0].of,
             strongest_of_parts(signature, by_part),
+            classes,
         ),
         looks,
         parts[0].episodes,

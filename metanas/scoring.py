@@ -52,20 +52,70 @@ def by_cluster(values: Tensor, episodes: Episodes) -> Tensor:
     return means
 
 
-def half_width(values: np.ndarray) -> float:
-    """Half of the 95 % interval of the mean of independent values ``(T,)``; infinite where it has none."""
+def classes_of(episodes: Episodes) -> np.ndarray | None:
+    """The stored classes ``(T, W)`` that each task is of; None where there are no such."""
+    found = episodes.get("classes")
+    return None if found is None else np.asarray(found.cpu().numpy())
+
+
+def half_width(values: np.ndarray, classes: np.ndarray | None = None) -> float:
+    """Half of the 95 % interval of the mean of values; infinite where it has none.
+
+    Args:
+        values: ``(T,)``, of tasks that are independent of each other but for their classes.
+        classes: ``(T, W)`` whole numbers, the classes that each task is of; None: of none that others have.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         if len(values) < 2 or not np.isfinite(np.var(values)):
             return math.inf
+    if classes is not None and not are_all_the_same(classes):
+        freedom = min(len(np.unique(classes)), len(values)) - 1
+        return float(stats.t.ppf(0.975, freedom) * math.sqrt(_variance_over_classes(values, classes)))
     return float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values))
 
 
+def are_all_the_same(classes: np.ndarray) -> bool:
+    """Whether every task is of all classes ``(T, W)``: they do not say how others would differ."""
+    return bool(len(np.unique(classes)) <= classes.shape[1])
+
+
+def _variance_over_classes(values: np.ndarray, classes: np.ndarray) -> float:
+    r"""Of the mean of values ``(T,)``, if classes ``(T, W)`` were drawn anew, as tasks are.
+
+    A value is taken for a mean of effects of its classes, and its own: :math:`g = \mu + Nb + e`, where rows
+    of :math:`N` have :math:`1 / W` at their classes. Variances of :math:`b` and :math:`e` are those that give
+    :math:`r'r` and :math:`r'NN'r` of the residuals :math:`r = g - \bar g` their expectations (MINQUE(0)).
+
+    References:
+        Searle, Casella and McCulloch, *Variance components*, 1992, chapter 11,
+        https://doi.org/10.1002/9780470316856
+    """
+    many, ways = classes.shape
+    _, place = np.unique(classes, return_inverse=True)
+    shares = np.zeros((many, place.max() + 1))
+    np.add.at(shares, (np.arange(many)[:, None], place.reshape(many, ways)), 1 / ways)
+    often, residual = shares.mean(0), values - values.mean()
+    centred = shares - often
+    products = centred @ centred.T if len(often) > many else centred.T @ centred  # the smaller one
+    own, both = np.trace(products), (products**2).sum()
+    own_sum, both_sum = residual @ residual, ((centred.T @ residual) ** 2).sum()
+    apart = both * (many - 1) - own**2  # 0 where no two tasks have a class in common
+    of_class = (both_sum * (many - 1) - own * own_sum) / apart if apart > _TOLERANCE * own**2 else 0.0
+    of_class = max(0.0, of_class)
+    of_task = max(0.0, (own_sum - of_class * own) / (many - 1))
+    return float(of_class * (often**2).sum() + of_task / many)
+
+
 def summarise(
-    signature: Signature, values: np.ndarray, split: str, transductive: bool | None = None
+    signature: Signature,
+    values: np.ndarray,
+    split: str,
+    transductive: bool | None = None,
+    classes: np.ndarray | None = None,
 ) -> Score:
-    """The mean over tasks ``(T,)``, with its interval."""
+    """The mean over tasks ``(T,)``, with its interval; over their classes ``(T, W)`` too, if told."""
     with np.errstate(over="ignore"):
-        value, ci95 = float(np.mean(values)), half_width(values)
+        value, ci95 = float(np.mean(values)), half_width(values, classes)
     return Score(signature.metric, value, ci95, len(values), split, transductive)
 
 

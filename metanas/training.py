@@ -268,6 +268,11 @@ def _block(
         queries=outer.queries,
         augmentation=outer.augmentation,
     )
+    for name in (
+        "cluster",
+        "classes",
+    ):  # of intervals, which training has none of; only some of a mix may say them
+        drawn.pop(name, None)  # type: ignore[misc]
     keys = torch.randint(2**62, (outer.tasks * size,), generator=random, device=engine.device)
     return as_dtype(drawn, dtype), keys
 

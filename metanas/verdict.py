@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from metanas.scoring import half_width
+from metanas.scoring import are_all_the_same, half_width
 from metanas.words import fresh
 from search_spaces import Costs, Signature
 from search_spaces.task import Episodes
@@ -80,6 +80,7 @@ def decide(
     left_out: int = 0,
     of: str = "tasks",
     rival: Rival | None = None,
+    classes: np.ndarray | None = None,
 ) -> Verdict:
     """Compares with the strongest rival, task by task.
 
@@ -91,14 +92,16 @@ def decide(
         left_out: Baselines that could not be run.
         of: What scores are of: tasks, or groups of them.
         rival: The strongest, where it was found otherwise; None: that of :func:`strongest`.
+        classes: ``(T, W)`` that each task is of, where these are stored ones.
     """
     rival = rival or strongest(signature, rivals)
     with np.errstate(invalid="ignore", over="ignore"):  # scores may be infinite
         gains = (ours - rival.test) * (1 if signature.higher_is_better else -1)
-        difference, ci95 = float(gains.mean()), half_width(gains)
+        difference, ci95 = float(gains.mean()), half_width(gains, classes)
     outcome = _outcome(ours, rival.test, difference, ci95)
     field = _field(rivals, left_out)
-    sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field, of)
+    over = _over(of, classes)
+    sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field, of, over)
     if left_out > len(rivals):
         sentence += " Most baselines could not be run: a longer search is held against more of them."
     return Verdict(outcome, rival.name, difference, ci95, sentence)
@@ -152,6 +155,7 @@ def _sentence(
     looks: int,
     field: str,
     of: str,
+    over: str,
 ) -> str:
     asides = "; ".join(filter(None, (rival.parted, rival.over)))
     name = f"{rival.name} ({asides})" if asides else rival.name
@@ -164,12 +168,21 @@ def _sentence(
     a, b, by = (
         _figure(signature, value) for value in (float(ours.mean()), float(rival.test.mean()), difference)
     )
-    paired = of.partition(" ")[0].removesuffix("s")
     again = f"; look {looks} at this study's test tasks" if looks > 1 else ""
     return (
         f"{opening}: {_METRIC[signature.metric]} {a} against {b} on {len(ours):,} {fresh(of)}, "
-        f"a gain of {by} ± {_figure(signature, ci95)} (95 % interval, paired by {paired}{again})."
+        f"a gain of {by} ± {_figure(signature, ci95)} (95 % interval, {over}{again})."
     )
+
+
+def _over(of: str, classes: np.ndarray | None) -> str:
+    """What an interval is over, and of."""
+    paired = f"paired by {of.partition(' ')[0].removesuffix('s')}"
+    if classes is None:
+        return paired
+    if are_all_the_same(classes):
+        return f"{paired}, of these classes alone"
+    return f"{paired}, over classes too"
 
 
 def _figure(signature: Signature, value: float) -> str:

@@ -41,6 +41,9 @@ class Episodes(Task):
     Attributes:
         cluster: ``(T,)`` whole numbers, where episodes are not independent: those of one number are
             of one task, or of one group of tasks. Intervals are taken over these.
+        classes: ``(T, W)`` whole numbers, where classes are drawn from stored ones: which of these a task
+            is of. Intervals of test scores are over them, too: those of one class are alike.
     """
 
     cluster: NotRequired[Tensor]
+    classes: NotRequired[Tensor]

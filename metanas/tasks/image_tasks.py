@@ -58,7 +58,6 @@ class Images:
         self._tables = {split: _table(data, rows[split]) for split in SPLITS}
         self._pixels = torch.from_numpy(data.pixels)  # (N, C, H, W) uint8
         self.limits = Limits({s: len(self.classes[s]) for s in SPLITS}, self._smallest(SPLITS)[0])
-        # an interval over tasks of few classes is of those classes alone
         self.independent = f"tasks of {len(self.classes['test'])} classes"
         self.preprocessing = _preprocessing(self._pixels, self._tables["train"])
         self._origin: dict[str, Any] = {"content": data.digest, "unit": division.unit}
@@ -107,6 +106,7 @@ class Images:
             "support_y": one_hot.repeat(n_tasks, high, 1),
             "query_x": self._gather(rows[:, high:], turn, augmentation, generator),
             "query_y": one_hot.repeat(n_tasks, queries, 1),
+            "classes": turn * len(table.first) + _class_of(table, rows[:, 0]),
         }
         if not isinstance(shots, int):
             episodes["support_mask"] = draw_counts(low, high, n_tasks, ways, generator)
@@ -183,6 +183,11 @@ class Images:
         if augmentation not in self.augmentations:
             known = ", ".join(self.augmentations)
             raise UnknownNameError(f"images has no augmentation {augmentation!r} (known: {known})")
+
+
+def _class_of(table: Classes, rows: Tensor) -> Tensor:
+    """The place of the class that each row is of."""
+    return torch.searchsorted(table.first, rows.contiguous(), right=True) - 1
 
 
 def _turns(augmentation: str) -> int:

@@ -47,8 +47,7 @@ class Mixed:
         self.augmentations: tuple[str, ...] = tuple(shared)
         self.limits = _limits([part.limits for part in self._parts])
         self.in_its_own_units = any(getattr(part, "in_its_own_units", False) for part in self._parts)
-        parts = (getattr(part, "independent", "tasks") for part in self._parts)
-        self.independent = "groups" if "groups" in parts else "tasks"
+        self.independent = self._independent()
         self.notes = tuple(f"{name}: {note}" for name, part in families.items() for note in part.notes)
 
     def signature(self, ways: int | None, shots: int) -> Signature:
@@ -127,6 +126,14 @@ class Mixed:
         order = which.argsort(stable=True).argsort().to(x.device)  # in the order of the draws
         return x[order], label[order]
 
+    def _independent(self) -> str:
+        """What scores are of."""
+        parts = [getattr(part, "independent", "tasks") for part in self._parts]
+        images: list[Any] = [part for part in self._parts if hasattr(part, "classes")]
+        if len(images) == len(parts):
+            return f"tasks of {len({name for part in images for name in part.classes['test']})} classes"
+        return "groups" if "groups" in parts else "tasks"
+
     def _which(self, n_tasks: int, split: Split, generator: torch.Generator) -> Tensor:
         """The family of each task ``(T,)``, on the CPU."""
         if split != "train":
@@ -193,6 +200,9 @@ def _joined(parts: list[Episodes]) -> dict[str, Tensor]:
     for name in names:
         if name == "cluster":
             found[name] = _clusters(parts)
+        elif name == "classes":
+            if all(name in part for part in parts):
+                found[name] = _classes(parts)
         else:
             found[name] = torch.cat([_tensor(part, name) for part in parts])
     return found
@@ -204,6 +214,15 @@ def _tensor(part: Episodes, name: str) -> Tensor:
         return found
     rows = part["support_x"] if name == "support_mask" else part["query_x"]
     return torch.ones(rows.shape[:2], dtype=torch.bool, device=rows.device)
+
+
+def _classes(parts: list[Episodes]) -> Tensor:
+    """``(T, W)``: those of one part are none of another's."""
+    own, start = [part["classes"] for part in parts], 0
+    for i, classes in enumerate(own):
+        own[i] = classes + start
+        start = int(own[i].max()) + 1
+    return torch.cat(own)
 
 
 def _clusters(parts: list[Episodes]) -> Tensor:

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import inspect
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -68,10 +68,11 @@ class Own:
     ``"valid"`` or ``"test"``), where tasks or classes are not drawn from a continuum. It returns, as torch
     or NumPy arrays, ``x (n_tasks, examples, features)`` and ``y (n_tasks, examples)`` or ``(…, outputs)``.
     With ``ways`` among its parameters the tasks are classification, and it returns ``x (n_tasks, ways,
-    examples, features)`` alone: each class has its own axis. Where what it draws from are stored tasks it
-    returns, last, which of these each draw is of, whole numbers ``(n_tasks,)``: intervals are over them,
-    and no two splits may share one. Attributes it may have: ``features`` and ``targets``, names of the
-    columns; ``classes``, how many each split has; ``examples``, how many the smallest class or task has.
+    examples, features)`` alone: each class has its own axis. Where it draws from stored tasks it returns,
+    last, which of these each draw is of, whole numbers ``(n_tasks,)``, or, of stored classes, ``(n_tasks,
+    ways)``: intervals are over them, and no two splits may share one. Attributes it may have: ``features``
+    and ``targets``, names of the columns; ``classes``, how many each split has; ``examples``, how many the
+    smallest class or task has.
 
     Args:
         name: ``module:Class``.
@@ -100,10 +101,8 @@ class Own:
         (x, y, which), again = (self._first(_TRIED, "train", _DRAWN) for _ in range(2))
         if not _same((x, y, which), again):
             raise self._wrong("draws other tasks from the same generator: draw from generator= alone")
-        self._stored = which is not None
-        if self._stored:
-            self.independent = "tasks"
-        said = self._of_stored() if self._stored else self._of_others()
+        self._says = {None: "", 1: "cluster", 2: "classes"}[None if which is None else which.ndim]
+        said = self._of_stored() if self._says else self._of_others()
         self.notes: tuple[str, ...] = (f"{self.name}: {said}",) if said else ()
         self._width, self._outputs = x.shape[-1], y.shape[-1]
         targets = self._outputs if self.kind == "regression" else 1  # a class is one column
@@ -150,10 +149,11 @@ class Own:
         if not isinstance(shots, int):
             count = torch.randint(low, high + 1, (n_tasks, 1), generator=generator, device=device)
             episodes["support_mask"] = torch.arange(rows, device=device) < count * (rows // high)
-        if (which is None) == self._stored:
+        if (which is None) == bool(self._says):
             raise self._wrong("returns which stored task each draw is of at one time, and not at another")
         if which is not None:
-            episodes["cluster"] = which.to(device)
+            named: Any = episodes
+            named[self._says] = which.to(device)
         return episodes
 
     def check(self, ways: int, shots: Shots, queries: int) -> None:
@@ -185,24 +185,29 @@ class Own:
         return self._drawn(n_tasks, split, examples, self._fewest, torch.Generator().manual_seed(0))
 
     def _of_stored(self) -> str:
-        """Sees to it that no stored task is a training and a test one; says it if there are few."""
+        """Sees to it that no stored task, or class, is a training and a test one; says if they are few."""
         if "split" not in self._takes:
             raise self._wrong(
-                "draws from stored tasks, and its sample does not take split: training and test share them"
+                "says what is stored, and its sample does not take split: training and test would share it"
             )
         drawn = {split: self._first(_SEEN, split, _DRAWN)[2] for split in _SPLITS}
         known = {split: which for split, which in drawn.items() if which is not None}
         if why := stored.shared(known):
-            raise self._wrong(f"{why}: tasks of different splits have to be different ones")
+            raise self._wrong(f"{why}: those of different splits have to be different ones")
+        if self._says == "classes":
+            self.independent = f"tasks of {len(known['test'].unique())} classes"
+            return ""
+        self.independent = "tasks"
         return stored.too_few(known["test"])
 
     def _of_others(self) -> str:
         """Says it if test tasks look as if they were stored ones."""
-        if self.kind == "classification":
-            return ""
+        several = self.kind == "classification"
         with suppress(DataError):  # a task has not that many examples, which the search will say
             x, y, _ = self._first(_ALIKE, "test", _ROWS)
-            return stored.ADVICE if stored.comes_again(x, y) else ""
+            again = stored.comes_again(torch.cat([x, y], -1), x if several else y)
+            what, shape = ("classes", "(n_tasks, ways)") if several else ("tasks", "(n_tasks,)")
+            return stored.ADVICE.format(what=what, shape=shape) if again else ""
         return ""
 
     def _examples(self) -> int | None:
@@ -271,7 +276,8 @@ class Own:
         found = found if isinstance(found, tuple) else (found,)
         if len(found) not in (parts, parts + 1):
             raise self._wrong(f"should return {'x and y' if parts > 1 else 'x'}; {_HOW}")
-        which = self._which(found[-1], n_tasks) if len(found) > parts else None
+        shapes = [(n_tasks,)] if parts > 1 else [(n_tasks,), (n_tasks, ways)]
+        which = self._which(found[-1], shapes) if len(found) > parts else None
         if self.kind == "classification":
             x = self._numbers(found[0], "x", (n_tasks, ways, examples), 4).transpose(1, 2).flatten(1, 2)
             return x, torch.eye(ways).repeat(n_tasks, examples, 1), which
@@ -279,11 +285,12 @@ class Own:
         y = self._tensor(found[1], "y")
         return x, self._numbers(y[..., None] if y.ndim == 2 else y, "y", (n_tasks, examples), 3), which
 
-    def _which(self, found: Any, n_tasks: int) -> Tensor:
-        which = stored.numbers(found, n_tasks)
+    def _which(self, found: Any, shapes: Sequence[tuple[int, ...]]) -> Tensor:
+        which = stored.numbers(found, shapes)
         if which is None:
+            asked = " or its classes ".join(map(str, shapes))
             raise self._wrong(
-                f"should return, last, which stored task each draw is of: whole numbers ({n_tasks},)"
+                f"should return, last, which stored task each draw is of: whole numbers {asked}"
             )
         return which
 

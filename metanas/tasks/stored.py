@@ -1,8 +1,8 @@
-"""Families of one's own that draw again and again from tasks that are stored: which of these a draw is of."""
+"""Families of one's own that draw from stored tasks, or classes: which of these a draw is of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -14,21 +14,21 @@ from metanas.tasks.family import Split
 
 ADVICE = (
     "the same rows come in several of its test tasks, which count as independent: if it draws from stored "
-    "tasks, return last which of them each draw is of, whole numbers (n_tasks,), or intervals are too narrow"
+    "{what}, return last which of them each draw is of, whole numbers {shape}, or intervals are too narrow"
 )
 _FEWEST = 10  # test tasks, below which an interval says too little
 _LARGEST = 2**53  # up to which a number that was a float is the one that was meant
 
 
-def numbers(found: Any, n_tasks: int) -> Tensor | None:
-    """The stored task of each draw ``(T,)`` int64, from what a user's ``sample`` returned.
+def numbers(found: Any, shapes: Sequence[tuple[int, ...]]) -> Tensor | None:
+    """The stored task of each draw ``(T,)``, or its classes ``(T, W)``, of what a user's ``sample`` returned.
 
     Returns:
-        None if it is not so many whole numbers.
+        As int64; None if it is not whole numbers of one of those shapes.
     """
     try:
         given = np.asarray(found)
-        if given.dtype.kind not in "iuf" or given.shape != (n_tasks,):
+        if given.dtype.kind not in "iuf" or given.shape not in shapes:
             return None
         with np.errstate(invalid="ignore"):
             whole = given.astype(np.int64)
@@ -38,7 +38,7 @@ def numbers(found: Any, n_tasks: int) -> Tensor | None:
 
 
 def too_few(which: Tensor) -> str:
-    """What a user is told where there are too few stored test tasks for a verdict, by some draws of them."""
+    """What a user is told where there are too few stored test tasks for a verdict, by some draws ``(T,)``."""
     many = len(which.unique())
     return f"{many} stored test tasks, of which a verdict takes {_FEWEST}" if many < _FEWEST else ""
 
@@ -47,23 +47,23 @@ def shared(parts: Mapping[Split, Tensor]) -> str:
     """What two splits have in common, in words; nothing where each has tasks of its own.
 
     Args:
-        parts: By split, the stored tasks of some draws.
+        parts: By split, the stored tasks (or classes) of some draws.
     """
     for one, other in combinations(parts, 2):
-        if both := sorted(set(parts[one].tolist()) & set(parts[other].tolist())):
-            return f"draws stored task {both[0]} for {one} and for {other}"
+        if both := sorted({*parts[one].flatten().tolist()} & {*parts[other].flatten().tolist()}):
+            what = "task" if parts[one].ndim == 1 else "class"
+            return f"draws stored {what} {both[0]} for {one} and for {other}"
     return ""
 
 
-def comes_again(x: Tensor, y: Tensor) -> bool:
-    """Whether a row of one draw is met in another, which is no chance: its target is no whole number.
+def comes_again(rows: Tensor, telling: Tensor) -> bool:
+    """Whether a row of one draw is met in another, which is no chance: what tells is no whole number.
 
     Args:
-        x: ``(T, E, F)``.
-        y: ``(T, E, O)``.
+        rows: ``(T, E, ·)``, features and targets.
+        telling: ``(T, E, ·)``, targets where these are drawn, else features.
     """
-    rows = torch.cat([x, y], -1)
-    telling = ~(y == y.round()).all(-1)  # (T, E)
+    telling = ~(telling == telling.round()).all(-1)  # (T, E)
     draws = torch.arange(len(rows))[:, None].expand(rows.shape[:2])[telling]
     kinds, kind = rows[telling].unique(dim=0, return_inverse=True)
     pairs = torch.stack([kind, draws], 1).unique(dim=0)

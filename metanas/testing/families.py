@@ -31,7 +31,7 @@ TASKS = 6
 
 
 def shapes_follow_the_signature(family: Family) -> None:
-    """Shapes, float32, the generator's device, finite numbers, and no mask where every row counts."""
+    """Shapes, float32, the generator's device, finite numbers, no mask where every row counts."""
     for split in SPLITS:
         ways, shots, queries = sizes(family)
         episodes = draw(family, split)
@@ -43,6 +43,7 @@ def shapes_follow_the_signature(family: Family) -> None:
         _has_shape(episodes["support_y"], (TASKS, shots * rows, signature.outputs), "support_y")
         _has_shape(episodes["query_y"], (TASKS, queries * rows, signature.outputs), "query_y")
         assert "support_mask" not in episodes, "a mask is for a pair of shots"
+        _has_names(episodes, ways)
 
 
 def usual_ways_can_be_drawn(family: Family) -> None:
@@ -237,6 +238,15 @@ def _has_shape(tensor: Tensor, shape: tuple[int, ...], name: str) -> None:
     assert tensor.dtype == torch.float32, f"{name} should be float32, is {tensor.dtype}"
     assert tensor.device == torch.device("cpu"), f"{name} is not on the generator's device"
     assert tensor.isfinite().all(), f"{name} has numbers that are not finite"
+
+
+def _has_names(episodes: Episodes, ways: int) -> None:
+    """Where it says which stored task, or classes, a task is of."""
+    for name, shape in (("cluster", (TASKS,)), ("classes", (TASKS, ways))):
+        if name in episodes:
+            found = _of(episodes, name)
+            assert found.shape == shape, f"{name} should be {shape}, is {tuple(found.shape)}"
+            assert found.dtype == torch.int64, f"{name} should be int64, is {found.dtype}"
 
 
 def _are_same(one: Episodes, other: Episodes) -> None:

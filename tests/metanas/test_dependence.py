@@ -109,9 +109,9 @@ def test_more_examples_are_of_the_same_tasks() -> None:
     few, many = np.arange(8), np.arange(8, 12)
     every = np.concatenate([few, many])
     values = np.where(every < 8, 1.0, 0.1)
-    known = [(1, (values, every)), (5, (values[2:], every[2:])), (10, (values[8:], many))]
+    known = [(1, (values, every, None)), (5, (values[2:], every[2:], None)), (10, (values[8:], many, None))]
     found = _of_the_same(known)
-    assert [shots for shots, _ in found] == [1, 5], "at 10 two thirds of the tasks are missing"
-    assert [len(scores) for _, scores in found] == [10, 10]
-    alone = [(1, (np.ones(4), np.zeros(0))), (2, (np.ones(3), np.zeros(0)))]
-    assert [len(scores) for _, scores in _of_the_same(alone)] == [4, 3], "tasks that are drawn anew"
+    assert [shots for shots, *_ in found] == [1, 5], "at 10 two thirds of the tasks are missing"
+    assert [len(scores) for _, scores, _ in found] == [10, 10]
+    alone = [(1, (np.ones(4), np.zeros(0), None)), (2, (np.ones(3), np.zeros(0), None))]
+    assert [len(scores) for _, scores, _ in _of_the_same(alone)] == [4, 3], "tasks that are drawn anew"

@@ -170,8 +170,8 @@ def test_rows_show_the_class_they_are_labelled_with(family: Images, split: Split
         classes.append(shown[:, 0])
     assert torch.equal(*classes), "support and query are of the same classes"
     assert (classes[0].sort(1).values.diff(dim=1) > 0).all(), "no class comes twice"
-    names = {f"{value // 10 - 1:02}" for value in classes[0].unique().tolist()}
-    assert names <= set(family.classes[split])
+    names = [[f"{value // 10 - 1:02}" for value in task] for task in classes[0].tolist()]
+    assert names == [[family.classes[split][c] for c in task] for task in episodes["classes"].tolist()]
 
 
 def test_no_example_comes_twice(family: Images) -> None:
@@ -203,6 +203,12 @@ def is_even(counts: Tensor) -> None:
     expected = counts.double().mean()
     freedom = len(counts) - 1
     assert ((counts - expected) ** 2 / expected).sum() < freedom + 5 * (2 * freedom) ** 0.5 + 5
+
+
+def test_a_turned_class_is_another_class(family: Images) -> None:
+    many = len(family.classes["train"])
+    drawn = sample(family, 400, "train", ways=3, augmentation="rotations")["classes"]
+    assert (len(drawn.unique()), int(drawn.max())) == (4 * many, 4 * many - 1)
 
 
 def test_huge_classes_are_drawn_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,21 @@ def test_masks_and_clusters_of_some_do_nothing_to_the_others() -> None:
     assert "query_mask" not in draw(mixed(Flat(1.0), Flat(2.0)), 6, "valid")
 
 
+def test_classes_of_one_family_are_none_of_anothers(tmp_path: Path) -> None:
+    """Both have a first class: it is not the same one."""
+    parts: list[Any] = []
+    for folder in ("one", "other"):
+        path = draw_classes(tmp_path / folder, [f"{folder}{i}" for i in range(12)])
+        parts.append(images.build(Source(path=path, image_size=8, cache=tmp_path / "cache")))
+    family = mixed(*parts)
+    random = torch.Generator().manual_seed(0)
+    drawn = family.sample(40, "train", random, shots=1, ways=2, queries=1)["classes"]
+    assert drawn.shape == (40, 2)
+    many = [len(part.classes["train"]) for part in parts]
+    assert len(drawn.unique()) == sum(many)
+    assert family.independent == f"tasks of {sum(len(part.classes['test']) for part in parts)} classes"
+
+
 def test_it_can_give_what_all_can() -> None:
     family = mixed(Flat(1.0, Limits({"train": 9, "test": 5}, 20)), Flat(2.0, Limits({"train": 7, "test": 6})))
     assert family.limits == Limits({"train": 7, "test": 5}, 20)

@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from metanas.engine import Engine, Program
-from metanas.scoring import half_width, is_transductive, summarise, task_scores
+from metanas.scoring import are_all_the_same, half_width, is_transductive, summarise, task_scores
 from metanas.testing.rules import draw, start
 from search_spaces import Signature
 from search_spaces.architectures import mlp
@@ -91,6 +91,48 @@ def test_intervals_hold_what_they_promise(rng: np.random.Generator) -> None:
     drawn = rng.normal(size=(4000, 10))
     covered = [abs(values.mean()) <= half_width(values) for values in drawn]
     assert 0.935 < np.mean(covered) < 0.965
+
+
+def of_classes(many: int, differ: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Values of 300 tasks of 5 classes each, of a mean of 0 over all classes; and their classes."""
+    classes = rng.random((300, many)).argsort(1)[:, :5]
+    effects = differ * rng.normal(size=many)
+    return effects[classes].mean(1) + rng.normal(size=300), classes
+
+
+@pytest.mark.parametrize("many", [8, 20, 600])
+def test_intervals_hold_for_other_classes(many: int, rng: np.random.Generator) -> None:
+    """A thousand tasks of eight classes say little of others, however many they are."""
+    drawn = [of_classes(many, 1.5, rng) for _ in range(300)]
+    covered = np.mean([abs(values.mean()) <= half_width(values, classes) for values, classes in drawn])
+    alone = np.mean([abs(values.mean()) <= half_width(values) for values, _ in drawn])
+    assert 0.9 < covered < 0.99
+    assert many == 600 or alone < 0.5
+
+
+def test_intervals_over_classes_that_do_not_differ_are_those_over_tasks(rng: np.random.Generator) -> None:
+    drawn = [of_classes(20, 0.0, rng) for _ in range(100)]
+    wider = [half_width(values, classes) / half_width(values) for values, classes in drawn]
+    assert 0.99 < np.median(wider) < 1.25
+
+
+def test_where_tasks_share_no_class_or_all_of_them_classes_say_nothing(rng: np.random.Generator) -> None:
+    values = rng.normal(size=40)
+    apart, same = np.arange(200).reshape(40, 5), np.tile(np.arange(5), (40, 1))
+    for classes in (apart, same):
+        assert half_width(values, classes) == pytest.approx(half_width(values))
+    assert are_all_the_same(same)
+    assert not are_all_the_same(apart)
+    assert half_width(np.array([0.5, math.inf]), apart[:2]) == math.inf
+
+
+def test_numbers_of_classes_are_only_names(rng: np.random.Generator) -> None:
+    """More of them than tasks, too, which takes another way."""
+    for many in (12, 900):
+        values, classes = of_classes(many, 1.0, rng)
+        named = rng.permutation(10**6)[:many][classes]
+        assert half_width(values, named) == pytest.approx(half_width(values, classes))
+        assert half_width(values[::-1], named[::-1, ::-1]) == pytest.approx(half_width(values, classes))
 
 
 def test_one_task_tells_nothing_about_the_spread() -> None:

@@ -105,6 +105,39 @@ def test_classes_may_be_of_stored_tasks() -> None:
     assert drawn["support_x"].shape == (9, 6, 2)
 
 
+class Shapes:
+    """16 stored classes of 20 examples in each split."""
+
+    classes = 16
+
+    def sample(self, n_tasks: int, ways: int, examples: int, split: str, generator: torch.Generator) -> Any:
+        which = torch.rand(n_tasks, 16, generator=generator).argsort(1)[:, :ways]
+        which = which + {"train": 0, "valid": 16, "test": 32}[split]
+        rows = torch.rand(n_tasks, ways, 20, generator=generator).argsort(-1)[..., :examples]
+        return self.told(torch.sin(1.7 * rows + which[..., None])[..., None], which)
+
+    def told(self, x: Any, which: Any) -> Any:
+        return x, which
+
+
+def test_stored_classes_are_named_too() -> None:
+    """As images have them: intervals are over them."""
+    family = Own("here:Shapes", Shapes())
+    drawn = family.sample(50, "test", torch.Generator().manual_seed(0), shots=2, ways=3, queries=1)
+    assert (drawn["classes"].shape, int(drawn["classes"].min())) == ((50, 3), 32)
+    assert family.independent == "tasks of 16 classes"
+    assert family.notes == ()
+    mute = type("Mute", (Shapes,), {"told": lambda self, x, which: x})
+    (note,) = Own("here:Mute", mute()).notes
+    assert "stored classes, return last which of them each draw is of, whole numbers (n_tasks, ways)" in note
+
+
+def test_a_class_of_training_is_none_of_test() -> None:
+    shared = type("Shared", (Shapes,), {"told": lambda self, x, which: (x, which % 40)})
+    with pytest.raises(DataError, match="draws stored class 0 for train and for test"):
+        Own("here:Shared", shared())
+
+
 def whole(self: Any, n_tasks: int, examples: int, generator: torch.Generator) -> Any:
     x = torch.rand(n_tasks, examples, 1, generator=generator)
     return x, x, torch.arange(n_tasks)
@@ -115,7 +148,7 @@ def whole(self: Any, n_tasks: int, examples: int, generator: torch.Generator) ->
     [
         ({"first": {"train": 0, "valid": 20, "test": 19}}, "draws stored task 19 for train and for test"),
         ({"first": dict.fromkeys(Stored.first, 0)}, "draws stored task 0 for train and for valid"),
-        ({"sample": whole}, "its sample does not take split"),
+        ({"sample": whole}, "its sample does not take split: training and test would share"),
         ({"told": lambda self, x, y, which: (x, y, which[:2])}, "which stored task each draw is of"),
         ({"told": lambda self, x, y, which: (x, y, which + 0.5)}, "whole numbers"),
         ({"told": lambda self, x, y, which: (x, y, which / 0)}, "whole numbers"),

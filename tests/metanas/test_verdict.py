@@ -181,6 +181,21 @@ def test_where_scores_are_of_groups_of_tasks_the_sentence_says_so() -> None:
     assert few.sentence.startswith("Too few groups (5) to say")
 
 
+def test_images_are_held_against_other_classes(rng: np.random.Generator) -> None:
+    """A gain on six classes, nearly all of it on one of them, is none yet; what an interval is of is said."""
+    classes = rng.random((400, 6)).argsort(1)[:, :3]
+    theirs = scores(rng, 0.5, 400)
+    ours = theirs + 0.3 * (classes == 2).any(1) + 0.01 * rng.normal(size=400)
+    rival, of = [Rival("kNN", 0.5, theirs)], "tasks of 6 classes"
+    alone, over = decide(PICTURES, ours, rival, of=of), decide(PICTURES, ours, rival, of=of, classes=classes)
+    assert (alone.outcome, over.outcome) == ("better", "no difference")
+    assert "interval, paired by task)" in alone.sentence
+    assert "interval, paired by task, over classes too)" in over.sentence
+    same = decide(PICTURES, ours, rival, classes=np.tile(np.arange(3), (400, 1)))
+    assert same.outcome == "better"
+    assert "paired by task, of these classes alone)" in same.sentence
+
+
 def test_a_second_look_at_the_test_tasks_is_owned_up_to() -> None:
     rival = Rival("kNN", 0.5, np.full(40, 0.4))
     first, third = (decide(PICTURES, np.full(40, 0.5), [rival], looks) for looks in (1, 3))
