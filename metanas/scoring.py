@@ -136,6 +136,16 @@ def leak(engine: Engine, meta: Tensor, buffers: Tensor, episodes: Episodes) -> f
     few = at(episodes, slice(0, min(_PROBES, count(episodes))))
     together = engine.predictions(meta, buffers, few)
     single: Episodes = {**few, "query_x": few["query_x"][:, :1]}
+    if "query_mask" in few:
+        single["query_mask"] = few["query_mask"][:, :1]
     alone = engine.predictions(meta, buffers, single)
-    spread = float(together.std(correction=0))
-    return float((together[:, :1] - alone).abs().max()) / max(spread, 1e-3)
+    mask = few.get("query_mask")
+    there = torch.ones_like(together[..., 0], dtype=torch.bool) if mask is None else mask
+    counting, first, alone = together[there], together[:, :1][there[:, :1]], alone[there[:, :1]]
+    if (first.isfinite() != alone.isfinite()).any():
+        return math.inf
+    known = counting[counting.isfinite()]
+    if not known.numel() or not first.numel():
+        return 0.0
+    moved = float((first - alone).nan_to_num(0.0, 0.0, 0.0).abs().max())
+    return moved / max(float(known.std(correction=0)), 1e-3)

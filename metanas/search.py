@@ -327,8 +327,8 @@ class Searching(Generic[E]):
 
     def _rate(self, rung: int, timed: bool) -> Schedule:
         """Learning rates to the last rung: where time says when that is, by the pace to the one before."""
-        if not timed or rung == self.rungs[0]:
-            return scheduled(self.rungs[-1])
+        if not timed or rung == self.rungs[0]:  # of time, a ninth of the whole: nearly the full rates
+            return scheduled(_ENDLESS if timed else self.rungs[-1])
         return scheduled(self.rungs[-1], self.rungs[-1] / self.rungs[self.rungs.index(rung) - 1])
 
     def _equal_share(self, rung: int, budget: Budget) -> float:

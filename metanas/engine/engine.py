@@ -16,7 +16,8 @@ from metanas.engine.program import Program, Step, at, count, sequential, vmapped
 from search_spaces.errors import DeviceError, NoRoomError
 from search_spaces.task import Episodes
 
-_SCORE_ELEMENTS = 4_000_000  # input numbers of one scoring chunk: 16 MB, activations about 50 times that
+# input numbers, or weights, of one scoring chunk: 16 MB, activations and steps about 50 times that
+_SCORE_ELEMENTS = 4_000_000
 
 
 class Engine:
@@ -101,7 +102,8 @@ class Engine:
             NoRoomError: If not even one task fits in memory.
         """
         total = count(episodes)
-        size = max(1, (episodes["support_x"][0].numel() + episodes["query_x"][0].numel()))
+        inputs = episodes["support_x"][0].numel() + episodes["query_x"][0].numel()
+        size = max(1, inputs, meta.numel())  # adapted weights are each task's own, and kept for some steps
         chunk = max(1, min(total, _SCORE_ELEMENTS // size))
         scored = self._score("predictions")
         while True:

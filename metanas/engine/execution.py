@@ -12,6 +12,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from metanas.engine.devices import clock, is_out_of_memory
+from metanas.engine.lanes import Unwanted
 from metanas.engine.tidy import tidy
 
 EXECUTIONS = ("auto", "sequential", "vmap", "replay")
@@ -97,7 +98,8 @@ class Fastest:
                 return self._ways[self.chosen](*args) if name is None else self._measure(name, args)
             except Exception as error:
                 # a rule may be beyond batching or tracing: then it is run in one of the ways that are left
-                if is_out_of_memory(error) or not self._drop(name or self.chosen):
+                told = is_out_of_memory(error) or isinstance(error, Unwanted)
+                if told or not self._drop(name or self.chosen):
                     raise
 
     def _measure(self, name: str, args: tuple[Any, ...]) -> Any:

@@ -123,6 +123,7 @@ def coupling(
 
     0, but for rounding, unless training lets queries meet: in the statistics of a norm, say.
     """
+    task = _counting(task)
     middle = len(task["query_x"]) // 2
     if middle == 0:
         return 0.0
@@ -136,7 +137,12 @@ def coupling(
     return float((both - (parts[0] + parts[1]) / 2).abs() / whole.abs().clamp(min=1e-12))
 
 
-def _of_queries(task: Task, piece: slice) -> Task:
+def _counting(task: Task) -> Task:
+    """Of its queries those that count; behind a mask there may be anything."""
+    return _of_queries(task, task["query_mask"]) if "query_mask" in task else task
+
+
+def _of_queries(task: Task, piece: slice | Tensor) -> Task:
     kept = {name: value for name, value in task.items() if name != "query_mask"}
     return {**kept, "query_x": task["query_x"][piece], "query_y": task["query_y"][piece]}  # type: ignore[typeddict-item]
 

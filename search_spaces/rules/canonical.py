@@ -22,7 +22,8 @@ PARTS = (
 
 _DIGITS, _KEPT = 60, 20  # in computing, and of a value: what rounding may change is far beyond these
 _NOTHING = Decimal("1e-25")
-_POINTS = 12
+_POINTS = 60  # where a value is only a sign, each says but one bit
+_NEAR = 12  # of them, where all variables are of about one size
 _CERTAIN = Decimal(80)  # beyond it tanh is 1 to all digits that are kept
 _REMEMBERED = 10_000  # expressions
 
@@ -45,10 +46,10 @@ def identity(expression: Expression) -> str:
 def _known(expression: Any) -> tuple[str, list[tuple[str, ...]]]:
     """The id, and the orders in which it is found of constants that matter: several, if these are alike."""
     with localcontext(Context(prec=_DIGITS, traps=[])):  # what has no value says so
-        values = {order: " ".join(_values(expression, order)) for order in permutations(CONSTANTS)}
-        usual = values[CONSTANTS]
+        told = _Told(expression)
+        values = {order: told(order) for order in permutations(CONSTANTS)}
         others = (tuple(f"another {c}" if c == one else c for c in CONSTANTS) for one in CONSTANTS)
-        changed = [" ".join(_values(expression, order)) != usual for order in others]
+        changed = [told(order) != values[CONSTANTS] for order in others]
     least, matter = min(values.values()), [c for c, does in zip(CONSTANTS, changed, strict=True) if does]
     placed = [dict(zip(order, CONSTANTS, strict=True)) for order, found in values.items() if found == least]
     orders = {tuple(place[label] for label in CONSTANTS if place[label] in matter) for place in placed}
@@ -88,6 +89,21 @@ def _others(choices: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in choices.items() if name not in PARTS}
 
 
+class _Told:
+    """All values of an expression as one text, by the numbers that its constants take; each computed once."""
+
+    def __init__(self, expression: Expression) -> None:
+        self._expression = expression
+        self._known: dict[tuple[str, ...], str] = {}
+
+    def __call__(self, order: tuple[str, ...]) -> str:
+        pairs = zip(CONSTANTS, order, strict=True)
+        key = tuple(label for name, label in pairs if name in self._expression.names)
+        if key not in self._known:
+            self._known[key] = " ".join(_values(self._expression, order))
+        return self._known[key]
+
+
 def _values(expression: Expression, order: tuple[str, ...]) -> Iterator[str]:
     """What it is at each point, if the constants take these numbers of each."""
     for point in range(_POINTS):
@@ -98,11 +114,12 @@ def _values(expression: Expression, order: tuple[str, ...]) -> Iterator[str]:
 
 
 def _number(point: int, name: str) -> Decimal:
-    """Of either sign where the variable may be of either, between 0.1 and 3.1."""
+    """Of either sign where the variable may be; between 0.1 and 3.1, at later points between 0.01 and 100."""
     drawn = hashlib.sha256(f"{name} {point}".encode()).digest()
-    size = Decimal(int.from_bytes(drawn[:8])) / 2**64 * 3 + Decimal("0.1")
+    part = Decimal(int.from_bytes(drawn[:8])) / 2**64
+    size = part * 3 + Decimal("0.1") if point < _NEAR else Decimal(10) ** (4 * part - 2)
     if name == "k":
-        return Decimal(1 + point)
+        return Decimal(1 + point % _NEAR)
     return -size if name in "gmθξ" and drawn[8] % 2 else size
 
 

@@ -19,7 +19,7 @@ WRITTEN = "symbolic"  # the space that has the steps, which are formulas
 
 _NARROW = ("steps", "step_size", "rate", "scope", "head")  # choices that the rule ``gradient`` has as well
 _ORDERS = {"first": 1, "second": 2}
-# the networks of MAML's sinusoid and Omniglot, where a space has them
+# the networks of MAML's sinusoid and MiniImagenet, where a space has them
 _NETWORKS: dict[str, dict[str, Value]] = {
     "conv": {
         "depth": 4,

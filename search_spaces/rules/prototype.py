@@ -20,7 +20,7 @@ from search_spaces.task import Tensors
 
 FORMULA = (
     "cₖ = mean of f(x) over the support of class k",
-    "p(y = k | x) ∝ exp(−τ d(f(x), cₖ)),  d the squared Euclidean or cosine distance, τ learned",
+    "p(y = k | x) ∝ exp(−τ d(f(x), cₖ)),  d the mean squared or cosine distance, τ learned",
 )
 _DISTANCES = ("euclid", "cosine")
 _INITIAL = {"euclid": 64.0, "cosine": 10.0}  # euclid: the squared distance of a 64-dimensional embedding

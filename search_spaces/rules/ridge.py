@@ -17,8 +17,8 @@ from search_spaces.rules.losses import clean
 from search_spaces.task import Tensors
 
 FORMULA = (
-    "Z = features f(x) of the support, Y its targets",
-    "W = (ZᵀZ + λI)⁻¹ ZᵀY,  prediction f(x) W,  λ learned",
+    "Z = D features f(x) of the support and a column of ones, Y its targets",
+    "W = (ZᵀZ + λD I)⁻¹ ZᵀY,  prediction [f(x), 1] W,  of classes a [f(x), 1] W + b;  λ, a, b learned",
 )
 _SCALE = 10.0  # initial scale of the logits; one-hot regression gives values near 0 and 1
 

@@ -47,6 +47,7 @@ class Scripted(Evaluator):
         self._script, self._tick = script, tick
         self.asked: list[tuple[int, list[int]]] = []
         self.allowed: list[float] = []
+        self.rates: list[Any] = []
         self.patient = False
 
     def evaluate(
@@ -59,6 +60,7 @@ class Scripted(Evaluator):
         patient: bool = False,
     ) -> Iterator[tuple[int, Outcome]]:
         self.asked.append((until, [NUMBERS[job.seed] for job in jobs]))
+        self.rates.append(rate)
         for i, job in enumerate(jobs):
             self.allowed.append(seconds())
             self._tick()

@@ -190,3 +190,18 @@ def test_one_that_peeks_is_found_out(fake: type[Ridge], signature: Signature) ->
     rule = rule_of(ridge, signature, "support")
     assert peeks(fake(rule.network, rule.signature, 0.1))
     assert peeks(fake(rule.network, rule.signature, 0.1), tasks=1)
+
+
+@pytest.mark.parametrize("kind", [Ridge, Centring])
+def test_what_stands_behind_a_mask_hides_no_peeking(kind: type[Ridge]) -> None:
+    rule = rule_of(ridge, CURVES, "support")
+    rule = kind(rule.network, rule.signature, 0.1)
+    meta, buffers = start(rule)
+    episodes = batch(CURVES)
+    many = episodes["query_x"].shape[1]
+    mask = (torch.arange(many) < many - 1).expand(len(episodes["query_x"]), -1)
+    mask = mask & (torch.arange(len(mask)) > 0)[:, None]  # of the first task none counts
+    x = torch.where(mask[..., None], episodes["query_x"], torch.nan)
+    masked: Any = {**episodes, "query_x": x, "query_mask": mask}
+    engine = Engine(Program.of(rule), torch.device("cpu"), "vmap")
+    assert is_transductive(engine, meta, buffers, masked) == (kind is Centring)

@@ -88,6 +88,15 @@ def test_by_time_trials_are_compared_with_those_at_the_same_rung_whatever_their_
     assert {step for record in search.records for step, _ in record.valid_curve} == {1000, 2000}
 
 
+def test_by_time_rates_fall_over_the_whole_however_many_meta_steps_that_is() -> None:
+    """A quick network would else be compared at the least rate, and go on with the full one."""
+    search = _timed(lambda number, at: 6.0 - number + 1 / at)
+    first = search.evaluator.rates[0]
+    assert first.after(0).progress(1000) < 0.01
+    later = next(rate for rate in search.evaluator.rates if rate.times is not None)
+    assert later.after(1000).progress(1000) == pytest.approx(RUNGS[0] / RUNGS[-1])
+
+
 def test_by_time_a_rung_that_there_is_no_time_for_is_not_begun() -> None:
     search = _timed(lambda number, at: 100.0 - number, times=3.0)
     late = [record for record in search.records if "no time left" in record.reason]

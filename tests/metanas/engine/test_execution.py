@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metanas.engine import execution
 from metanas.engine.execution import Fastest, Replay, not_worth_trying
+from metanas.engine.lanes import Unwanted
 
 CPU = torch.device("cpu")
 
@@ -124,6 +125,20 @@ def test_a_way_that_is_not_worth_it_is_not_tried(monkeypatch: pytest.MonkeyPatch
     assert asked[0] == ("vmap", {}, 30)
     assert all(seen == pytest.approx({"vmap": 5.0}) for name, seen, _ in asked if name == "replay")
     assert [left for name, _, left in asked if name == "replay"] == [26]
+
+
+def test_what_nobody_waits_for_is_not_done_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it say that its way cannot run."""
+    fake = Ways(monkeypatch, vmap=[5.0])
+
+    def left() -> None:
+        raise Unwanted
+
+    fastest = Fastest({"sequential": left, **fake.ways}, CPU)
+    for _ in range(2):
+        with pytest.raises(Unwanted):
+            fastest(calls_left=1000)
+    assert fake.ran == []
 
 
 def test_what_is_half_measured_is_measured_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,18 @@ def test_queries_meet_in_training_where_a_norm_takes_statistics_of_them(rule: Ru
     assert meets or found < 1e-9
 
 
+def test_queries_behind_a_mask_meet_nobody() -> None:
+    rule = composed(norm="support")
+    meta, buffers = start(rule)
+    task = draw(rule.signature, queries=4)
+    wanted = coupling(Program.of(rule), meta, buffers, task, torch.tensor(7), DONE)
+    parts: Any = task
+    rows = {n: torch.cat([parts[n], parts[n][:3] * torch.nan]) for n in ("query_x", "query_y")}
+    masked: Any = {**task, **rows, "query_mask": torch.arange(7) < 4}
+    found = coupling(Program.of(rule), meta, buffers, masked, torch.tensor(7), DONE)
+    assert found == pytest.approx(wanted, abs=1e-9)
+
+
 # Where numbers stop being finite.
 
 

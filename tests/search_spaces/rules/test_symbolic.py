@@ -136,6 +136,11 @@ def test_equal_rules_share_an_id(one: str, other: str) -> None:
         ("multiply c1 g; multiply c1 s1", "multiply c1 g; multiply c2 s1"),
         ("divide_root g v", "root v; divide g s1"),  # ε² twice
         ("sign g", "tanh g"),
+        # a sign is one bit: they differ where sizes do
+        ("add g m; sign s1", "multiply c1 m; add g s1; sign s2"),
+        ("sign g", "add g 1; sign s1"),
+        ("add g k; sign s1", "multiply g g; sign s1"),
+        ("add g g; add s1 m; sign s2", "tanh m; add g s1; sign s2"),
     ],
 )
 def test_others_do_not(one: str, other: str) -> None:
