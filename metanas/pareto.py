@@ -34,11 +34,11 @@ def fronts(losses: npt.ArrayLike) -> list[Array]:
     values = _worst(losses)
     one, other = values[:, None], values[None]
     beaten: Array = np.all(one <= other, -1) & np.any(one < other, -1)  # (N, N): the column, by the row
-    left, found = np.arange(len(values)), []
-    while len(left):
-        free = ~np.any(beaten[np.ix_(left, left)], 0)
-        found.append(left[free])
-        left = left[~free]
+    by, found = beaten.sum(0), []  # by how many of those that are left
+    while np.any(by >= 0):
+        found.append(np.flatnonzero(by == 0))
+        by -= beaten[found[-1]].sum(0)
+        by[found[-1]] = -1  # it is beaten by nobody any more
     return found
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from metanas.aims import Aims
@@ -71,16 +73,17 @@ class Proposals:
                 self._enqueue(within, records, anyway=True)
                 refused = 0
             trial = self.study.ask()
-            if why := self._not_to_begin(trial):
-                self._refuse(trial, why)
-                continue
-            try:
-                candidate = self.space.suggest(trial)
-                self.aims.admit(candidate)
-                return trial, candidate
-            except IllegalCandidateError as error:
-                self._refuse(trial, str(error))
-                refused += 1
+            with suppress(UpdateFinishedTrialError):  # another machine held this process for dead
+                if why := self._not_to_begin(trial):
+                    self._refuse(trial, why)
+                    continue
+                try:
+                    candidate = self.space.suggest(trial)
+                    self.aims.admit(candidate)
+                    return trial, candidate
+                except IllegalCandidateError as error:
+                    self._refuse(trial, str(error))
+                    refused += 1
         raise EvaluationError(f"{_ILLEGAL} proposals in a row were illegal: the space leaves no room")
 
     def again(self, candidate: Candidate, parent: int | None) -> tuple[Trial, Candidate]:
@@ -113,14 +116,17 @@ class Proposals:
             if not any(trial.user_attrs.get(mark, ...) == value for trial in waiting):
                 self.study.enqueue_trial(dict(candidate), user_attrs={mark: value})
             trial = self.study.ask()
-            if trial.user_attrs.get(mark, ...) == value:
-                found = self.space.suggest(trial)
-                if found == candidate:
-                    return trial, found
-            if RECIPE in trial.user_attrs:  # it was taken from the queue: the same command has it tried
-                trial.set_user_attr(INTERRUPTED, True)
-            taken += not self._put_back(trial)
-            self._refuse(trial, f"asked to {what}, and got another candidate")
+            try:
+                if trial.user_attrs.get(mark, ...) == value:
+                    found = self.space.suggest(trial)
+                    if found == candidate:
+                        return trial, found
+                if RECIPE in trial.user_attrs:  # it was taken from the queue: the same command has it tried
+                    trial.set_user_attr(INTERRUPTED, True)
+                taken += not self._put_back(trial)
+                self._refuse(trial, f"asked to {what}, and got another candidate")
+            except UpdateFinishedTrialError:  # another machine held this process for dead
+                taken += 1
         raise EvaluationError(f"other processes took every trial that was to {what}")
 
     def why(self, trial: Trial) -> str:

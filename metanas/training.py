@@ -23,6 +23,7 @@ _BLOCK_BYTES = 32_000_000
 _BLOCK_STEPS = 32
 _WARM_UP = 20  # meta-steps over which the learning rate rises
 _FLOOR = 0.1  # of the learning rate, at the end of a cosine
+_TOGETHER = 1000  # losses that are put into one tensor
 _CURVE_POINTS = 50  # a rung's losses are kept as that many means
 _CHECK_EVERY = 10  # meta-steps of a GPU between two looks at the clock
 # looks at the clock → times the time allowed, beyond which going on is then hopeless: the first steps
@@ -169,6 +170,7 @@ def train(
     first = step = checkpoints[0].step
     schedule = schedule.after(first)
     decays = _column([outer.weight_decay for outer in outers], now.meta)
+    blocks: list[Tensor] = []  # of losses (S, C)
     losses: list[Tensor] = []
     pace = _Pace(engine.device, until - first, seconds, patient)
     drawn = _episodes(engine, family, outers[0], checkpoints, now.meta.dtype)
@@ -180,9 +182,13 @@ def train(
         rates = _column([schedule(outer, step) for outer in outers], now.meta)
         now = update(now, gradients, observed, rates, decays, step)
         losses.append(loss)
+        if len(losses) == _TOGETHER:  # of millions each by itself would take a hundred times its room
+            blocks.append(torch.stack(losses))
+            losses.clear()
         step += 1
         pace.step()
-    return Trained(_unstack(now, checkpoints, step, losses), step >= until, pace.ms, pace.needs)
+    blocks += [torch.stack(losses)] if losses else []
+    return Trained(_unstack(now, checkpoints, step, blocks), step >= until, pace.ms, pace.needs)
 
 
 class _Pace:
@@ -194,6 +200,7 @@ class _Pace:
         self._every = 1 if device.type == "cpu" else _CHECK_EVERY
         self._begin = self._last = clock(device)
         self._each: list[float] = []  # seconds a meta-step, between two looks
+        self._fastest = 0.0  # of them; asked for at every meta-step, of which there may be millions
         self._done = 0
         self.over = False
 
@@ -206,17 +213,15 @@ class _Pace:
     @property
     def left(self) -> int:
         """Meta-steps to come: all, or as many as there is time for at the fastest pace so far."""
-        fastest = min(self._each, default=0.0)
         steps = self._steps - self._done
-        if not self._patient or fastest == 0.0 or math.isinf(self._seconds):
+        if not self._patient or self._fastest == 0.0 or math.isinf(self._seconds):
             return steps
-        return max(1, min(steps, int((self._seconds - (self._last - self._begin)) / fastest)))
+        return max(1, min(steps, int((self._seconds - (self._last - self._begin)) / self._fastest)))
 
     @property
     def needs(self) -> float:
         """Seconds that all steps take, if those to come are as fast as the fastest so far."""
-        fastest = min(self._each, default=0.0)
-        return self._last - self._begin + fastest * (self._steps - self._done)
+        return self._last - self._begin + self._fastest * (self._steps - self._done)
 
     def step(self) -> None:
         """Counts a meta-step, and looks at the clock every now and then."""
@@ -226,6 +231,7 @@ class _Pace:
         now = clock(self._device)
         since = self._done - self._every * len(self._each)
         self._each.append((now - self._last) / max(1, since))
+        self._fastest = min(self._fastest, self._each[-1]) if len(self._each) > 1 else self._each[0]
         self._last = now
         forgiven = next(
             (times for looks, times in reversed(_PATIENCE.items()) if len(self._each) >= looks), None
@@ -311,8 +317,8 @@ def _column(values: list[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype).to(like.device)[:, None]
 
 
-def _unstack(now: Moving, before: Sequence[Checkpoint], step: int, losses: list[Tensor]) -> list[Checkpoint]:
-    every = torch.stack(losses).T.tolist() if losses else [[] for _ in before]
+def _unstack(now: Moving, before: Sequence[Checkpoint], step: int, blocks: list[Tensor]) -> list[Checkpoint]:
+    every = torch.cat(blocks).T.tolist() if blocks else [[] for _ in before]
     return [
         replace(
             old,

@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# the last: a terminal that is closed, or its connection lost; not on Windows
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 _AGAIN = 0.05  # seconds
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Puts off Ctrl-C and SIGTERM to the end of what is within, which should be short."""
+    """Puts off Ctrl-C, SIGTERM and SIGHUP to the end of what is within, which should be short."""
     if threading.current_thread() is not threading.main_thread():  # signals come to the main thread only
         yield
         return
@@ -34,11 +35,13 @@ def undisturbed() -> Iterator[None]:
 
 
 def insist() -> None:
-    """Has Ctrl-C come again where it was lost, and SIGTERM be one.
+    """Has Ctrl-C come again where it was lost, and SIGTERM be one, and SIGHUP unless it is ignored (nohup).
 
     A KeyboardInterrupt that meets the callback of a weak reference is printed as ignored, and that is all.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in _SIGNALS[1:]:
+        if number == signal.SIGTERM or signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     if not isinstance(sys.unraisablehook, _Insisting):
         sys.unraisablehook = _Insisting(sys.unraisablehook)
 

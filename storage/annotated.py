@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from typing import Any, Protocol
 
 from storage.database import parse
@@ -66,17 +67,18 @@ class Annotated(InTurn):
         found = super().get_all_studies()
         for study in found:
             study_id = self.get_study_id_from_name(study.study_name)
-            study.system_attrs = self._with_notes(study_id, study.system_attrs)
+            attributes = study.system_attrs
+            study.system_attrs = _Noted(attributes, partial(self._with_notes, study_id, attributes))
         return found
 
     def _with_notes(self, study_id: int, attributes: dict[str, Any]) -> dict[str, Any]:
         notes = self.source.notes(self.get_study_name_from_id(study_id)) if self.source else {}
         added: dict[str, Any] = {}
+        ids = self._ids(study_id, max((number for number in notes if number is not None), default=-1))
         for number, note in notes.items():
-            try:
-                where = "" if number is None else f"{self._id(study_id, number)}:"
-            except KeyError:  # removed in the dashboard
+            if number is not None and number not in ids:  # removed in the dashboard
                 continue
+            where = "" if number is None else f"{ids[number]}:"
             if f"dashboard:{where}note_ver" not in attributes:
                 added |= {f"dashboard:{where}note_ver": 1, f"dashboard:{where}note_str:0": note.text}
             if note.picture:
@@ -84,11 +86,48 @@ class Annotated(InTurn):
                 added[key] = json.dumps(asdict(note.picture))
         return added | attributes
 
-    def _id(self, study_id: int, number: int) -> int:
-        known: dict[tuple[int, int], int] = self.__dict__.setdefault("_ids", {})
-        if (study_id, number) not in known:
-            known[study_id, number] = self.get_trial_id_from_study_id_trial_number(study_id, number)
-        return known[study_id, number]
+    def _ids(self, study_id: int, last: int) -> dict[int, int]:
+        """Of a study's trials by number, at least those up to the last one that is asked for."""
+        known: dict[int, dict[int, int]] = self.__dict__.setdefault("_known", {})
+        if last > max(known.get(study_id, ()), default=-1):
+            trials = self.get_all_trials(study_id, deepcopy=False)
+            known[study_id] = {trial.number: trial._trial_id for trial in trials}
+        return known.get(study_id, {})
+
+
+class _Noted(dict[str, Any]):
+    """Attributes of a study; its notes are made as soon as they are looked for, by no list of studies."""
+
+    def __init__(self, attributes: dict[str, Any], made: Callable[[], dict[str, Any]]) -> None:
+        super().__init__(attributes)
+        self._made = cache(made)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._looked_at(key)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._looked_at(key)[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self._looked_at(key).get(key, default)
+
+    def items(self) -> Any:
+        return self._made().items()
+
+    def keys(self) -> Any:
+        return self._made().keys()
+
+    def values(self) -> Any:
+        return self._made().values()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made())
+
+    def __len__(self) -> int:
+        return len(self._made())
+
+    def _looked_at(self, key: object) -> dict[str, Any]:
+        return self._made() if str(key).startswith("dashboard:") else dict(super().items())
 
 
 @contextmanager

@@ -1,13 +1,15 @@
 """Who runs a trial, and whether that process still lives.
 
 An owner is ``host:pid:started``. A pid is used again after its process has ended, so its start
-time stands beside it; and pids of two containers on one machine mean different processes, so the
-host names its pid namespace. Both come from Linux's ``/proc``: elsewhere they are left out, and a
-process that took over a dead one's pid passes for it until it ends too.
+time stands beside it; pids of two containers on one machine mean different processes, so the
+host names its pid namespace, and two machines may have one name, so it names the machine's own
+number, as a hash. These come from Linux: elsewhere they are left out, and a process that took over
+a dead one's pid passes for it until it ends too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import sys
@@ -15,6 +17,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+_MACHINE = Path("/etc/machine-id")
 SILENCE = timedelta(hours=1)
 """How long a process that we cannot ask may go without a sign of life before it counts as dead."""
 
@@ -39,10 +42,12 @@ def alive(owner: str, touched: datetime, at: datetime) -> bool:
 
 
 def _host() -> str:
-    name = socket.gethostname()[:200]
+    name, known = socket.gethostname()[:200], []
     with suppress(OSError):
-        return f"{name}[{os.readlink('/proc/self/ns/pid')[5:-1]}]"
-    return name
+        known.append(os.readlink("/proc/self/ns/pid")[5:-1])
+    with suppress(OSError):  # which is not to be told as it is: see machine-id(5)
+        known.append(hashlib.sha256(_MACHINE.read_bytes()).hexdigest()[:12])
+    return f"{name}[{' '.join(known)}]" if known else name
 
 
 def _can_ask() -> bool:

@@ -22,6 +22,7 @@ from controllers.learned.points import Points
 from controllers.learned.pool import Among, Pool
 from controllers.learned.scorer import Scorer
 from controllers.learned.snapshot import Snapshot
+from controllers.learned.threads import one_thread
 from controllers.start import TRIALS, around, begin
 from search_spaces import Candidate, Record, Space, catalogue
 from search_spaces.fingerprint import Fingerprint
@@ -66,7 +67,8 @@ def build(
         Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
         https://arxiv.org/abs/1802.02219. Differs: earlier studies' predictions are terms of the kernel.
     """
-    return Learned(space, seed, records, distances or {}, snapshot, fingerprint, dear=dear, timed=timed)
+    with one_thread():
+        return Learned(space, seed, records, distances or {}, snapshot, fingerprint, dear=dear, timed=timed)
 
 
 class Learned(CandidateSampler):
@@ -119,7 +121,7 @@ class Learned(CandidateSampler):
         return "" if reason is None else json.dumps({"by": "learned", **self._snapshot, **reason})
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        with ONE_BY_ONE:
+        with ONE_BY_ONE, one_thread():
             super().before_trial(study, trial)
             self._reasons[trial.number] = self._reason
 

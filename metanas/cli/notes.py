@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -30,6 +31,8 @@ _COSTS = {
     "seconds": "{:.3g} s of meta-training and scoring",
 }
 _KEPT = 200  # pictures
+# trials that have a note, the best and the last: the dashboard looks through all notes for each trial
+_BEST, _LAST = 100, 200
 
 
 class Notes:
@@ -81,9 +84,8 @@ class Notes:
             yield None, Note(_verdicts(results[-1]) if several else _verdict(results[-1]))
         found = stored_standings(self._store, study, settings) if several else []
         standings = {standing.trial.number: standing for standing in found}
-        for record in self._store.records(study):
-            if record.state == "running":
-                continue
+        records = [record for record in self._store.records(study) if record.state != "running"]
+        for record in _shown(records):
             key = str(uuid5(NAMESPACE_URL, f"metanas:{self._store.shown}:{study}:{record.number}"))
             self._pictured[key] = study, record.number
             text = note(record, standings.get(record.number), self._store.shown)
@@ -93,6 +95,20 @@ class Notes:
         known = self._store.settings(study).get("signature")  # a study over several families has none
         signature = Signature.from_dict(known) if known else None
         return trial_png(self._store.record(study, number), self._store.records(study), signature)
+
+
+def _shown(records: Sequence[Record]) -> list[Record]:
+    """All of a usual study; of a long one the best, and the last."""
+    if len(records) <= _BEST + _LAST:
+        return list(records)
+    kept = {record.number for record in [*sorted(records, key=_loss)[:_BEST], *records[-_LAST:]]}
+    return [record for record in records if record.number in kept]
+
+
+def _loss(record: Record) -> float:
+    if record.score is None or math.isnan(record.score.value):
+        return math.inf
+    return record.score.value * (-1 if record.score.metric == "accuracy" else 1)
 
 
 def _verdict(result: Mapping[str, Any]) -> str:

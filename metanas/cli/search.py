@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from metanas.search import Search, Searching
 from metanas.together import search_and_judge_each
 from metanas.undisturbed import insist
 from search_spaces import plugins
-from search_spaces.errors import BudgetError
+from search_spaces.errors import BudgetError, StoreError
 from storage import Store, explaining
 from storage.database import masked
 
@@ -313,10 +314,22 @@ def _several(
     for one in found:
         for why in one.own.judgement.left_out:
             view.note(f"{one.name}: {why}")
-    result = save(search, store, best, found, budget)
+    with _told_anyway([f"{one.name}: {one.own.judgement.verdict.sentence}" for one in found]):
+        result = save(search, store, best, found, budget)
     if as_json:
         return lambda: print_json(result)
     return lambda: print_joint(search, result)
+
+
+@contextmanager
+def _told_anyway(verdicts: Sequence[str]) -> Iterator[None]:
+    """Tells verdicts where they cannot be written: they took the whole search, and the disk may be full."""
+    try:
+        yield
+    except StoreError:
+        for sentence in verdicts:
+            click.echo(f"a verdict that cannot be kept: {sentence}", err=True)
+        raise
 
 
 def _save(
@@ -336,5 +349,6 @@ def _save(
             save_front(Path(saved["front"]), search, winner, judgement)
     finally:  # the verdict is known, whatever becomes of the files
         result["seconds"] = budget.spent
-        store.save_result(search.name, result)
+        with _told_anyway([judgement.verdict.sentence]):
+            store.save_result(search.name, result)
     return result

@@ -156,6 +156,28 @@ def test_one_that_another_process_asked_for_too_is_tried_after_an_interruption()
     assert found == candidate
 
 
+def test_a_trial_that_another_machine_ended_is_not_the_end_of_a_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It held this process for dead, while the controller thought."""
+    space, study = catalogue.space("default", CURVES), optuna.create_study()
+    proposals, ask, asked = Proposals(study, space, 0, Aims()), study.ask, list[int]()
+
+    def overtaken() -> optuna.Trial:
+        trial = ask()
+        asked.append(trial.number)
+        if len(asked) == 1:
+            study.tell(trial.number, state=TrialState.FAIL)
+        return trial
+
+    monkeypatch.setattr(study, "ask", overtaken)
+    trial, candidate = proposals.next([])
+    assert trial.number == 1
+    asked.clear()
+    assert proposals.again(candidate, 1)[1] == candidate
+    assert len(asked) == 2
+
+
 def test_a_report_tells_a_composed_rule_at_its_settings() -> None:
     settings = {f"rule.chain.{key}": value for key, value in RECIPES["meta-sgd"].choices(CURVES).items()}
     told = _rule(Candidate({"rule": "chain", **settings}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -92,6 +93,43 @@ def test_a_person_may_write_another_note(ask: Ask) -> None:
     assert trials[0]["note"] == note
     assert trials[0]["artifacts"] == trial["artifacts"]
     assert trials[1]["note"]["version"] == 1
+
+
+def test_a_list_of_studies_makes_no_notes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred studies it took minutes."""
+    made: list[str] = []
+    notes = Notes(store)
+    of = notes.notes
+    monkeypatch.setattr(notes, "notes", lambda study: made.append(study) or of(study))
+    with annotated(store.url, notes) as storage:
+        (study,) = storage.get_all_studies()
+        assert study.system_attrs.get("preference:is_preferential", False) is False
+        assert made == []
+        assert "dashboard:note_ver" in study.system_attrs
+        assert study.system_attrs["dashboard:note_ver"] == 1
+        assert made == ["sinusoid"]
+        found = dict(study.system_attrs.items())
+        assert found == storage.get_study_system_attrs(storage.get_study_id_from_name("sinusoid"))
+        assert list(study.system_attrs) == list(study.system_attrs.keys()) == list(found)
+        assert (len(study.system_attrs), list(study.system_attrs.values())) == (len(found), [*found.values()])
+
+
+def test_of_a_long_study_the_best_and_the_last_trials_have_notes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dashboard looks through all notes for each trial."""
+    first = store.records("sinusoid")[0]
+    assert first.score is not None
+    scores = [3.0, 0.5, math.nan, 2.0, 9.0, 1.0, 7.0, 8.0]
+    many = [
+        replace(first, number=i, state="complete", score=replace(first.score, value=value))
+        for i, value in enumerate(scores)
+    ]
+    monkeypatch.setattr("metanas.cli.notes._BEST", 2)
+    monkeypatch.setattr("metanas.cli.notes._LAST", 3)
+    monkeypatch.setattr(Store, "records", lambda self, study: many)
+    noted = Notes(store).notes("sinusoid")
+    assert sorted(number for number in noted if number is not None) == [1, 5, 6, 7]
 
 
 def test_trials_that_end_while_it_is_open_have_theirs(store: Store) -> None:

@@ -21,7 +21,7 @@ from metanas.cli import search as command
 from metanas.cli.options import STORE, store_words
 from metanas.evaluator import Evaluator
 from metanas.search import Searching
-from search_spaces.errors import LearnerFileError
+from search_spaces.errors import LearnerFileError, StoreError
 from storage import Store
 
 Run = Callable[..., Any]
@@ -106,10 +106,28 @@ def test_the_verdict_is_kept_where_the_learner_cannot_be(
     assert result["verdict"]["sentence"]
 
 
+def test_a_verdict_that_cannot_be_kept_is_told(
+    metanas: Run, quick: Sequence[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full at the end of a day's search must not have it looked at the test tasks again."""
+
+    def full(*_: object) -> None:
+        raise StoreError("the disk is full; make room and run the command again")
+
+    monkeypatch.setattr("metanas.cli.search.save_learner", full)
+    monkeypatch.setattr(Store, "save_result", full)
+    ran = metanas(*quick, "--json")
+    told, last = ran.err.splitlines()
+    assert ran.code == 2
+    assert told.startswith("a verdict that cannot be kept: ")
+    assert "mean squared error" in told
+    assert "the disk is full" in last
+
+
 class TestAtAGivenMoment:
     """In this process: the signal comes when the third trial is trained, or wherever a test says."""
 
-    @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+    @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
     def number(self, request: pytest.FixtureRequest) -> signal.Signals:
         return signal.Signals(request.param)
 

@@ -233,6 +233,25 @@ def test_the_patient_use_their_time_and_keep_what_they_have(family: Family) -> N
     assert same(checkpoint, go(family, checkpoint.step, engine=engine))
 
 
+def test_the_fastest_meta_step_says_how_many_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others wait for a cold cache, or another process."""
+    times = iter([0.0, 9.0, 11.0, 16.0])
+    monkeypatch.setattr(training, "clock", lambda device: float(next(times)))
+    pace = training._Pace(CPU, 100, 36.0, patient=True)
+    assert pace.left == 100
+    for _ in range(3):
+        pace.step()
+    assert pace.left == 10  # of the 20 seconds that are left, at two each
+    assert pace.needs == 16 + 97 * 2
+
+
+def test_a_curve_is_whole_however_losses_are_kept(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = go(family, 7).curve
+    for together in (1, 3, 7):
+        monkeypatch.setattr(training, "_TOGETHER", together)
+        assert go(family, 7).curve == wanted
+
+
 @pytest.mark.usefixtures("slow")
 def test_what_is_in_time_is_complete(family: Family) -> None:
     engine = Engine(program_of(), CPU, "vmap")

@@ -21,6 +21,18 @@ def _term_is_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGTERM, before)
 
 
+def test_a_closed_terminal_ends_a_search_unless_it_was_to_go_on() -> None:
+    """With nohup it is ignored, and stays so."""
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        for was, then in ((signal.SIG_DFL, signal.default_int_handler), (signal.SIG_IGN, signal.SIG_IGN)):
+            signal.signal(signal.SIGHUP, was)
+            insist()
+            assert signal.getsignal(signal.SIGHUP) == then
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_comes_at_the_end(number: signal.Signals) -> None:
     done = []

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -347,6 +348,21 @@ def test_who_we_are_and_who_is_alive() -> None:
     assert owner.alive(FAR, now() - timedelta(minutes=59), now())
     assert not owner.alive(FAR, now() - timedelta(minutes=61), now())
     assert len(owner.me()) <= 255
+
+
+def test_another_machine_of_the_same_name_is_another_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its processes are not ours to ask: half of all virtual machines are called the same."""
+    mine, machine = owner.me(), tmp_path / "machine-id"
+    machine.write_text("another")
+    monkeypatch.setattr("storage.owner._MACHINE", machine)
+    assert owner.me() != mine
+    assert "another" not in owner.me()
+    assert owner.alive(mine, now(), now())
+    assert owner.alive(mine.replace(f":{os.getpid()}:", ":1:"), now(), now()), "not asked of this machine"
+    monkeypatch.setattr("storage.owner._MACHINE", tmp_path / "none")
+    assert owner.alive(owner.me(), now(), now())
 
 
 def test_without_proc_the_pid_alone_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

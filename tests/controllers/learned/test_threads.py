@@ -1,0 +1,39 @@
+"""Small matrices on one thread: those that wait for each other would take all there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+import pytest
+from threadpoolctl import threadpool_info
+
+from controllers import learned
+from controllers.learned.threads import one_thread
+from search_spaces import Signature, catalogue
+
+
+def many() -> set[int]:
+    """Threads of the libraries that multiply matrices."""
+    return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
+
+
+def test_proposals_are_made_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, seen = many(), list[set[int]]()
+    space = catalogue.space("closed-form", Signature("regression", (1,), 1, 5))
+    sampler: Any = learned.build(space, seed=0)
+    propose = type(sampler).propose
+    monkeypatch.setattr(
+        type(sampler), "propose", lambda self, study: seen.append(many()) or propose(self, study)
+    )
+    study = optuna.create_study(sampler=sampler)
+    space.suggest(study.ask())
+    assert seen == [{1}]
+    assert many() == before, "what else runs has its threads back"
+
+
+def test_it_is_given_back_after_an_error() -> None:
+    before = many()
+    with pytest.raises(ZeroDivisionError), one_thread():
+        raise ZeroDivisionError
+    assert many() == before
