@@ -68,7 +68,9 @@ def usual(signature: Signature, mean: np.ndarray) -> list[Method]:
 
 
 def of_rows(signature: Signature) -> list[Method]:
-    """For tables, beside the usual ones; the slowest last."""
+    """For tables, beside the usual ones, where one number or class is predicted; the slowest last."""
+    if signature.kind == "regression" and signature.outputs > 1:
+        return []
     vectors = Method("support vectors per task", (0.1, 1.0, 10.0), _vectors)
     trees = [
         Method("gradient boosting per task", (None,), _boosted),

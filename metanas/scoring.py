@@ -75,8 +75,13 @@ def half_width(values: np.ndarray, classes: np.ndarray | None = None) -> float:
 
 
 def are_all_the_same(classes: np.ndarray) -> bool:
-    """Whether every task is of all classes ``(T, W)``: they do not say how others would differ."""
-    return bool(len(np.unique(classes)) <= classes.shape[1])
+    """Whether every task is of all classes ``(T, W)``, or of all of its part of a mix.
+
+    They do not say how others would differ.
+    """
+    sets = np.unique(np.sort(classes, 1), axis=0)
+    apart = sets.size <= len(np.unique(sets))
+    return bool(apart and 2 * len(sets) <= len(classes))
 
 
 def _variance_over_classes(values: np.ndarray, classes: np.ndarray) -> float:

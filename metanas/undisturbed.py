@@ -22,7 +22,8 @@ def undisturbed() -> Iterator[None]:
         return
     came: list[int] = []
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    ours = {number: handler for number, handler in before.items() if handler is not None}
+    # what is ignored stays so: only the first that comes is heeded
+    ours = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
     for number in ours:
         signal.signal(number, lambda number, frame: came.append(number))
     try:

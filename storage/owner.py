@@ -36,18 +36,19 @@ def alive(owner: str, touched: datetime, at: datetime) -> bool:
         at: The present moment.
     """
     host, pid, started = owner.rsplit(":", 2)
-    if host != _host() or not _can_ask():
+    if host not in (_host(), _host(known=False)) or not _can_ask():
         return at - touched <= SILENCE
     return _runs(int(pid)) and _started(int(pid)) == started
 
 
-def _host() -> str:
-    name, known = socket.gethostname()[:200], []
+def _host(*, known: bool = True) -> str:
+    """This machine; as it was called before its own number was a part of that, if that is not to be known."""
+    name, parts = socket.gethostname()[:200], []
     with suppress(OSError):
-        known.append(os.readlink("/proc/self/ns/pid")[5:-1])
+        parts.append(os.readlink("/proc/self/ns/pid")[5:-1])
     with suppress(OSError):  # which is not to be told as it is: see machine-id(5)
-        known.append(hashlib.sha256(_MACHINE.read_bytes()).hexdigest()[:12])
-    return f"{name}[{' '.join(known)}]" if known else name
+        parts += [hashlib.sha256(_MACHINE.read_bytes()).hexdigest()[:12]] if known else []
+    return f"{name}[{' '.join(parts)}]" if parts else name
 
 
 def _can_ask() -> bool:

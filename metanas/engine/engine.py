@@ -14,6 +14,7 @@ from metanas.engine.execution import EXECUTIONS, Fastest, Replay, not_worth_tryi
 from metanas.engine.lanes import images_on_a_cpu, lanes, pieces, spread, wanted
 from metanas.engine.program import Program, Step, at, count, sequential, vmapped
 from search_spaces.errors import DeviceError, NoRoomError
+from search_spaces.rules.closed_form import ClosedForm
 from search_spaces.task import Episodes
 
 # input numbers, or weights, of one scoring chunk: 16 MB, activations and steps about 50 times that
@@ -103,7 +104,9 @@ class Engine:
         """
         total = count(episodes)
         inputs = episodes["support_x"][0].numel() + episodes["query_x"][0].numel()
-        size = max(1, inputs, meta.numel())  # adapted weights are each task's own, and kept for some steps
+        # adapted weights are each task's own, and kept for some steps
+        own = 0 if isinstance(self.program.rule, ClosedForm) else meta.numel()
+        size = max(1, inputs, own)
         chunk = max(1, min(total, _SCORE_ELEMENTS // size))
         scored = self._score("predictions")
         while True:

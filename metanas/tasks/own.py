@@ -195,7 +195,8 @@ class Own:
         if why := stored.shared(known):
             raise self._wrong(f"{why}: those of different splits have to be different ones")
         if self._says == "classes":
-            self.independent = f"tasks of {len(known['test'].unique())} classes"
+            if self.limits.ways is None:  # else it said how many there are
+                self.independent = f"tasks of {len(known['test'].unique())} classes or more"
             return ""
         self.independent = "tasks"
         return stored.too_few(known["test"])

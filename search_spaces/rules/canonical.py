@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import permutations
 from typing import Any
 
@@ -21,7 +21,10 @@ PARTS = (
 )
 
 _DIGITS, _KEPT = 60, 20  # in computing, and of a value: what rounding may change is far beyond these
-_NOTHING = Decimal("1e-25")
+_NOTHING, _SIGNLESS = (
+    Decimal("1e-25"),
+    Decimal("1e-45"),
+)  # the second is far above what rounding leaves of zero
 _POINTS = 60  # where a value is only a sign, each says but one bit
 _NEAR = 12  # of them, where all variables are of about one size
 _CERTAIN = Decimal(80)  # beyond it tanh is 1 to all digits that are kept
@@ -113,11 +116,12 @@ def _values(expression: Expression, order: tuple[str, ...]) -> Iterator[str]:
         yield "0" if abs(value) < _NOTHING else f"{+value:.{_KEPT}e}"
 
 
+@cache
 def _number(point: int, name: str) -> Decimal:
-    """Of either sign where the variable may be; between 0.1 and 3.1, at later points between 0.01 and 100."""
+    """Of either sign where the variable may be; between 0.1 and 3.1, at later points between 0.05 and 10."""
     drawn = hashlib.sha256(f"{name} {point}".encode()).digest()
     part = Decimal(int.from_bytes(drawn[:8])) / 2**64
-    size = part * 3 + Decimal("0.1") if point < _NEAR else Decimal(10) ** (4 * part - 2)
+    size = part * 3 + Decimal("0.1") if point < _NEAR else Decimal(10) ** (Decimal("2.3") * part - Decimal("1.3"))
     if name == "k":
         return Decimal(1 + point % _NEAR)
     return -size if name in "gmθξ" and drawn[8] % 2 else size
@@ -141,7 +145,7 @@ class _Exact:
 
     def sign(self, value: Decimal) -> Decimal:
         # what is zero but for rounding has no sign
-        return Decimal(0) if abs(value) < _NOTHING else Decimal(1).copy_sign(value)
+        return Decimal(0) if abs(value) < _SIGNLESS else Decimal(1).copy_sign(value)
 
     def tanh(self, value: Decimal) -> Decimal:
         if abs(value) > _CERTAIN:

@@ -122,6 +122,10 @@ def test_where_tasks_share_no_class_or_all_of_them_classes_say_nothing(rng: np.r
     for classes in (apart, same):
         assert half_width(values, classes) == pytest.approx(half_width(values))
     assert are_all_the_same(same)
+    mixed = np.concatenate([same[:20], same[20:] + 5])  # of two families that have five classes each
+    assert are_all_the_same(mixed[:, rng.permutation(5)])
+    assert half_width(values, mixed) == pytest.approx(half_width(values))
+    assert not are_all_the_same(np.concatenate([same[:20], same[20:] + 1]))
     assert not are_all_the_same(apart)
     assert half_width(np.array([0.5, math.inf]), apart[:2]) == math.inf
 

@@ -211,3 +211,12 @@ def test_how_many_examples_there_are_is_said_in_an_attribute() -> None:
         family().sample(2, "test", torch.Generator(), shots=11, ways=1, queries=20)
     with pytest.raises(DataError, match=r"has examples = 2: .* 3 or more"):
         family(examples=2)
+
+
+def test_rows_of_several_targets_meet_the_baselines_that_predict_several() -> None:
+    both = family(told=lambda self, x, y, which: (x, torch.cat([y, -y], -1), which))
+    signature = both.signature(None, 3)
+    evaluator = Evaluator(both, signature, Setting(2, 3, 4), torch.device("cpu"), valid_tasks=40)
+    for method in simple(evaluator):
+        found = run_simple(signature, method, evaluator.valid, evaluator.tasks(40, "test"))
+        assert np.isfinite(found.valid), method.name

@@ -49,6 +49,22 @@ def test_a_signal_comes_at_the_end(number: signal.Signals) -> None:
     assert handlers == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
 
 
+def test_what_is_ignored_hides_nothing() -> None:
+    """With nohup a terminal that is closed is no signal, and one that comes after it is."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def work() -> None:
+        with undisturbed():
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_many_are_one() -> None:
     def work() -> None:
         with undisturbed():

@@ -150,14 +150,16 @@ def test_every_way_of_scoring_predicts_the_same(
 
 def test_fewer_tasks_are_scored_at_once_where_each_has_many_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Adapted ones are each task's own: of a large network a thousand tasks would take gigabytes."""
-    program = program_of()
-    meta, buffers = start(program.rule)
-    monkeypatch.setattr(engines, "_SCORE_ELEMENTS", 2 * meta.numel())
     seen: list[int] = []
     split = engines.pieces
     monkeypatch.setattr(engines, "pieces", lambda n, lanes, size: seen.append(size) or split(n, lanes, size))
-    Engine(program, CPU, "vmap").predictions(meta, buffers, batch())
-    assert seen == [2]
+    for kind in (gradient, ridge):
+        program = program_of(kind=kind)
+        meta, buffers = start(program.rule)
+        monkeypatch.setattr(engines, "_SCORE_ELEMENTS", 2 * meta.numel())
+        Engine(program, CPU, "vmap").predictions(meta, buffers, batch())
+    assert seen[0] == 2
+    assert seen[1] > 2, "in closed form a task has next to none of its own"
 
 
 @pytest.mark.parametrize("norm", ["running", "support", "layer"])

@@ -118,6 +118,8 @@ def test_one_id_is_one_rule(one: Program, other: Program) -> None:
         ("sign θ; multiply c1 m", "multiply m c3"),
         ("add g m; subtract g m; multiply s1 s2", "multiply g g; multiply m m; subtract s1 s2"),
         ("multiply c1 g; sign s1", "sign g"),
+        ("multiply g decay(m); sign s1", "sign g"),  # however small it decays to
+        ("multiply g m; decay s1; sign s2; multiply s3 g", "multiply g 1"),
         ("subtract m m; add s1 g", "multiply 1 g"),
         ("decay θ; multiply g s1", "multiply g decay(θ)"),
         ("decay k; multiply s1 g", "decay k"),  # no gradient takes part: a factor of it
