@@ -121,7 +121,8 @@ def _number(point: int, name: str) -> Decimal:
     """Of either sign where the variable may be; between 0.1 and 3.1, at later points between 0.05 and 10."""
     drawn = hashlib.sha256(f"{name} {point}".encode()).digest()
     part = Decimal(int.from_bytes(drawn[:8])) / 2**64
-    size = part * 3 + Decimal("0.1") if point < _NEAR else Decimal(10) ** (Decimal("2.3") * part - Decimal("1.3"))
+    far = Decimal(10) ** (Decimal("2.3") * part - Decimal("1.3"))
+    size = part * 3 + Decimal("0.1") if point < _NEAR else far
     if name == "k":
         return Decimal(1 + point % _NEAR)
     return -size if name in "gmθξ" and drawn[8] % 2 else size
