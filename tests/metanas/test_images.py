@@ -174,8 +174,10 @@ def test_rows_show_the_class_they_are_labelled_with(family: Images, split: Split
     assert names == [[family.classes[split][c] for c in task] for task in episodes["classes"].tolist()]
 
 
-def test_no_example_comes_twice(family: Images) -> None:
-    episodes = sample(family, 200, shots=2, queries=4)
+@pytest.mark.parametrize(("shots", "queries"), [(2, 4), ((1, 3), 3)])
+def test_no_example_comes_twice(family: Images, shots: Shots, queries: int) -> None:
+    """Nor is a query among the shots that a mask hides: it would be in another task."""
+    episodes = sample(family, 200, shots=shots, queries=queries)
     x = raw(family, torch.cat([episodes["support_x"], episodes["query_x"]], dim=1))[:, :, 0]
     keys = (x[..., 0, 0] + x[..., 1, 1]).sort(1).values  # (T, E·W): all 6 images of 3 classes
     assert (keys.diff(dim=1) > 0).all()

@@ -108,6 +108,13 @@ def test_it_can_give_what_all_can() -> None:
     assert mixed(Flat(1.0), Flat(2.0)).facts() != mixed(Flat(1.0), Flat(3.0)).facts()
 
 
+def test_what_one_of_them_is_the_mix_is() -> None:
+    first, other = Flat(1.0, Limits(None, 20)), Flat(2.0, Limits(None, 7))
+    other.in_its_own_units, other.independent = True, "groups"  # type: ignore[attr-defined]
+    for family in (mixed(first, other), mixed(other, first)):
+        assert (family.limits.examples, family.in_its_own_units, family.independent) == (7, True, "groups")
+
+
 def test_images_are_standardised_alike(tmp_path: Path) -> None:
     """A new image does not say which family it is of."""
     parts = []

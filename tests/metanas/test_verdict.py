@@ -127,6 +127,21 @@ def test_a_rival_that_is_another_one_in_some_folds_says_so() -> None:
     assert "parts" not in joined(REGRESSION, [part("a"), part("a")]).verdict.sentence
 
 
+@pytest.mark.parametrize(("signature", "order"), [(REGRESSION, ["b", "a"]), (PICTURES, ["a", "b"])])
+def test_parts_are_as_one_in_all_that_is_told(signature: Signature, order: list[str]) -> None:
+    """As often looked at as the most, and peeking if one does; the better baseline first, of those in all."""
+
+    def part(looks: int, peeks: bool, *more: Rival) -> Comparison:
+        rivals = [Rival("a", 0.6, np.full(8, 0.6)), Rival("b", 0.3, np.full(8, 0.3)), *more]
+        return Comparison(np.full(8, 0.5), rivals, peeks, looks, {})  # type: ignore[typeddict-item]
+
+    judged = joined(signature, [part(1, False), part(3, True, Rival("c", 0.4, np.full(8, 0.4)))])
+    assert (judged.looks, judged.test.transductive) == (3, True)
+    assert list(judged.baselines) == order
+    best = 0.6 if signature is PICTURES else 0.3
+    assert held_against(signature, judged).value == pytest.approx(best)
+
+
 def test_pairing_finds_what_unpaired_scores_would_hide(rng: np.random.Generator) -> None:
     hard = rng.gamma(1.0, 2.0, 200)  # tasks differ far more than learners do
     verdict = decide(REGRESSION, hard, [Rival("kNN", 1.0, hard + 0.01 + rng.normal(0, 0.001, 200))])

@@ -12,7 +12,7 @@ import pytest
 
 from search_spaces.errors import StoreError
 from search_spaces.record import Record
-from storage import Store
+from storage import Store, studies
 
 Sql = Callable[[str], list[tuple[Any, ...]]]
 
@@ -152,3 +152,23 @@ def test_a_closed_store_says_goodbye_once(url: str, sql: Sql) -> None:
     store.close()
     store.close()
     assert sql("SELECT owner FROM metanas_worker") == []
+
+
+def test_who_leaves_one_study_leaves_no_other(url: str, sql: Sql) -> None:
+    with Store.open(url) as store:
+        for name in ("pumps", "wells"):
+            store.save_study(name, {})
+        with store.session(writes=True) as session:
+            studies.leave(session, {"pumps"})
+        assert len(sql("SELECT owner FROM metanas_worker")) == 1
+        sql("UPDATE metanas_worker SET owner = 'far:1:1'")
+        with store.session(writes=True) as session:
+            studies.leave(session, {"wells"})
+        assert sql("SELECT owner FROM metanas_worker") == [("far:1:1",)], "it is not ours to say"
+
+
+def test_what_ended_is_counted_by_study(store: Store) -> None:
+    store.save_study("wells", {})
+    store.save_result("wells", {"a": 1})
+    assert store.ended("pumps") == (0, 0)
+    assert store.ended("wells") == (0, 1)
