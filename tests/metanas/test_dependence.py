@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,20 @@ def test_steps_go_as_far_as_there_are_step_sizes(step_size: str, steps: list[int
     assert by_count[4] == pytest.approx(
         float(search.evaluator.task_scores(candidate, checkpoint, own).mean())
     )
+
+
+def test_it_is_of_test_tasks_and_of_the_weights_that_are_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Averaged ones; the last ones may be anywhere."""
+    search, asked = Search(), set[str]()
+    tasks, device = search.evaluator.tasks, torch.device("cpu")
+    monkeypatch.setattr(
+        search.evaluator, "tasks", lambda n, split, **known: asked.add(split) or tasks(n, split, **known)
+    )
+    start = Checkpoint.start(search.evaluator.engine(RIDGE).program, 0, device)
+    winner = Winner(Record("s", 0, RIDGE), replace(start, meta=torch.full_like(start.meta, torch.nan)))
+    measure(search, winner, Budget(trials=1), 0.97, 1e-4, look=1)  # type: ignore[arg-type]
+    assert asked == {"test"}
+    assert len(search.logged[BY_SHOTS]) == 4
 
 
 def test_what_is_too_slow_is_left_out_not_paid_for() -> None:

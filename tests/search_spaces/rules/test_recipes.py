@@ -349,6 +349,7 @@ def test_the_usual_space_says_the_nearest_kin_in_its_own_words(name: str) -> Non
     """The rule ``gradient`` with those settings computes what ``chain`` does."""
     found = points.point(name, catalogue.space("default", CLASSES), CLASSES)
     assert found["rule"] == "gradient"
+    assert found["rule.gradient.order"] == (1 if name == "first-order-maml" else 2)
     network = mlp.build({"depth": 1, "width_1": 5, "activation": "tanh", "norm": "none"}, CLASSES)
     settings = {n.removeprefix("rule.gradient."): v for n, v in found.items() if n != "rule"}
     one = gradient.build(settings, network, CLASSES)

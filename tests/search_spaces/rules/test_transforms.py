@@ -102,6 +102,7 @@ def test_steps_are_what_their_formulas_say() -> None:
     close(run(momentum(0.5), g), torch.tensor([[3.0, -4.0], [2.5, -2.0], [1.25, 1.0]]), 1e-6)
     close(run(sign(), g), torch.tensor([[1.0, -1.0], [1.0, 0.0], [0.0, 1.0]]), 1e-6)
     close(run(clip_norm(1.0), g), torch.tensor([[0.6, -0.8], [1.0, 0.0], [0.0, 1.0]]), 1e-6)
+    close(run(clip_norm(100.0), g), torch.tensor(g), 1e-6)  # what is short stays so
     close(run(clip_value(2.0), g), torch.tensor([[2.0, -2.0], [1.0, 0.0], [0.0, 2.0]]), 1e-6)
     close(run(step_size("tensor", 0.5, 1), g), 0.5 * torch.tensor(g), 1e-6)
 
