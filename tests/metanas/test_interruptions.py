@@ -128,8 +128,10 @@ class TestAtAGivenMoment:
     """In this process: the signal comes when the third trial is trained, or wherever a test says."""
 
     @pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-    def number(self, request: pytest.FixtureRequest) -> signal.Signals:
-        return signal.Signals(request.param)
+    def number(self, request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may be run with nohup
+        yield signal.Signals(request.param)
+        signal.signal(signal.SIGHUP, before)
 
     def test_what_ran_is_kept_and_the_way_on_is_said(
         self,
