@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -136,7 +137,11 @@ def importance(trials: Sequence[Graded], space: Space) -> dict[str, float]:
     if quantile < BEST:
         return {}
     evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=varied)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # of regimes of few trials, with paths of files: shares are rough then
+        found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=varied)
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
 

@@ -96,9 +96,9 @@ def command(
 ) -> None:
     """The meta-gradient of a TRIAL of a study, by default its best, or of a learner file.
 
-    Draws and prints, by inner step and layer, the norms of gradient and meta-gradient; where a number
-    was not finite first; first against second order; the exact outer gradient against finite
-    differences; and whether queries meet in the statistics of a norm.
+    Draws, and with --json prints, by inner step and layer, the norms of gradient and meta-gradient, first
+    against second order; says where a number was not finite first, how far the exact outer gradient is from
+    finite differences, and whether queries meet in the statistics of a norm.
 
     \b
       metanas debug sinusoid 7
@@ -107,6 +107,10 @@ def command(
     """  # noqa: D301  # \b is the mark for lines that click must not wrap
     quiet_optuna()
     file = target.endswith(".metanas") or Path(target).is_file()
+    if file and trial is not None:
+        raise DataError(
+            f"{target} is a learner file, which has no trial {trial}: leave it out, or name a study"
+        )
     looked = _file(Path(target), architectures) if file else _trial(target, trial, store, architectures)
     if meta_steps is not None and looked.parent is not None:
         raise DataError(
@@ -130,7 +134,8 @@ def command(
     with replacing(path) as picture:
         picture.write(png(f"Meta-gradient of {looked.name}", words, found))
     if as_json:
-        print_json({"looked_at": where, "meta_step": now.step, "picture": str(path)} | found.to_dict())
+        step = now.step if meta_steps is not None or looked.weights is None else looked.step or None
+        print_json({"looked_at": where, "meta_step": step, "picture": str(path)} | found.to_dict())
         return
     click.echo(f"{looked.name}: {words}\n")
     for fine, what in found.findings():
@@ -222,6 +227,8 @@ def _progress(looked: _Looked, meta_steps: int | None, step: int) -> float:
     """Of meta-training, as the rule is told it."""
     if meta_steps is not None:
         return min(1.0, step / max(1, looked.horizon or meta_steps))
+    if looked.weights is not None and looked.parent is None and looked.step and looked.horizon:
+        return min(1.0, looked.step / looked.horizon)
     return 0.0 if looked.weights is None else 1.0
 
 

@@ -22,6 +22,7 @@ from search_spaces.rules.formulas import formula
 from search_spaces.rules.recipes import RECIPES, Recipe
 from search_spaces.rules.steps import STEPS, Step
 
+_NOWHERE = re.compile(r"\b(?:zoo|oo|nan|I)\b")  # sympy's words for what has no value
 _NAME = re.compile(r"[\w.:-]*")
 
 
@@ -42,7 +43,17 @@ def listing(as_json: bool) -> None:
     wide_console().print(table, "", steps)
 
 
-@COMMANDS["rule"].command("show", context_settings=HELP)
+class _Formulas(click.Command):
+    """Takes what begins with a minus for a formula, unless it is an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        minus = (i for i, word in enumerate(args) if word[:1] == "-" and word[:2] != "--" and word != "-h")
+        if "--" not in args and (at := next(minus, None)) is not None:
+            args = [*args[:at], *args[at + 1 :], "--", args[at]]
+        return super().parse_args(ctx, args)
+
+
+@COMMANDS["rule"].command("show", context_settings=HELP, cls=_Formulas)
 @click.argument("name")
 @tasks_of("regression; classification, for what suits no regression")
 @json_option
@@ -99,6 +110,8 @@ def _of(name: str, tasks: str | None) -> dict[str, Any]:
 def _written(text: str) -> dict[str, Any]:
     """A step of the rule ``symbolic``."""
     formula = read(text)
+    if nothing := _NOWHERE.search(canonical.text(formula)):
+        raise RuleError(f"{text} is {nothing[0]} wherever it is computed, which is no step")
     return {
         "name": canonical.identity(formula),
         "kind": "formula",

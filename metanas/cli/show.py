@@ -106,8 +106,9 @@ def _trial(record: Record, standing: Standing | None, rule: dict[str, Any]) -> N
         f"\nSeed {record.seed}"
         + (f", went on from trial {record.parent}" if record.parent is not None else "")
     )
+    of = "mean position, 0 is best, at " if standing else ""
     for step, value in record.valid_curve:
-        click.echo(f"  meta-step {step:,}: {value:.5g}")
+        click.echo(f"  {of}meta-step {step:,}: {value:.5g}")
 
 
 def _study(

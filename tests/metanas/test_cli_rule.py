@@ -273,3 +273,14 @@ def test_a_start_outside_the_space_makes_no_store(
     assert words in ran.err
     assert ran.err.count("\n") == 1
     assert not (tmp_path / "metanas.db").exists()
+
+
+def test_a_formula_that_is_printed_is_read_back_and_none_is_refused(metanas: Run) -> None:
+    shown = metanas("rule", "show", "metaplasticity", "--json").json
+    (line,) = (text for text in shown["formula"] if text.startswith("d = "))
+    assert line.startswith("d = -"), "with its minus"
+    again = metanas("rule", "show", line.removeprefix("d = "), "--json")
+    assert (again.code, again.err) == (0, "")
+    for nothing in ("g/0", "0/0", "sqrt(-1)*g", "g*1e400"):
+        ran = metanas("rule", "show", nothing)
+        assert (ran.code, ran.err.count("\n")) == (2, 1), nothing

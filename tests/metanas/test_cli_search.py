@@ -291,7 +291,7 @@ def test_pictures_are_searched_adapted_to_and_kept_apart(pictures: Any, metanas:
     names = [*simple, *features, "MAML", "Prototypical networks"]
     assert sorted(baseline["name"] for baseline in result["baselines"]) == sorted(names)
     assert " on 40 fresh tasks of 4 classes, " in result["verdict"]["sentence"]
-    assert "paired by task)" in result["verdict"]["sentence"]
+    assert "paired by task, over classes too)" in result["verdict"]["sentence"]
     ours, theirs = result["test"]["value"], result["baselines"][0]["value"]
     assert result["verdict"]["difference"] == pytest.approx(ours - theirs)
 
