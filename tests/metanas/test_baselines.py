@@ -270,6 +270,7 @@ def test_what_all_tasks_share_and_what_is_a_tasks_own(rng: np.random.Generator) 
         errors[f"pooled model{more}"] for more in ("", " + task intercept", " + task intercept and slopes")
     )
     assert 0.02 > slopes < 0.2 * intercept < 0.8 * plain
+    assert errors["pooled model of support statistics"] < 0.8 * plain
 
 
 def test_slopes_with_each_of_many_settings_are_those_with_one_after_the_other(
@@ -383,3 +384,20 @@ def test_a_row_that_episodes_draw_again_and_again_is_one_row(rng: np.random.Gene
     for (x, _, q, _), (x2, _, q2, _) in zip(once.prepare(known), often.prepare(known), strict=True):
         np.testing.assert_allclose(x2, x)
         np.testing.assert_allclose(q2, q)
+
+
+def test_the_units_of_a_family_of_ones_own_are_nothing_to_its_baselines() -> None:
+    def errors(scale: float) -> np.ndarray:
+        family: Any = sinusoid.build(Source())
+        sample, family.in_its_own_units = family.sample, True
+
+        def scaled(*words: Any, **asked: Any) -> Any:
+            drawn = sample(*words, **asked)
+            return drawn | {name: 5 + scale * drawn[name] for name in ("support_x", "query_x")}
+
+        family.sample = scaled
+        evaluator = evaluator_of(family)
+        process = method(evaluator, "Gaussian process per task")
+        return run_simple(evaluator.signature, process, evaluator.valid, evaluator.valid).test
+
+    np.testing.assert_allclose(errors(1000.0), errors(1.0), rtol=1e-2)

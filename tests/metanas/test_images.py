@@ -393,3 +393,8 @@ def test_two_processes_build_at_once(tmp_path: Path) -> None:
     assert len(set(outputs)) == 1
     assert outputs[0].strip()
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_an_interval_is_of_the_test_classes(family: Images) -> None:
+    assert len(family.classes["test"]) < len(family.classes["train"])
+    assert family.independent == f"tasks of {len(family.classes['test'])} classes"

@@ -194,3 +194,18 @@ def test_what_one_cannot_give_is_said_of_it(tmp_path: Path) -> None:
         harmonics.build(Source()).name
         in mixed(sinusoid.build(Source()), harmonics.build(Source())).facts()["mixed"][1]["name"]
     )
+
+
+def test_no_test_class_of_one_chooses_in_another(tmp_path: Path) -> None:
+    paths = [draw_classes(tmp_path / name, ["a", "b", "c", "d", "e", "f"]) for name in ("one", "other")]
+    lists = []
+    for name, (valid, test) in {"one": ("ab", "cd"), "other": ("cd", "ab")}.items():
+        lists.append(tmp_path / f"{name}.csv")
+        words = {"e": "train", "f": "train", **dict.fromkeys(valid, "valid"), **dict.fromkeys(test, "test")}
+        lists[-1].write_text("\n".join(["class,split", *(f"{c},{split}" for c, split in words.items())]))
+    parts = [
+        images.build(Source(path=path, image_size=8, cache=tmp_path / "cache", splits=listed))
+        for path, listed in zip(paths, lists, strict=True)
+    ]
+    with pytest.raises(DataError, match="2 test classes of f0 are training or validation classes of f1"):
+        mixed(*parts)

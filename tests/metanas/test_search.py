@@ -11,13 +11,15 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from controllers import random as random_controller
 from controllers.interface import CandidateSampler, candidate_of
+from controllers.pruning import successive_halving
 from metanas.budget import Budget
 from metanas.evaluator import Ended
 from metanas.finish import winner_of
 from metanas.proposals import RECIPE, Proposals, counts
 from metanas.search import PROPOSED, Moment
-from search_spaces import Candidate, Categorical, Costs, Record, Space
+from search_spaces import Candidate, Categorical, Costs, Record, Score, Space
 from search_spaces.errors import EvaluationError, StoreError
 from search_spaces.space import Forbidden
 from tests.metanas.scripted import (
@@ -25,6 +27,7 @@ from tests.metanas.scripted import (
     SPACE,
     Clock,
     Kept,
+    Scripted,
     make,
     states,
     told,
@@ -353,3 +356,15 @@ def test_a_recipe_that_was_in_the_way_of_what_goes_on_is_tried_by_the_next_run()
     assert waiting.state == TrialState.FAIL
     assert not counts(waiting)
     assert going.user_attrs["parent"] == 7
+
+
+def test_of_accuracies_the_highest_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scripted, "higher_is_better", True)
+    monkeypatch.setattr("tests.metanas.scripted.Score", lambda metric, *rest: Score("accuracy", *rest))
+    pruner = successive_halving(RUNGS)
+    sampler = random_controller.build(SPACE, 0)
+    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    search = make(lambda number, rung: number / 10, study=study)
+    search.run(Budget(trials=6))
+    assert [n for n, (state, _) in states(search).items() if state == "complete"] == [5]
+    assert winner_of(search).record.number == 5

@@ -288,3 +288,16 @@ def test_the_winner_may_be_one_that_another_process_found_meanwhile() -> None:
     assert winner_of(search).record == found
     assert finish(search, Budget(trials=2)).record.number == found.number
     assert sorted(record.number for record in search.records) == [0, 1, 2, 3]  # each once
+
+
+def test_of_accuracies_the_highest_meet_and_the_highest_of_these_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Scripted, "higher_is_better", True)
+    monkeypatch.setattr("tests.metanas.scripted.Score", lambda metric, *rest: Score("accuracy", *rest))
+    search, budget = before_the_final(lambda number, at: {4: 0.5, 5: 0.95}[number])
+    winner = finish(search, budget).record
+    assert [child.parent for child in search.memory.records("s")[4:]] == [2, 0], (
+        "the highest of rungs 1 and 3"
+    )
+    assert (winner.parent, winner.state) == (0, "complete")

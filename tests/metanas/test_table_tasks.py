@@ -213,3 +213,23 @@ def test_ones_and_zeros_with_a_point_are_classes(tmp_path: Path) -> None:
     for number, line in enumerate(lines):
         line[6] = ("0.0", "1.0")[number % 2]
     assert built(write(tmp_path / "t.csv", lines), shots=1).kind == "classification"
+
+
+def test_classes_stand_in_their_order_and_small_ones_are_never_drawn(tmp_path: Path) -> None:
+    """A learner with a row of its head for each class knows them by their places."""
+    lines = [
+        [f"m{machine:02}", code + 0.001 * row, state]
+        for machine in range(60)
+        for code, (state, rows) in enumerate((("a", 9), ("b", 9), ("few", 4), ("z", 9)))
+        for row in range(rows)
+    ]
+    path = write(tmp_path / "t.csv", lines, ["machine", "load", "state"])
+    family = built(path, target="state", shots=3)
+    known = family.preprocessing["features"][0]
+    for split in SPLITS:
+        episodes = draw(family, split, shots=3, ways=3, queries=2)
+        assert "support_mask" not in episodes
+        for part in ("support", "query"):
+            code = (episodes[f"{part}_x"][..., 0] * known["std"] + known["mean"] + 0.01).int()
+            place = torch.tensor([0, 1, -1, 2])[code]
+            assert torch.equal(episodes[f"{part}_y"].argmax(-1), place)

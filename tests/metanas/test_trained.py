@@ -12,15 +12,17 @@ import pytest
 import torch
 
 from metanas.classifier import AllClasses, Features, Labelled
-from metanas.evaluator import Evaluator, Setting
+from metanas.evaluator import Evaluator, Job, Outcome, Setting
 from metanas.hand_set import hand_set
+from metanas.legs import Leg
 from metanas.tasks.families import images, sinusoid, table
 from metanas.tasks.family import Family, Source
 from metanas.testing.drawings import draw_classes
 from metanas.testing.tables import labelled, rows, write
 from metanas.trained import FineTuned, MetaLearner, Trained
+from metanas.training import Checkpoint
 from metanas.verdict import Rival
-from search_spaces import Candidate, Signature, catalogue
+from search_spaces import Candidate, Score, Signature, catalogue
 from search_spaces.errors import EvaluationError
 
 CPU = torch.device("cpu")
@@ -174,3 +176,37 @@ class TestClassifier:
         assert centroid.name == "nearest centroid on features of a classifier"
         assert logistic.name == "logistic regression on features of a classifier"
         assert min(centroid.test.mean(), logistic.test.mean()) > 0.6, "chance is 0.2"
+
+
+def test_test_tasks_choose_nothing(curves: Evaluator, pictures: Evaluator) -> None:
+    """Whatever they are: the same learner with the same settings, and its score on the validation tasks."""
+    for evaluator in (curves, pictures):
+        test = evaluator.tasks(4, "test")
+        other = {**test, "query_y": test["query_y"].flip(-1, 1) + 5, "query_x": 0 * test["query_x"]}
+        for one in hand_set(evaluator):
+            for here, there in zip(
+                *(one.run(evaluator, e, 5, lambda: math.inf, 0) for e in (test, other)), strict=True
+            ):
+                assert here.valid == there.valid
+                assert here.on is not None
+                assert here.valid == pytest.approx(float(here.on(evaluator.valid).mean()), rel=1e-5)
+
+
+def test_the_leg_that_is_best_in_validation_is_kept(
+    curves: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maml = trained(curves, "MAML")
+    assert isinstance(maml, MetaLearner)
+    start = Checkpoint.start(curves.engine(maml.candidate).program, 0, CPU)
+    outcomes = [
+        Outcome(Job(maml.candidate, 0), "scored", checkpoint=replace(start, average=start.average + value),
+                score=Score("mse", value, 0.1, 6, "valid"))
+        for value in (0.5, 0.2, 0.9)
+    ]  # fmt: skip
+    monkeypatch.setattr("metanas.trained.in_legs", lambda *_: [Leg(1, 3, o) for o in outcomes])
+    (rival,) = run(maml, curves)
+    assert rival.valid == 0.2
+    best = outcomes[1].checkpoint
+    assert best is not None
+    there = curves.task_scores(maml.candidate, best, curves.tasks(4, "test"))
+    np.testing.assert_array_equal(rival.test, there.double())

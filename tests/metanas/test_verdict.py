@@ -266,3 +266,12 @@ def test_where_all_baselines_are_over_a_limit_none_is_recommended() -> None:
     rivals = [Rival("kNN", 0.5, np.full(40, 0.7), over="7 ms a task, over --max-latency 5ms")]
     said = decide(PICTURES, np.full(40, 0.5), rivals).sentence
     assert said.startswith("Worse than kNN (7 ms a task, over --max-latency 5ms): search longer: accuracy")
+
+
+def test_a_baseline_that_one_part_lacks_is_on_no_list() -> None:
+    """Its mean would be of other tasks than those of the others."""
+    rivals = [Rival("a", 0.6, np.full(8, 0.6)), Rival("b", 0.3, np.full(8, 0.3))]
+    parts = [Comparison(np.full(8, 0.5), own, False, 1, {}) for own in (rivals, rivals[:1])]  # type: ignore[typeddict-item]
+    judged = joined(REGRESSION, parts)
+    assert {name: score.tasks for name, score in judged.baselines.items()} == {"a": 16}
+    assert judged.verdict.against == "a"

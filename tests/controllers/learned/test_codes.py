@@ -110,3 +110,13 @@ def test_zero_has_no_sign_in_a_row() -> None:
     """Rows are the same by their bytes: what has been tried would be proposed again and again."""
     (column,) = Codes(Space("one", (Integer("n", -3, 3),))).columns
     assert not np.signbit(column.at(np.array([0.45, 0.5, 0.55]))).any()
+
+
+@pytest.mark.parametrize("rate", [Real("rate", 1e-4, 1.0, log=True), Integer("rate", 1, 10**8, log=True)])
+def test_on_a_log_scale_powers_are_evenly_apart(rate: Real | Integer) -> None:
+    features = Features(codes := Codes(Space("one", (rate,))))
+    low, high = rate.low, rate.high
+    middle = type(low)((low * high) ** 0.5)
+    x = features.of(codes.rows([Candidate({"rate": value}) for value in (low, middle, high)]))
+    (distances,) = features.distances(x)
+    np.testing.assert_allclose(distances[0], [0, 0.5, 1], atol=0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,3 +85,16 @@ def test_a_head_of_rows_takes_no_class_that_it_does_not_know(tmp_path: Path) -> 
     varied = replace(manifest, preprocessing={**known, "target": target})
     some = Learner(varied, made.program, made.meta, made.buffers)
     assert some.adapt(GOOD, ["1", "2", "3"]).classes.tolist() == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(("norm", "step_size"), [("running", "layer_step"), ("none", "fixed")])
+def test_a_learner_that_is_sent_to_another_process_is_the_same(
+    tmp_path: Path, rng: np.random.Generator, norm: str, step_size: str
+) -> None:
+    """Step sizes that are not learned, and statistics, are no meta-parameters."""
+    learner = make(tmp_path, REGRESSION, "gradient", norm=norm, rule_step_size=step_size)
+    x, y = numbers(rng)
+    sent = copy.copy(learner)  # as a pickle makes it
+    for mine, theirs in zip(learner.weights, sent.weights, strict=True):
+        assert torch.equal(mine, theirs)
+    np.testing.assert_array_equal(sent.adapt(x, y).predict(x), learner.adapt(x, y).predict(x))

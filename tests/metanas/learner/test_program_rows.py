@@ -62,3 +62,11 @@ def test_numbers_are_no_dates(days: list[float]) -> None:
 def test_a_flat_list_is_no_row_of_several_columns() -> None:
     with pytest.raises(DataError, match=r"should have the shape \(n, 2\): load, mode; not \(2, 1\)"):
         Records([LOAD, MODE]).rows([1.0, "cut"], "support")
+
+
+def test_rows_without_names_are_in_the_order_of_the_features() -> None:
+    wear = LOAD | {"name": "wear", "mean": 10.0}
+    named = Records([LOAD, wear]).rows({"wear": [20.0, 30.0], "load": [1.0, 2.0]}, "query")
+    assert named.tolist() == [[0.0, 20.0], [2.0, 40.0]]
+    for plain in ([[1, 20], [2, 30]], np.array([[1.0, 20.0], [2.0, 30.0]]), torch.tensor([[1, 20], [2, 30]])):
+        assert torch.equal(Records([LOAD, wear]).rows(plain, "query"), named)

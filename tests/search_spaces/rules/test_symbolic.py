@@ -308,3 +308,12 @@ def test_a_step_needs_a_gradient_and_its_constants() -> None:
         symbolic.step(read("c1*θ"), 0.1, {"c1": 1.0})
     with pytest.raises(RuleError, match="c2, which has no value"):
         symbolic.step(read("c2*g"), 0.1, {"c1": 1.0})
+
+
+def test_quotients_are_of_sizes_and_finite() -> None:
+    g, least = torch.tensor([3.0, 3.0, 3.0, 3.0]), symbolic.LEAST
+    values = {"g": g, "θ": torch.tensor([2.0, -2.0, 0.0, -least]), EPSILON: torch.tensor(least)}
+    close(slots("divide g θ")(values, symbolic.TENSORS)[:2], torch.tensor([1.5, 1.5]), 1e-5)
+    close(slots("divide_root g θ")(values, symbolic.TENSORS)[:2], g[:2] / 2**0.5, 1e-5)
+    for operator in ("divide", "divide_root"):
+        assert slots(f"{operator} g θ")(values, symbolic.TENSORS).isfinite().all()
