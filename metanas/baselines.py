@@ -131,8 +131,9 @@ def run_simple(
             values = np.array(scores(signature.kind, method.each, method.settings, few, jobs)).T
         else:
             values = np.array([tried(setting) for setting in method.settings])
-        means = [_of_clusters(row, those).mean() for row in values]
-        return max(zip(method.settings, means, strict=True), key=lambda pair: sign * pair[1])[0]
+        means = [sign * _of_clusters(row, those).mean() for row in values]
+        known = np.nan_to_num(means, nan=-np.inf)
+        return method.settings[int(known.argmax())]
 
     best = tuned() if len(method.settings) > 1 else method.settings[0]
 

@@ -69,7 +69,8 @@ def strongest(signature: Signature, rivals: Sequence[Rival]) -> Rival:
     """
     sign = 1 if signature.higher_is_better else -1
     within = [rival for rival in rivals if not rival.over]
-    return max(within or rivals, key=lambda rival: sign * rival.valid)
+    # what has no number is beaten by whatever has one
+    return max(within or rivals, key=lambda rival: np.nan_to_num(sign * rival.valid, nan=-np.inf))
 
 
 def decide(

@@ -16,6 +16,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _IMAGE = 3  # dimensions of an example: what works on smaller ones dispatches longer than it computes
+_LOOK = 1.0  # seconds
 _here = threading.local()
 
 
@@ -62,6 +63,8 @@ def side_by_side(run: Callable[[T], R], items: Iterable[T], lanes: int) -> Gener
     try:
         futures += (pool.submit(_told, left, partial(run, item)) for item in listed)
         for future in futures:
+            while not future.done():  # a Ctrl-C that comes as a wait begins is heard at its end alone
+                wait([future], _LOOK)
             yield future.result()
     finally:
         left.set()

@@ -320,11 +320,15 @@ def test_how_often_a_row_is_met_is_learned(rng: np.random.Generator, each: int, 
     np.testing.assert_allclose(q[:, 0], [0.05, 0.3], atol=0.025)
 
 
-@pytest.mark.parametrize("settings", [("fine", "singular"), ("singular", "fine")])
+@pytest.mark.parametrize(
+    "settings", [("fine", "singular"), ("singular", "fine"), ("none", "fine"), ("fine", "none")]
+)
 def test_a_setting_that_cannot_be_solved_is_the_worst(
     rng: np.random.Generator, settings: tuple[str, ...]
 ) -> None:
     def predict(setting: str, x: np.ndarray, y: np.ndarray, q: np.ndarray) -> np.ndarray:
+        if setting == "none":
+            return np.full((len(q), 1), np.nan)
         if setting == "singular":
             raise np.linalg.LinAlgError("Singular matrix")
         return np.zeros((len(q), 1))

@@ -211,6 +211,11 @@ def test_images_are_held_against_other_classes(rng: np.random.Generator) -> None
     assert "paired by task, of these classes alone)" in same.sentence
 
 
+def test_a_baseline_without_a_number_is_not_the_strongest() -> None:
+    rivals = [Rival("none", math.nan, np.full(40, 0.9)), Rival("good", 0.1, np.full(40, 0.1))]
+    assert decide(REGRESSION, np.full(40, 0.5), rivals).against == "good"
+
+
 def test_a_second_look_at_the_test_tasks_is_owned_up_to() -> None:
     rival = Rival("kNN", 0.5, np.full(40, 0.4))
     first, third = (decide(PICTURES, np.full(40, 0.5), [rival], looks) for looks in (1, 3))
