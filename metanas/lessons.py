@@ -138,9 +138,7 @@ def importance(trials: Sequence[Graded], space: Space) -> dict[str, float]:
         return {}
     evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # of regimes of few trials, with paths of files: shares are rough then
+        warnings.simplefilter("ignore")  # that few trials make it rough, with paths of files
         found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=varied)
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 

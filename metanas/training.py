@@ -24,6 +24,7 @@ _BLOCK_STEPS = 32
 _WARM_UP = 20  # meta-steps over which the learning rate rises
 _FLOOR = 0.1  # of the learning rate, at the end of a cosine
 _TOGETHER = 1000  # losses that are put into one tensor
+_OF_INTERVALS = ("cluster", "classes")  # of episodes, which training has no use for
 _CURVE_POINTS = 50  # a rung's losses are kept as that many means
 _CHECK_EVERY = 10  # meta-steps of a GPU between two looks at the clock
 # looks at the clock → times the time allowed, beyond which going on is then hopeless: the first steps
@@ -274,10 +275,7 @@ def _block(
         queries=outer.queries,
         augmentation=outer.augmentation,
     )
-    for name in (
-        "cluster",
-        "classes",
-    ):  # of intervals, which training has none of; only some of a mix may say them
+    for name in _OF_INTERVALS:  # only some of a mix may say them
         drawn.pop(name, None)  # type: ignore[misc]
     keys = torch.randint(2**62, (outer.tasks * size,), generator=random, device=engine.device)
     return as_dtype(drawn, dtype), keys

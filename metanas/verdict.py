@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 
 from metanas.scoring import are_all_the_same, half_width
+from metanas.tasks.family import FEWEST_TASKS
 from metanas.words import fresh
 from search_spaces import Costs, Signature
 from search_spaces.task import Episodes
 
 Ruling = Literal["better", "no difference", "worse", "too few tasks"]
-FEWEST = 10  # tasks, below which an interval says too little
 
 _METRIC = {"mse": "mean squared error", "accuracy": "accuracy"}
 
@@ -128,7 +128,7 @@ def strongest_of_parts(signature: Signature, parts: Sequence[Sequence[Rival]]) -
 
 
 def _outcome(ours: np.ndarray, theirs: np.ndarray, difference: float, ci95: float) -> Ruling:
-    if len(ours) < FEWEST:
+    if len(ours) < FEWEST_TASKS:
         return "too few tasks"
     broken = tuple(not np.isfinite(scores).all() for scores in (ours, theirs))
     if any(broken):  # what does not give a number on every task is worse than what does
@@ -179,11 +179,9 @@ def _sentence(
 def _over(of: str, classes: np.ndarray | None) -> str:
     """What an interval is over, and of."""
     paired = f"paired by {of.partition(' ')[0].removesuffix('s')}"
-    if classes is None:
-        return paired
-    if are_all_the_same(classes):
-        return f"{paired}, of these classes alone"
-    return f"{paired}, over classes too"
+    if classes is not None and not are_all_the_same(classes):
+        return f"{paired}, over classes too"
+    return f"{paired}, of these classes alone" if "classes" in of or classes is not None else paired
 
 
 def _figure(signature: Signature, value: float) -> str:

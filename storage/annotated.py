@@ -100,7 +100,7 @@ class _Noted(dict[str, Any]):
 
     def __init__(self, attributes: dict[str, Any], made: Callable[[], dict[str, Any]]) -> None:
         super().__init__(attributes)
-        self._made = cache(made)
+        self._own, self._made = attributes, cache(made)
 
     def __contains__(self, key: object) -> bool:
         return key in self._looked_at(key)
@@ -127,7 +127,7 @@ class _Noted(dict[str, Any]):
         return len(self._made())
 
     def _looked_at(self, key: object) -> dict[str, Any]:
-        return self._made() if str(key).startswith("dashboard:") else dict(super().items())
+        return self._made() if str(key).startswith("dashboard:") else self._own
 
 
 @contextmanager

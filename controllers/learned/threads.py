@@ -1,6 +1,6 @@
 """Linear algebra on one thread: matrices are small, and threads that wait for each other spin.
 
-Where anything else uses the cores, a second search or a browser, a proposal would take 4 to 30 times as long.
+Where anything else uses the cores, a second search or a browser, a proposal would take many times as long.
 """
 
 from __future__ import annotations

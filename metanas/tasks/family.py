@@ -15,6 +15,7 @@ from search_spaces.task import Episodes
 Split = Literal["train", "valid", "test"]
 Shots = int | tuple[int, int]
 USUAL_SHOTS = {"regression": 5, "classification": 1}  # where the user names no number
+FEWEST_TASKS = 10  # test tasks, below which an interval says too little
 Progress = Callable[[str, int, int], None]  # what is being done, done, of
 
 

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import inspect
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -27,8 +27,9 @@ _SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 _TAKEN = {"n_tasks", "ways", "examples", "split", "generator"}
 _WAYS = 5
 _TRIED, _DRAWN = 4, 3  # tasks drawn to see what they are like, and examples of each
-_SEEN = 256  # tasks of each split, where these are stored ones, to see that splits share none
 _ALIKE, _ROWS = 32, 8  # test tasks, and examples of each, to see whether they are stored ones
+_TIMES = 8  # that as many are drawn of each split, to see that splits share none
+_AT_TIMES = "returns which stored task each draw is of at one time, and not at another"
 # (T, E·W, F), (T, E·W, O), and (T,) the stored tasks that they are of, if it says so
 Drawn = tuple[Tensor, Tensor, Tensor | None]
 _HOW = (
@@ -150,7 +151,7 @@ class Own:
             count = torch.randint(low, high + 1, (n_tasks, 1), generator=generator, device=device)
             episodes["support_mask"] = torch.arange(rows, device=device) < count * (rows // high)
         if (which is None) == bool(self._says):
-            raise self._wrong("returns which stored task each draw is of at one time, and not at another")
+            raise self._wrong(_AT_TIMES)
         if which is not None:
             named: Any = episodes
             named[self._says] = which.to(device)
@@ -160,7 +161,6 @@ class Own:
         most = (self.limits.ways or {}).get("train")
         if self.kind == "classification" and most is not None and ways > most:
             raise DataError(f"{ways} ways are more than the {most} classes of {self.name}: take fewer ways")
-
         asked = queries + (shots if isinstance(shots, int) else max(shots))
         if self.limits.examples is not None and asked > self.limits.examples:
             raise DataError(
@@ -180,9 +180,9 @@ class Own:
         facts = {"name": self.name, "own": self._spelt, "code": hashlib.sha256(code.encode()).hexdigest()}
         return facts | ({} if self._content is None else {"content": self._content})
 
-    def _first(self, n_tasks: int, split: Split, examples: int) -> Drawn:
+    def _first(self, n_tasks: int, split: Split, examples: int, seed: int = 0) -> Drawn:
         examples = min(examples, self.limits.examples or examples)
-        return self._drawn(n_tasks, split, examples, self._fewest, torch.Generator().manual_seed(0))
+        return self._drawn(n_tasks, split, examples, self._fewest, torch.Generator().manual_seed(seed))
 
     def _of_stored(self) -> str:
         """Sees to it that no stored task, or class, is a training and a test one; says if they are few."""
@@ -190,8 +190,7 @@ class Own:
             raise self._wrong(
                 "says what is stored, and its sample does not take split: training and test would share it"
             )
-        drawn = {split: self._first(_SEEN, split, _DRAWN)[2] for split in _SPLITS}
-        known = {split: which for split, which in drawn.items() if which is not None}
+        known = {split: torch.cat([*self._seen(split)]) for split in _SPLITS}
         if why := stored.shared(known):
             raise self._wrong(f"{why}: those of different splits have to be different ones")
         if self._says == "classes":
@@ -200,6 +199,14 @@ class Own:
             return ""
         self.independent = "tasks"
         return stored.too_few(known["test"])
+
+    def _seen(self, split: Split) -> Iterator[Tensor]:
+        """Which stored tasks, or classes, some draws are of; a few at a time, whose features may be many."""
+        for seed in range(_TIMES):
+            *_, which = self._first(_ALIKE, split, _DRAWN, seed)
+            if which is None:
+                raise self._wrong(_AT_TIMES)
+            yield which
 
     def _of_others(self) -> str:
         """Says it if test tasks look as if they were stored ones."""

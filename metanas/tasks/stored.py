@@ -10,13 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metanas.tasks.family import Split
+from metanas.tasks.family import FEWEST_TASKS, Split
 
 ADVICE = (
     "the same rows come in several of its test tasks, which count as independent: if it draws from stored "
     "{what}, return last which of them each draw is of, whole numbers {shape}, or intervals are too narrow"
 )
-_FEWEST = 10  # test tasks, below which an interval says too little
 _LARGEST = 2**53  # up to which a number that was a float is the one that was meant
 
 
@@ -40,7 +39,7 @@ def numbers(found: Any, shapes: Sequence[tuple[int, ...]]) -> Tensor | None:
 def too_few(which: Tensor) -> str:
     """What a user is told where there are too few stored test tasks for a verdict, by some draws ``(T,)``."""
     many = len(which.unique())
-    return f"{many} stored test tasks, of which a verdict takes {_FEWEST}" if many < _FEWEST else ""
+    return f"{many} stored test tasks, of which a verdict takes {FEWEST_TASKS}" if many < FEWEST_TASKS else ""
 
 
 def shared(parts: Mapping[Split, Tensor]) -> str:

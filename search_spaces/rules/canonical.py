@@ -21,10 +21,8 @@ PARTS = (
 )
 
 _DIGITS, _KEPT = 60, 20  # in computing, and of a value: what rounding may change is far beyond these
-_NOTHING, _SIGNLESS = (
-    Decimal("1e-25"),
-    Decimal("1e-45"),
-)  # the second is far above what rounding leaves of zero
+_NOTHING = Decimal("1e-25")
+_SIGNLESS = Decimal("1e-45")  # far above what rounding leaves of zero, far below what decays come to
 _POINTS = 60  # where a value is only a sign, each says but one bit
 _NEAR = 12  # of them, where all variables are of about one size
 _CERTAIN = Decimal(80)  # beyond it tanh is 1 to all digits that are kept

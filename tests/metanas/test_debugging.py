@@ -27,7 +27,7 @@ from metanas.testing.learners import REGRESSION, candidate, forged, written
 from metanas.testing.rules import several
 from metanas.testing.tables import COLUMNS, rows, write
 from metanas.training import Checkpoint, scheduled, train
-from search_spaces import Signature
+from search_spaces import Candidate, Signature
 from search_spaces.architectures import mlp
 from search_spaces.errors import DataError
 from search_spaces.outer import Outer
@@ -165,7 +165,7 @@ def folder(tmp_path: Path, searched: Any) -> Path:
 def test_a_trial_is_looked_at_at_its_weights(metanas: Run, folder: Path) -> None:
     ran = metanas("debug", "sinusoid", "0", "--tasks", "2", "--json")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.json["looked_at"].startswith("At its weights of meta-step ")
+    assert ran.json["looked_at"] == f"At its weights of meta-step {ran.json['meta_step']}"
     assert ran.json["began"] is None
     assert len(ran.json["meta_gradients"]) == 1
     assert len(ran.json["meta_gradients"][0]) == len(ran.json["layers"])
@@ -175,6 +175,21 @@ def test_a_trial_is_looked_at_at_its_weights(metanas: Run, folder: Path) -> None
     shown = metanas("debug", "sinusoid", "0", "--tasks", "2").out
     assert "\nok  all numbers are finite\n" in shown
     assert shown.endswith("\nSaved sinusoid 0-debug.png\n")
+
+
+@pytest.mark.parametrize(
+    ("step", "horizon", "parent", "part"),
+    [(10, 90, None, 1 / 9), (90, 90, None, 1.0), (5, 90, 3, 1.0), (0, None, None, 1.0)],
+)
+def test_a_trial_is_looked_at_as_far_as_it_got(
+    step: int, horizon: int | None, parent: int | None, part: float
+) -> None:
+    """A rule may be of first order in its first third; one that went on from another was annealed."""
+    weights = torch.zeros(1), torch.zeros(0)
+    looked = debug._Looked(
+        "s 0", Candidate({}), Signature("regression", (1,), 1, 5), {}, 0, step, weights, horizon, parent
+    )
+    assert debug._progress(looked, None, 0) == pytest.approx(part)
 
 
 def test_a_trial_is_meta_trained_anew(metanas: Run, folder: Path) -> None:
@@ -189,7 +204,7 @@ def test_a_trial_is_meta_trained_anew(metanas: Run, folder: Path) -> None:
 def test_a_learner_file_is_looked_at_too(metanas: Run, folder: Path) -> None:
     ran = metanas("debug", "sinusoid.metanas", "-o", "it.png", "--tasks", "2", "--json")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.json["looked_at"] == "At its weights"
+    assert (ran.json["looked_at"], ran.json["meta_step"]) == ("At its weights", None)
     assert (folder / "it.png").is_file()
 
 
@@ -198,6 +213,7 @@ def test_what_is_missing_is_said_in_one_line(metanas: Run, folder: Path) -> None
         (("sinusoid", "99"), "99"),
         (("nothing",), "no study"),
         (("other.metanas",), "learner file other.metanas"),
+        (("sinusoid.metanas", "7"), "is a learner file, which has no trial 7"),
     ):
         ran = metanas("debug", *words)
         assert (ran.code, ran.err.count("\n")) == (2, 1)

@@ -164,6 +164,12 @@ def test_what_is_wrong_with_stored_tasks_is_said(changed: Any, says: str) -> Non
 
 
 def test_tasks_that_are_not_named_at_all_times_are_refused() -> None:
+    def of_training(self: Any, n_tasks: int, examples: int, split: str, generator: torch.Generator) -> Any:
+        found = Stored.sample(self, n_tasks, examples, split, generator)
+        return found if split == "train" else found[:2]
+
+    with pytest.raises(DataError, match="at one time, and not at another"):
+        family(sample=of_training)
     mute = family(told=lambda self, x, y, which: (x, y, which) if len(x) != 7 else (x, y))
     with pytest.raises(DataError, match="at one time, and not at another"):
         mute.sample(7, "test", torch.Generator(), shots=3, ways=1, queries=2)

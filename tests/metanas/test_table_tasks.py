@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from metanas.tasks.families.table import FEW, TOO_FEW
+from metanas.tasks.families.table import FEW
+from metanas.tasks.family import FEWEST_TASKS
 from metanas.tasks.table_tasks import SPLITS
 from metanas.testing.tables import labelled, rows, write
-from metanas.verdict import FEWEST
 from tests.metanas.tabled import built, draw
 
 
@@ -112,9 +112,8 @@ def test_few_groups_are_each_a_test_one_once_however_many_tasks_they_have(tmp_pa
 
 def test_of_fewer_groups_than_a_verdict_needs_there_is_one_split(tmp_path: Path) -> None:
     """All of them would be too few, and the search would be done five times for it."""
-    family = built(write(tmp_path / "t.csv", rows(machines=60, sites=TOO_FEW - 1)), group="site")
+    family = built(write(tmp_path / "t.csv", rows(machines=60, sites=FEWEST_TASKS - 1)), group="site")
     assert not family.folds
-    assert TOO_FEW == FEWEST
 
 
 def test_the_learner_that_is_handed_back_learns_from_the_largest_group(tmp_path: Path) -> None:
@@ -132,7 +131,7 @@ def test_the_learner_that_is_handed_back_learns_from_the_largest_group(tmp_path:
 def test_a_split_leaves_as_many_for_the_test_as_a_verdict_needs(tmp_path: Path) -> None:
     whole = built(write(tmp_path / "t.csv", rows(machines=FEW)))
     assert not whole.folds
-    assert len(whole.members["test"]) >= FEWEST
+    assert len(whole.members["test"]) >= FEWEST_TASKS
     assert len(built(write(tmp_path / "few.csv", rows(machines=FEW - 1))).folds) == 4
 
 

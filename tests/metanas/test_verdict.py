@@ -15,7 +15,8 @@ from scipy import stats
 
 from metanas.goals import Goals
 from metanas.judging import Comparison, _held, held_against, joined
-from metanas.verdict import FEWEST, Rival, decide, strongest
+from metanas.tasks.family import FEWEST_TASKS
+from metanas.verdict import Rival, decide, strongest
 from search_spaces import Costs, Signature
 
 REGRESSION = Signature("regression", (1,), 1, 5)
@@ -39,8 +40,8 @@ def worse_by(signature: Signature, amount: float) -> float:
         (0.1, 100, "better"),
         (-0.1, 100, "worse"),
         (0.0, 100, "no difference"),
-        (0.1, FEWEST - 1, "too few tasks"),
-        (0.1, FEWEST, "better"),
+        (0.1, FEWEST_TASKS - 1, "too few tasks"),
+        (0.1, FEWEST_TASKS, "better"),
     ],
 )
 def test_the_four_outcomes(
@@ -69,7 +70,7 @@ def test_the_rival_is_the_one_that_validation_chose_not_the_test_tasks(
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=FEWEST, max_size=60),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=FEWEST_TASKS, max_size=60),
     st.sampled_from([REGRESSION, PICTURES]),
 )
 def test_the_other_way_round_the_verdict_is_the_other(
@@ -204,7 +205,7 @@ def test_images_are_held_against_other_classes(rng: np.random.Generator) -> None
     rival, of = [Rival("kNN", 0.5, theirs)], "tasks of 6 classes"
     alone, over = decide(PICTURES, ours, rival, of=of), decide(PICTURES, ours, rival, of=of, classes=classes)
     assert (alone.outcome, over.outcome) == ("better", "no difference")
-    assert "interval, paired by task)" in alone.sentence
+    assert "interval, paired by task, of these classes alone)" in alone.sentence
     assert "interval, paired by task, over classes too)" in over.sentence
     same = decide(PICTURES, ours, rival, classes=np.tile(np.arange(3), (400, 1)))
     assert same.outcome == "better"

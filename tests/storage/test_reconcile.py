@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import threading
 from collections.abc import Callable
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -19,7 +16,6 @@ from search_spaces.candidate import Candidate
 from search_spaces.errors import StoreError
 from search_spaces.record import Record
 from storage import Store, owner, reconcile
-from storage.models import now
 from storage.signs import Signs
 
 Make = Callable[..., Record]
@@ -340,47 +336,6 @@ def test_a_living_process_is_seen_to_live_and_to_die(
         process.communicate("go\n", timeout=60)
     assert reconcile(store, study) == [0]
     assert store.record("pumps", 0).reason == "interrupted"
-
-
-def test_who_we_are_and_who_is_alive() -> None:
-    assert owner.alive(owner.me(), now() - timedelta(days=9), now())
-    assert not owner.alive(dead(), now(), now())
-    assert owner.alive(FAR, now() - timedelta(minutes=59), now())
-    assert not owner.alive(FAR, now() - timedelta(minutes=61), now())
-    assert len(owner.me()) <= 255
-
-
-def test_another_machine_of_the_same_name_is_another_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Its processes are not ours to ask: half of all virtual machines are called the same."""
-    mine, machine = owner.me(), tmp_path / "machine-id"
-    machine.write_text("another")
-    monkeypatch.setattr("storage.owner._MACHINE", machine)
-    assert owner.me() != mine
-    assert "another" not in owner.me()
-    assert owner.alive(mine, now(), now())
-    assert owner.alive(mine.replace(f":{os.getpid()}:", ":1:"), now(), now()), "not asked of this machine"
-    monkeypatch.setattr("storage.owner._MACHINE", tmp_path / "none")
-    assert owner.alive(owner.me(), now(), now())
-
-
-def test_without_proc_the_pid_alone_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.owner._stat", lambda _: [])
-    assert owner.me().endswith(":")
-    assert owner.alive(owner.me(), now(), now())
-    with subprocess.Popen(["true"]) as gone:
-        gone.wait(timeout=60)
-    assert not owner.alive(owner.me().replace(f":{os.getpid()}:", f":{gone.pid}:"), now(), now())
-
-
-def test_a_zombie_is_dead() -> None:
-    with subprocess.Popen(["true"], stdout=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        host, _, _ = owner.me().rsplit(":", 2)
-        born = f"{host}:{child.pid}:{owner._started(child.pid)}"
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # ended, and not yet reaped
-        assert not owner.alive(born, now(), now())
 
 
 def test_candidates_of_interrupted_trials_are_kept(

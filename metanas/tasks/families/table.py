@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metanas.tasks.family import Family, Source
+from metanas.tasks.family import FEWEST_TASKS, Family, Source
 from metanas.tasks.splits import divide, units
 from metanas.tasks.table_tasks import SPLITS, Tables, crossed
 from metanas.tasks.task_table import read_tasks
@@ -10,7 +10,6 @@ from search_spaces.errors import DataError
 
 _SHARE = 0.2  # of the tasks, or groups, for validation and for test each
 FEW = 48  # tasks, or groups, below which a split leaves fewer for the test than a verdict needs
-TOO_FEW = 10  # below which even all of them are fewer
 _SMALL = 30  # tasks, below which all of them are wanted for whatever a verdict then says
 
 
@@ -31,7 +30,7 @@ def build(source: Source) -> Family:
         raise DataError("table has its test tasks in the same file: say which with --splits, not --test-data")
     table = read_tasks(source)
     whole = len(units(table.tasks))
-    if source.splits is None and (TOO_FEW <= whole < FEW or len(table.tasks) < _SMALL):
+    if source.splits is None and (FEWEST_TASKS <= whole < FEW or len(table.tasks) < _SMALL):
         return crossed(table)
     where = str(source.path)
     division = divide(
