@@ -44,7 +44,8 @@ from controllers.learned.scales import SCALES, Priors, Scales  # noqa: E402
 from controllers.learned.snapshot import Snapshot  # noqa: E402
 from metanas.budget import Budget  # noqa: E402
 from metanas.cli.controller import adopt, of_policy, recordings, sentence  # noqa: E402
-from metanas.cli.wiring import Request, open_search, quiet_optuna  # noqa: E402
+from metanas.cli.quiet import quiet_optuna  # noqa: E402
+from metanas.cli.wiring import Request, open_search  # noqa: E402
 from metanas.tasks.family import Source  # noqa: E402
 from metanas.testing import simulated  # noqa: E402
 from search_spaces import Candidate, Signature, Space, catalogue  # noqa: E402

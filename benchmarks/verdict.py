@@ -42,7 +42,8 @@ from search import machine, publish
 from threadpoolctl import threadpool_limits
 
 from metanas.budget import Budget, parse
-from metanas.cli.wiring import Request, load_family, open_search, quiet_optuna
+from metanas.cli.quiet import quiet_optuna
+from metanas.cli.wiring import Request, load_family, open_search
 from metanas.finish import Winner, finish
 from metanas.judging import Comparison, Judgement, compare, joined
 from metanas.scoring import half_width

@@ -66,4 +66,5 @@ def _score(kind: Kind, predict: Predict, setting: Any, task: Task) -> Any:
     prediction = predict(setting, sx, sy, qx)
     if kind == "regression":
         return ((prediction - qy) ** 2).mean((-2, -1))
-    return (prediction.argmax(-1) == qy.argmax(-1)).mean(-1)
+    right = prediction.argmax(-1) == qy.argmax(-1)
+    return (right & ~np.isnan(prediction).any(-1)).mean(-1)  # no number is no answer

@@ -109,10 +109,19 @@ def graded(study: str, records: Sequence[Record], space: Space, higher_is_better
     ]
     winner = max(scored, key=lambda pair: (pair[0], len(pair[1].valid_curve)))[1] if scored else None
     top = 1 - 0.5 / max(1, len(told))
-    rows = [(r, top if r is winner else float(rank)) for r, rank in zip(told, ranks, strict=True)]
-    if winner is not None and winner.parent is not None:  # it may differ from whom it went on from
-        rows.append((winner, top))
+    rows = [(r, float(rank)) for r, rank in zip(told, ranks, strict=True)]
+    if winner is not None:  # it stands in for whom it went on from: they are one candidate
+        first = _begun(winner, records)
+        rows = [(winner, top) if r is first else (r, rank) for r, rank in rows]
     return [Graded(study, space.shared(r.candidate), rank) for r, rank in rows]
+
+
+def _begun(record: Record, records: Sequence[Record]) -> Record:
+    """The trial that a trial went on from, at last."""
+    by_number = {r.number: r for r in records}
+    while record.parent is not None and record.parent in by_number:
+        record = by_number[record.parent]
+    return record
 
 
 def importance(trials: Sequence[Graded], space: Space) -> dict[str, float]:

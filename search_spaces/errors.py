@@ -35,6 +35,10 @@ class StoreError(MetanasError):
     """The store cannot be opened, read or written."""
 
 
+class NoStoreError(StoreError):
+    """There is no store yet."""
+
+
 class LearnerFileError(MetanasError):
     """A learner file is broken, altered, foreign or too new."""
 

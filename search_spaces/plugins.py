@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any
@@ -43,6 +45,37 @@ def load(package: str, group: str, name: str) -> Any:
     near = get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise UnknownNameError(f"no {_singular(kind)} called {name!r}{hint} (known: {', '.join(known)})")
+
+
+@contextmanager
+def blaming(package: str, group: str, name: str) -> Iterator[None]:
+    """Around what a plug-in does: what a third party's raises is said to be theirs.
+
+    Raises:
+        MetanasError: In place of what is none, and comes from a third party's.
+    """
+    try:
+        yield
+    except MetanasError:
+        raise
+    except Exception as error:  # whatever their code raises: one of theirs must not look like ours
+        if name in _own(package):
+            raise
+        told = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise MetanasError(
+            f"{_singular(group.rsplit('.', 1)[-1])} {name}, a plug-in, fails: {told}"
+        ) from error
+
+
+def broken(group: str) -> dict[str, str]:
+    """Third parties' plug-ins that cannot be imported, by name: why."""
+    found = {}
+    for point in entry_points(group=group):
+        try:
+            point.load()
+        except Exception as error:
+            found[point.name] = f"{point.value}: {error!r}"
+    return found
 
 
 def summary(plugin: Any) -> str:

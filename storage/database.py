@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
-from search_spaces.errors import StoreError
+from search_spaces.errors import NoStoreError, StoreError
 
 BUSY_SECONDS = 60
 """How long to wait for another process's transaction; ``?timeout=5`` in an SQLite URL says otherwise."""
@@ -96,7 +96,7 @@ def check_place(url: URL, create: bool) -> None:
     if file.is_dir():
         raise StoreError(f"{file} is a folder; give a file in it, as in {file / 'runs.db'}")
     if not file.exists() and not create:
-        raise StoreError(f"no store at {shown(url)}; metanas search makes one")
+        raise NoStoreError(f"no store at {shown(url)}; metanas search makes one")
     if not file.parent.is_dir():
         made = shlex.quote(str(file.parent))
         raise StoreError(f"no folder {file.parent} for the store; make it first: mkdir -p {made}")

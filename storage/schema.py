@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from search_spaces.errors import StoreError
+from search_spaces.errors import NoStoreError, StoreError
 from storage.database import is_sqlite, share_between_processes, shown, writing
 from storage.models import SCHEMA
 
@@ -68,7 +68,7 @@ def is_ours(name: str | None, kind: str, _parents: object) -> bool:
 
 def _check(connection: Connection, found: str | None, create: bool) -> None:
     if found is None and not create:
-        raise StoreError(f"no store at {shown(connection.engine.url)}; metanas search makes one")
+        raise NoStoreError(f"no store at {shown(connection.engine.url)}; metanas search makes one")
     if found not in (None, SCHEMA) and found not in _known():
         raise StoreError(
             f"store at {shown(connection.engine.url)} was written by a newer metanas (its tables are of "

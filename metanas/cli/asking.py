@@ -52,7 +52,9 @@ class Asked:
                 and ":" not in self.family
                 and (self.family, option) != ("table", "test_data")
             )
-        return True
+        return option != "image_size" or (
+            self.path is not None and self.family != "table" and ":" not in self.family
+        )
 
 
 def parse(words: Sequence[str], known: Sequence[str]) -> list[Asked]:
@@ -99,7 +101,7 @@ def source(asked: Asked, options: Mapping[str, Any], progress: Progress) -> Sour
         group=options["group"],
         kind=options["kind"],
         shots=options["shots"],
-        image_size=options["image_size"],
+        image_size=options["image_size"] or Source.image_size,
         progress=progress,
     )
 

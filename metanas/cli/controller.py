@@ -19,9 +19,9 @@ from controllers.learned.replaying import Gain, Recorded
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.parts import COMMANDS as PARTS
 from metanas.cli.parts import print_parts
+from metanas.cli.quiet import quiet_optuna
 from metanas.cli.settings import families_of, study_name
 from metanas.cli.summary import wide_console
-from metanas.cli.wiring import quiet_optuna
 from search_spaces import Record, Space
 from search_spaces.fingerprint import Fingerprint
 from storage import Kept, Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from metanas.cli.options import HELP, store_option
-from metanas.cli.wiring import quiet_optuna
+from metanas.cli.quiet import quiet_optuna
 from search_spaces.errors import MetanasError
 from storage import Store
 

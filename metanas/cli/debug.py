@@ -11,9 +11,11 @@ import click
 import torch
 from torch import Tensor
 
+from metanas.cli.files import check_writable, output_path
 from metanas.cli.options import HELP, architecture_option, json_option, print_json, store_option
+from metanas.cli.quiet import quiet_optuna
 from metanas.cli.settings import refuse_several
-from metanas.cli.wiring import check_writable, load_family, output_path, quiet_optuna
+from metanas.cli.wiring import load_family
 from metanas.debugging import diagnose, tasks_of_next_step, until_broken
 from metanas.engine import Engine, Program
 from metanas.learner import load

@@ -14,7 +14,8 @@ from pathlib import Path
 import click
 
 from metanas.cli.options import HELP, json_option, print_json, store_option
-from search_spaces.errors import MetanasError
+from search_spaces import plugins
+from search_spaces.errors import MetanasError, NoStoreError
 
 _NEEDED = (
     "torch",
@@ -43,6 +44,7 @@ _OPTIONAL = {
     "tabpfn": "TabPFN among the baselines of tables",
     "pytorch-lightning": "NNI's hub of model spaces",
 }
+_GROUPS = ("metanas.families", "metanas.architectures", "metanas.rules", "metanas.controllers")
 _OWN = ("metanas", "search_spaces", "controllers", "storage")
 
 
@@ -60,7 +62,7 @@ class Finding:
 @json_option
 def command(store: str, as_json: bool) -> None:
     """Check the installation; exits 1 if something that is needed is missing."""
-    findings = [_python(), *_packages(), *_shadowing(), _device(), _store(store), _data()]
+    findings = [_python(), *_packages(), *_shadowing(), *_plugins(), _device(), _store(store), _data()]
     if as_json:
         print_json([vars(finding) for finding in findings])
     else:
@@ -101,6 +103,14 @@ def _shadowing() -> list[Finding]:
     return found
 
 
+def _plugins() -> list[Finding]:
+    return [
+        Finding(f"plug-in {name}", f"cannot be loaded: {why}; install it again, or pip uninstall it", False)
+        for group in _GROUPS
+        for name, why in plugins.broken(group).items()
+    ]
+
+
 def _device() -> Finding:
     try:
         import torch
@@ -119,8 +129,10 @@ def _store(url: str) -> Finding:
 
         with Store.open(url, create=False) as store:
             return Finding("store", f"{store.shown}, {len(store.studies())} studies")
-    except MetanasError as error:
+    except NoStoreError as error:
         return Finding("store", str(error), None)
+    except MetanasError as error:
+        return Finding("store", str(error), False)
     except Exception as error:  # a package that is missing, or another storage than ours
         return Finding("store", f"cannot be opened: {_first_line(error)}", False)
 

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from metanas import lessons
+from metanas.cli.files import check_writable
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.quiet import quiet_optuna
 from metanas.cli.settings import refuse_several
-from metanas.cli.wiring import check_writable, quiet_optuna
 from metanas.lessons import Dominated, Edge, Graded, Interaction
 from search_spaces import Categorical, Signature, Space, Value, catalogue, narrowing
 from search_spaces.errors import StoreError

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from metanas.cli.files import check_writable, output_path
 from metanas.cli.options import HELP, architecture_option, json_option, print_json, store_option
 from metanas.cli.settings import refuse_several
-from metanas.cli.wiring import check_writable, output_path
 from metanas.saving import export_trial
 from storage import Store
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from metanas.budget import Budget
+from metanas.cli.files import output_path
 from metanas.cli.live import places_json
 from metanas.cli.options import store_words
 from metanas.cli.result import baseline_name, learner_json, result_json
 from metanas.cli.settings import families_of, study_name
 from metanas.cli.summary import wide_console
-from metanas.cli.wiring import output_path
 from metanas.joint import JointSearch, standings_of
 from metanas.learner.card import data_in_words
 from metanas.report.facts import counts

@@ -57,7 +57,8 @@ def proposer(
     if "fingerprint" in takes:
         told["fingerprint"] = near
     told |= {key: value for key, value in (("dear", dear), ("timed", timed)) if key in takes}
-    made: BaseSampler = build(space, seed, **told)
+    with plugins.blaming(*CONTROLLERS, name):
+        made: BaseSampler = build(space, seed, **told)
     return made, {} if snapshot is None else {SNAPSHOT: snapshot.sha}
 
 

@@ -10,11 +10,11 @@ from io import BytesIO
 from typing import Any, BinaryIO
 from uuid import NAMESPACE_URL, uuid5
 
+from metanas.cli.files import output_path
 from metanas.cli.joint import stored_standings
 from metanas.cli.live import score_words, standing_words
 from metanas.cli.options import STORE, store_words
 from metanas.cli.settings import families_of
-from metanas.cli.wiring import output_path
 from metanas.report.trial import trial_png
 from metanas.standings import Standing
 from metanas.words import in_words

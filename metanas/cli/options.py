@@ -7,6 +7,8 @@ import math
 import os
 import shlex
 from collections.abc import Callable, Mapping
+from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import click
@@ -32,6 +34,39 @@ architecture_option: Callable[..., Any] = click.option(
     multiple=True,
     help="nni:module:Class, the model space of a learner; only what is named here is imported.",
 )
+_DATA: tuple[Callable[..., Any], ...] = (
+    click.option("--task", "task_column", help="Column of a table that tells its tasks apart."),
+    click.option("--target", help="Column of a table to predict."),
+    click.option(
+        "--features",
+        help="Columns to learn from, with commas between, in quotes those that have one. "
+        "[default: all others]",
+    ),
+    click.option("--group", help="Column of what tasks belong to: no group is in two splits."),
+    click.option(
+        "--kind",
+        type=click.Choice(["regression", "classification"]),
+        help="Of a table's tasks. [default: by the target's type]",
+    ),
+    click.option(
+        "--test-data", type=click.Path(path_type=Path), help="Images whose classes are all test classes."
+    ),
+    click.option(
+        "--splits",
+        type=click.Path(path_type=Path),
+        help="File that says which class or task is in which split.",
+    ),
+    click.option(
+        "--image-size", type=click.IntRange(4, 512), default=28, show_default=True, help="Pixels a side."
+    ),
+)
+
+
+def data_options(command: Any) -> Any:
+    """Options that say what is in a family's data, and how it is divided."""
+    return reduce(lambda wrapped, option: option(wrapped), reversed(_DATA), command)
+
+
 HELP = {"help_option_names": ["-h", "--help"]}
 
 

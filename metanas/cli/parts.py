@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.table import Table
 
+from metanas.cli.asking import Asked, source
 from metanas.cli.memory import CONTROLLERS
-from metanas.cli.options import HELP, json_option, print_json
+from metanas.cli.options import HELP, data_options, json_option, print_json
+from metanas.cli.quiet import quiet_optuna
 from metanas.cli.summary import wide_console
-from metanas.cli.wiring import FAMILIES, load_family, quiet_optuna
-from metanas.tasks.family import Family, Source
+from metanas.cli.wiring import FAMILIES, load_family
+from metanas.tasks.family import Family, silent
 from metanas.testing.families import FAMILY_CHECKS, Check
 from search_spaces import catalogue, plugins
 from search_spaces.errors import DataError, MetanasError
@@ -66,10 +69,11 @@ COMMANDS = {kind: _group(kind) for kind in (*_KINDS, "space")}
 @COMMANDS["family"].command("check", context_settings=HELP)
 @click.argument("name")
 @click.argument("path", required=False, type=click.Path(path_type=Path))
+@data_options
 @json_option
-def check(name: str, path: Path | None, as_json: bool) -> None:
+def check(name: str, path: Path | None, as_json: bool, **options: Any) -> None:
     """Whether family NAME, as module:Class one of your own, keeps to what a search relies on."""
-    family = load_family(name, Source(path))
+    family = load_family(name, source(Asked(name, name, path), {"shots": None} | options, silent))
     found = []
     for each in FAMILY_CHECKS:
         why = _objection(each, family)

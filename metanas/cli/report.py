@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from metanas import __version__
+from metanas.cli.files import check_writable, output_path
 from metanas.cli.options import HELP, going_on, json_option, print_json, store_option
+from metanas.cli.quiet import quiet_optuna
 from metanas.cli.settings import refuse_several
-from metanas.cli.wiring import check_writable, output_path, quiet_optuna
 from metanas.dependence import BY_SHOTS, BY_STEPS
 from metanas.judging import LEFT_OUT
 from metanas.learner.atomic import replacing

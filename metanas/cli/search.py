@@ -17,14 +17,16 @@ from click.core import ParameterSource
 from metanas.budget import Budget
 from metanas.budget import parse as parse_budget
 from metanas.cli.asking import Asked, parse, source, study_of
+from metanas.cli.files import check_writable, output_path
 from metanas.cli.joint import outputs, print_joint, save
 from metanas.cli.joint_wiring import open_joint
 from metanas.cli.live import View, view_for
-from metanas.cli.options import HELP, print_json, store_option
+from metanas.cli.options import HELP, data_options, print_json, store_option
+from metanas.cli.quiet import quiet_optuna
 from metanas.cli.result import result_json
 from metanas.cli.study_file import read
 from metanas.cli.summary import print_summary
-from metanas.cli.wiring import FAMILIES, Request, check_writable, open_search, output_path, quiet_optuna
+from metanas.cli.wiring import FAMILIES, Request, open_search
 from metanas.finish import Winner
 from metanas.folds import search_and_judge
 from metanas.joint import JointSearch
@@ -96,27 +98,7 @@ _DEFAULT_BUDGET = "10m"
 @click.option(
     "--queries", type=int, help="Scored examples, a class or a task. [default: 15 a class, 50 a task]"
 )
-@click.option("--task", "task_column", help="Column of a table that tells its tasks apart.")
-@click.option("--target", help="Column of a table to predict.")
-@click.option(
-    "--features",
-    help="Columns to learn from, with commas between, in quotes those that have one. [default: all others]",
-)
-@click.option("--group", help="Column of what tasks belong to: no group is in two splits.")
-@click.option(
-    "--kind",
-    type=click.Choice(["regression", "classification"]),
-    help="Of a table's tasks. [default: by the target's type]",
-)
-@click.option(
-    "--test-data", type=click.Path(path_type=Path), help="Images whose classes are all test classes."
-)
-@click.option(
-    "--splits", type=click.Path(path_type=Path), help="File that says which class or task is in which split."
-)
-@click.option(
-    "--image-size", type=click.IntRange(4, 512), default=28, show_default=True, help="Pixels a side."
-)
+@data_options
 @click.option(
     "--rung",
     type=click.IntRange(1),
@@ -193,6 +175,8 @@ def _said(context: click.Context, name: str) -> bool:
 
 def _search(asked: list[Asked], given: dict[str, Any], budget: Budget, as_json: bool) -> None:
     """Searches one family, or several as one, or several beside each other."""
+    if given["mix"] and len(asked) < 2:
+        raise BudgetError("--mix takes several families, which it makes one of: name them, or leave it out")
     study, alone = given["study"] or study_of(asked), len(asked) == 1 or given["mix"]
     paths = [output_path(study, ending) for ending in (".metanas", ".png")]
     if not alone:

@@ -9,7 +9,7 @@ from metanas.aims import Aims
 from metanas.proposals import RECIPE, counts
 from metanas.seeds import derive
 from search_spaces import Candidate, Signature, Space
-from search_spaces.errors import IllegalCandidateError
+from search_spaces.errors import IllegalCandidateError, UnknownNameError
 from search_spaces.rules import points
 
 
@@ -25,6 +25,8 @@ def check(start: str | None, space: Space, signature: Signature) -> None:
         UnknownNameError: If there is no such recipe; the known ones are listed.
         SpaceError: If the space does not have it; names one that does.
     """
+    if start is not None and not _names(start):
+        raise UnknownNameError("--start names nothing to begin with: see metanas rule recipes")
     for name in _names(start):
         _candidate(name, space, signature, 0)
 

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from metanas.cli.importing import import_trials
 from metanas.cli.options import HELP, json_option, print_json, store_option
+from metanas.cli.quiet import quiet_optuna
 from metanas.cli.summary import wide_console
-from metanas.cli.wiring import quiet_optuna
 from storage import Store, StudySummary
 
 

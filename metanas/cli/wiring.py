@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -33,7 +28,7 @@ from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from metanas.tasks.mixed import Mixed
 from metanas.tasks.table_tasks import Tables
 from search_spaces import Signature, Space, catalogue, named, plugins
-from search_spaces.errors import BudgetError, DataError, DeviceError, StoreError
+from search_spaces.errors import BudgetError, DeviceError, StoreError
 from search_spaces.fingerprint import Fingerprint
 from storage import Store, explaining, reconcile
 from storage.text import check_name
@@ -102,7 +97,9 @@ def load_family(name: str, source: Source) -> Family:
     """
     if ":" in name:
         return own.load(name, source)
-    built: Family = plugins.load(*FAMILIES, name).build(source)
+    family = plugins.load(*FAMILIES, name)
+    with plugins.blaming(*FAMILIES, name):
+        built: Family = family.build(source)
     return built
 
 
@@ -175,7 +172,9 @@ def check_space(space: Space, signature: Signature, request: Request) -> None:
     if request.space.endswith(".toml"):
         catalogue.check(space, signature, request.architecture)
     starting.check(request.start, space, signature)
-    plugins.load(*CONTROLLERS, request.controller).build(space, 0)
+    controller = plugins.load(*CONTROLLERS, request.controller)
+    with plugins.blaming(*CONTROLLERS, request.controller):
+        controller.build(space, 0)
 
 
 def _mix(requests: Mapping[str, Request]) -> Family:
@@ -292,34 +291,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "unknown"
     return found
-
-
-def quiet_optuna() -> None:
-    """Optuna's own messages are for its developers; ours say the same in our words."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-
-
-def output_path(name: str, ending: str) -> Path:
-    """``STUDY.ending`` in this folder; characters that a file name cannot have become underscores."""
-    safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in name)
-    return Path(f"{safe}{ending}")
-
-
-def check_writable(path: Path) -> None:
-    """Checks that a file can be written there; a DataError if it could not."""
-    try:
-        with suppress(FileNotFoundError):
-            os.stat(path)  # says of a name that it is too long, which is_dir keeps to itself since 3.14
-        if path.is_dir():
-            raise DataError(f"cannot write {path}: it is a folder")
-        if not path.parent.is_dir():
-            raise DataError(f"cannot write {path}: there is no folder {path.parent}")
-    except OSError as error:  # the name is too long
-        raise DataError(f"cannot write {path.name[:40]}…: {error.strerror}") from None
-    if not os.access(path.parent, os.W_OK):
-        raise DataError(f"cannot write {path}: go to a folder that you may write to")
 
 
 def setting_of(family: Family, request: Request) -> tuple[Setting, Signature]:

@@ -105,6 +105,8 @@ def refuse_path(name: str, source: Source) -> None:
     Raises:
         DataError: If the source names any.
     """
-    if source.path or source.test_path or source.splits or source.has_columns:
-        hint = "leave path and columns out (for yours: metanas search table FILE, or images PATH)"
+    if source.path or source.test_path or source.splits or source.has_columns or source.resizes:
+        hint = (
+            "leave path, columns and --image-size out (for yours: metanas search table FILE, or images PATH)"
+        )
         raise DataError(f"{name} makes its own tasks: {hint}")

@@ -60,6 +60,11 @@ class Source:
         """Whether anything is said that only a table has."""
         return bool(self.task or self.target or self.features or self.group or self.kind)
 
+    @property
+    def resizes(self) -> bool:
+        """Whether images are wanted in another size than the usual one."""
+        return self.image_size != Source.image_size
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -48,8 +48,10 @@ def load(name: str, source: Source) -> Own:
     Raises:
         DataError: If it cannot be imported, or its tasks cannot be used; says why.
     """
-    if source.has_columns or source.test_path or source.splits:
-        raise DataError(f"{name} makes its own tasks: leave columns, --test-data and --splits out")
+    if source.has_columns or source.test_path or source.splits or source.resizes:
+        raise DataError(
+            f"{name} makes its own tasks: leave columns, --test-data, --splits and --image-size out"
+        )
     module, _, attribute = name.partition(":")
     with this_folder_first():
         try:

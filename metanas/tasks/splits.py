@@ -87,7 +87,7 @@ def divide(
         raise DataError(f"{listed or where} has {split} classes, and so has --test-data: give one of them")
     train = [name for name, split in given.items() if split == "train"]
     if "valid" in wanted and "valid" not in given.values():
-        given |= by_hash(train, ("train", "valid"), f"the training part of {where}")
+        given |= by_hash(train, ("train", "valid"), f"the training part of {where}", share)
     for split in wanted:
         if split not in given.values():
             raise DataError(f"{listed or where} has no {split} classes: add some")

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Callable
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 import metanas as package
 from metanas.cli.summary import wide_console
+from search_spaces import plugins
 from storage import Store
 
 Run = Callable[..., Any]
@@ -130,6 +132,20 @@ def test_doctor_tells_all_that_it_can_where_something_is_broken(
     assert found["device"]["found"].startswith("torch cannot be loaded: ModuleNotFoundError")
     assert not found["store"]["fine"]
     assert "METANAS_DATA" in found
+
+
+def test_doctor_reports_a_store_that_is_none_and_plugins_that_are_gone(
+    metanas: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.db").write_text("no database " * 100)
+    points = EntryPoints([EntryPoint("mine", "gone_module:part", "metanas.rules")])
+    monkeypatch.setattr(plugins, "entry_points", lambda **wanted: points.select(**wanted))
+    ran = metanas("doctor", "--store", tmp_path / "notes.db", "--json")
+    assert ran.code == 1
+    wrong = {finding["what"]: finding["found"] for finding in ran.json if finding["fine"] is False}
+    assert wrong.keys() == {"store", "plug-in mine"}
+    assert "not an SQLite database" in wrong["store"]
+    assert "gone_module" in wrong["plug-in mine"]
 
 
 def test_doctor_knows_all_that_the_package_needs() -> None:

@@ -45,5 +45,13 @@ def test_what_fails_there_fails_here() -> None:
         scores("regression", predict, None, _tasks(4), jobs=2)
 
 
+def test_what_is_no_number_is_no_class() -> None:
+    """It would count as the first one."""
+    first, second = np.eye(2)
+    answers = np.array([[np.nan, np.nan], [0.9, np.nan], [0.9, 0.1], [0.1, 0.9]])
+    task = np.zeros((4, 1)), np.zeros((4, 2)), np.zeros((4, 1)), np.array([first, first, first, second])
+    assert scores("classification", lambda *_: answers, None, [task]) == [0.5]
+
+
 def test_little_work_is_done_here() -> None:
     assert workers(0.5) == 1

@@ -133,6 +133,18 @@ def test_what_the_winner_has_is_not_dominated() -> None:
     assert not any(one.values == ("x",) for one in told)
 
 
+def test_a_winner_stands_in_for_the_trial_that_it_went_on_from() -> None:
+    """They are one candidate: it would count twice."""
+    found = records(planted, 20)
+    score = Score("mse", -99.0, 0.0, 9, "valid")
+    child = replace(found[3], number=20, parent=3, score=score)
+    last = replace(child, number=21, parent=20, score=replace(score, value=-100.0))
+    trials = lessons.graded("s", [*found, child, last], SPACE, higher_is_better=False)
+    assert len(trials) == 20
+    assert sum(trial.candidate == found[3].candidate for trial in trials) == 1
+    assert max(trials, key=lambda trial: trial.rank).candidate == found[3].candidate
+
+
 def test_where_most_trials_failed_nothing_is_said_to_matter() -> None:
     """Equal shares of all choices would say that they matter alike."""
     rng = np.random.default_rng(0)

@@ -16,6 +16,7 @@ import metanas as package
 from metanas.tasks.content import digest
 from metanas.tasks.family import Source, silent
 from metanas.tasks.own import Own, load
+from metanas.testing.tables import rows, write
 from search_spaces.errors import DataError
 from tests.metanas.own import Lines, Spots
 
@@ -140,6 +141,14 @@ def test_check_goes_through_the_suite(metanas: Run, tmp_path: Path) -> None:
     assert ran.code == 2
     assert "NO " in ran.out
     assert "fails" in ran.err
+
+
+def test_check_takes_the_columns_of_a_table(metanas: Run, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", rows(machines=60))
+    ran = metanas("family", "check", "table", path, "--task", "machine", "--target", "wear", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert len(ran.json) > 10
+    assert all(one["ok"] for one in ran.json)
 
 
 def test_classes_have_an_axis_of_their_own() -> None:

@@ -88,6 +88,14 @@ def test_validation_comes_from_the_training_folder_where_it_is_missing() -> None
     assert all((splits[name] == "test") == name.startswith("test/") for name in names)
 
 
+def test_of_a_list_without_them_validation_ones_are_the_share_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(
+        "class,split\n" + "".join(f"{i},{'test' if i > 39 else 'train'}\n" for i in range(50))
+    )
+    names = [str(i) for i in range(50)]
+    assert sizes(divide(names, ALL, tmp_path / "list.csv", "data", share=0.4).splits) == [24, 16, 10]
+
+
 def test_classes_called_train_and_test_are_classes() -> None:
     assert divide(["train", "test", "val"], ALL, None, "data").unit == "class"
 

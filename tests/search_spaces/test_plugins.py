@@ -66,6 +66,19 @@ def test_a_module_without_a_build_is_no_plugin() -> None:
         plugins.load(*RULES, "losses")
 
 
+def test_what_a_third_partys_code_raises_is_said_to_be_theirs(others: list[EntryPoint]) -> None:
+    others.append(EntryPoint("mine", "somewhere:part", "metanas.rules"))
+    with (
+        pytest.raises(MetanasError, match=r"^rule mine, a plug-in, fails: ValueError: too wide$"),
+        plugins.blaming(*RULES, "mine"),
+    ):
+        raise ValueError("too wide\nby 3")
+    with pytest.raises(UnknownNameError, match="as it is"), plugins.blaming(*RULES, "mine"):
+        raise UnknownNameError("as it is")
+    with pytest.raises(ValueError, match="ours"), plugins.blaming(*RULES, "ridge"):
+        raise ValueError("ours")
+
+
 def test_a_third_partys_is_found_and_loaded_only_when_asked_for(others: list[EntryPoint]) -> None:
     others.append(EntryPoint("mine", "no_such_module:part", "metanas.rules"))
     assert plugins.names(*RULES) == ["chain", "gradient", "mine", "prototype", "ridge", "symbolic"]

@@ -28,6 +28,8 @@ def build(source: Source) -> Family:
     """
     if source.test_path is not None:
         raise DataError("table has its test tasks in the same file: say which with --splits, not --test-data")
+    if source.resizes:
+        raise DataError("table has no images: leave --image-size out")
     table = read_tasks(source)
     whole = len(units(table.tasks))
     if source.splits is None and (FEWEST_TASKS <= whole < FEW or len(table.tasks) < _SMALL):
