@@ -153,22 +153,19 @@ class Start(CandidateSampler):
         space: What is proposed from.
         seed: Of its generators.
         then: Proposes after the start.
-        trials: Of the start, over all parts.
         more: Of it, of each of the two kinds that follow, where the space has several parts.
     """
 
-    def __init__(
-        self, space: Space, seed: int, then: BaseSampler, trials: int = TRIALS, more: int = 0
-    ) -> None:
+    def __init__(self, space: Space, seed: int, then: BaseSampler, more: int = 0) -> None:
         super().__init__(space, seed)
         self.then = then
         self.more = around(space, more)
-        self.spread, self.trials = trials, trials + 2 * self.more
+        self.trials = TRIALS + 2 * self.more
         self._begun, self._ours = 0, set[int]()
 
     def propose(self, study: optuna.Study) -> Candidate:
         tried = candidates_of(study, self.space)
-        return begin(self.space, study, tried, self.rng, self.spread, self.more, self._begun)[0]
+        return begin(self.space, study, tried, self.rng, TRIALS, self.more, self._begun)[0]
 
     def _before(self, study: optuna.Study, number: int) -> int:
         """Trials before that one; where the start is of several kinds, none that was refused."""

@@ -17,6 +17,7 @@ from metanas.search import LiveTrial, Search
 from metanas.seeds import derive
 from metanas.smallest import PARTS
 from metanas.training import Checkpoint
+from metanas.words import trials_in_words
 from search_spaces import Candidate, Categorical, Record, Space, Value
 from search_spaces.errors import EvaluationError
 from search_spaces.record import TIMEOUT
@@ -269,8 +270,7 @@ def _batched(lives: list[LiveTrial], size: int) -> Iterator[list[LiveTrial]]:
 
 
 def _parents(lives: list[LiveTrial]) -> str:
-    numbers = sorted({live.record.parent for live in lives if live.record.parent is not None})
-    return f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+    return trials_in_words({live.record.parent for live in lives if live.record.parent is not None})
 
 
 def _until(budget: Budget, end: float) -> Callable[[], float]:

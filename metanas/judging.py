@@ -28,8 +28,6 @@ from search_spaces import Score, Signature
 from search_spaces.errors import EvaluationError
 from search_spaces.task import Episodes
 
-LEFT_OUT = "baseline left out"  # what the store's log calls it
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -152,8 +150,6 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     count, test = agreed.count, evaluator.tasks(agreed.count, "test", look=looks)
     left_out = [*missing, *agreed.left_out]
     rivals = _rivals(search, agreed, test, budget, left_out)
-    for why in left_out:
-        search.memory.log(search.name, LEFT_OUT, why)
     search.tell(f"scoring on {count:,} fresh test tasks")
     start = time.monotonic()
     ours = evaluator.task_scores(candidate, winner.checkpoint, test).double().cpu().numpy()

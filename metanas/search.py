@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -25,7 +25,7 @@ from metanas.seeds import derive
 from metanas.standings import Standing, best_of, supersedes
 from metanas.training import Checkpoint, Schedule, scheduled
 from metanas.undisturbed import undisturbed
-from metanas.words import in_words
+from metanas.words import in_words, trials_in_words
 from search_spaces import Candidate, Record, Space, State
 from search_spaces.errors import EvaluationError
 from search_spaces.record import INTERRUPTED
@@ -237,9 +237,15 @@ class Searching(Generic[E]):
         counts = {state: sum(record.state == state for record in self.records) for state in states}
         self._listen(Moment(doing, ended, self.best, counts))
 
-    def saving(self) -> _Saving:
+    @contextmanager
+    def saving(self) -> Iterator[None]:
         """A context in which an interruption ends what is running with what it has."""
-        return _Saving(self)
+        try:
+            yield
+        except BaseException as error:
+            kind = type(error)
+            self.close("interrupted" if kind is KeyboardInterrupt else f"stopped by {kind.__name__}")
+            raise
 
     def close(self, why: str) -> None:
         """Ends every running trial with what it has; what the store refuses is mended when it is opened."""
@@ -261,7 +267,7 @@ class Searching(Generic[E]):
             size = min(size, _FEWEST) if short else _FIRST_BATCH if budget.trials is None else size
             if self._first is None or not self._first.is_long:
                 return size
-            fit = int(left * self.evaluator.lanes / self._equal_share(self.rungs[0], budget))
+            fit = int(left * self.evaluator.lanes / self._equal_share(self.rungs[0]))
             return min(size, max(fit, int(self.best is None)))
         return min(size, int(left * begun / seconds)) if seconds > 0 else size
 
@@ -289,10 +295,10 @@ class Searching(Generic[E]):
         lives = self._with_time_for(lives, rung, budget) if timed else lives
         self.tell(f"{at}, {_trials(lives)}")
         for here in _by_step(lives):
-            until, share = (_ENDLESS, self._equal_share) if timed else (rung, self._share)
+            until = _ENDLESS if timed else rung
             rate = self._rate(rung, timed)
             jobs = [Job(live.record.candidate, live.record.seed, live.checkpoint) for live in here]
-            allowed = partial(share, rung, budget)
+            allowed = partial(self._equal_share, rung) if timed else partial(self._share, rung, budget)
             with closing(self.evaluator.evaluate(jobs, until, rate, allowed, patient=timed)) as outcomes:
                 for index, outcome in outcomes:
                     self.advance(here[index], outcome)
@@ -331,7 +337,7 @@ class Searching(Generic[E]):
             return scheduled(_ENDLESS if timed else self.rungs[-1])
         return scheduled(self.rungs[-1], self.rungs[-1] / self.rungs[self.rungs.index(rung) - 1])
 
-    def _equal_share(self, rung: int, budget: Budget) -> float:
+    def _equal_share(self, rung: int) -> float:
         """Seconds that every trial gets to a rung, from the one before."""
         assert self._first is not None
         before = max((r for r in self.rungs if r < rung), default=0)
@@ -344,7 +350,7 @@ class Searching(Generic[E]):
         """
         if rung == self.rungs[0] or math.isinf(budget.left(SEARCH)):
             return lives
-        rounds = int(budget.left(SEARCH) / self._equal_share(rung, budget) + 1 - _ENOUGH)
+        rounds = int(budget.left(SEARCH) / self._equal_share(rung) + 1 - _ENOUGH)
         least = 0 if self._first is not None and self._first.is_long else 1
         room = max(least, rounds) * self.evaluator.lanes
         going, late = lives[:room], lives[room:]
@@ -375,17 +381,6 @@ Search = Searching[Evaluator]
 """A study of one family."""
 
 
-class _Saving:
-    def __init__(self, search: Searching[Any]) -> None:
-        self._search = search
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is not None:
-            self._search.close("interrupted" if kind is KeyboardInterrupt else f"stopped by {kind.__name__}")
-
-
 def _by_step(lives: Iterable[LiveTrial]) -> list[list[LiveTrial]]:
     """In groups of those that are at the same meta-step, in their order."""
     found: dict[int, list[LiveTrial]] = {}
@@ -395,5 +390,4 @@ def _by_step(lives: Iterable[LiveTrial]) -> list[list[LiveTrial]]:
 
 
 def _trials(lives: list[LiveTrial]) -> str:
-    numbers = sorted(live.record.number for live in lives)
-    return f"trial{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+    return trials_in_words(live.record.number for live in lives)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from search_spaces import Candidate, Value
 from search_spaces.rules import canonical
 
@@ -16,6 +18,17 @@ def fresh(of: str) -> str:
         ('fresh tasks of 6 classes', 'groups of fresh tasks')
     """
     return f"fresh {of}" if of.startswith("tasks") else f"{of} of {FRESH}"
+
+
+def trials_in_words(numbers: Iterable[int]) -> str:
+    """Their numbers, sorted.
+
+    Example:
+        >>> trials_in_words([7, 3]), trials_in_words([7])
+        ('trials 3, 7', 'trial 7')
+    """
+    listed = sorted(numbers)
+    return f"trial{'s' if len(listed) > 1 else ''} {', '.join(map(str, listed))}"
 
 
 def in_words(candidate: Candidate) -> dict[str, str]:

@@ -50,7 +50,7 @@ class Categories:
         """``(N,)`` codes of a choice by its categories ``(N,)``, uniformly within them."""
         column = self._columns[j]
         if _is_whole(column):
-            return categories + _lowest(column)
+            return categories + column.lowest
         return column.at((categories + rng.random(len(categories))) / _PARTS)
 
     def known(self, home: Categories) -> tuple[np.ndarray, np.ndarray]:
@@ -77,19 +77,15 @@ def _count(column: Column) -> int:
     return column.steps + 1 if _is_whole(column) else _PARTS
 
 
-def _lowest(column: Column) -> float:
-    return 0.0 if isinstance(column.choice, Categorical) else float(column.choice.low)
-
-
 def _category(column: Column, codes: np.ndarray) -> np.ndarray:
     if _is_whole(column):
-        return (codes - _lowest(column)).astype(int)
+        return (codes - column.lowest).astype(int)
     return (column.place(codes) * _PARTS).astype(int).clip(0, _PARTS - 1)
 
 
 def _matched(ours: Column, theirs: Column) -> np.ndarray:
     every = np.arange(_count(ours))
-    middles = every + _lowest(ours) if _is_whole(ours) else ours.at((every + 0.5) / _PARTS)
+    middles = every + ours.lowest if _is_whole(ours) else ours.at((every + 0.5) / _PARTS)
     values = [ours.value(code) for code in middles]
     if isinstance(ours.choice, Real) != isinstance(theirs.choice, Real):
         return np.full(len(every), -1)  # what is drawn from a range is none of a few numbers

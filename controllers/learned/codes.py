@@ -51,6 +51,11 @@ class Column:
         return (math.log(choice.low), math.log(choice.high)) if choice.log else (choice.low, choice.high)
 
     @property
+    def lowest(self) -> float:
+        """Its lowest code."""
+        return 0.0 if isinstance(self.choice, Categorical) else float(self.choice.low)
+
+    @property
     def can_move(self) -> bool:
         """Whether it has more than one value."""
         choice = self.choice

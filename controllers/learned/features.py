@@ -44,7 +44,7 @@ class Features:
         parts = [column.choice.name.partition(".")[0] for _, column in self._columns]
         self.groups = np.array([list(dict.fromkeys(parts)).index(part) for part in parts], dtype=int)
         self.alike = self._alike()
-        self._lowest = np.array([_lowest(column) for column in codes.columns])
+        self._lowest = np.array([column.lowest for column in codes.columns])
         every = [(j, column, block) for (j, column), block in zip(self._columns, self.blocks, strict=True)]
         # what has few values is looked up: hundreds of candidates a proposal ask for it
         self._listed = [(j, block, _switches(column)) for j, column, block in every if _is_listed(column)]
@@ -126,10 +126,6 @@ def _width(column: Column) -> int:
     return column.steps + 1 if column.is_named else min(column.steps or _SWITCHES, _SWITCHES)
 
 
-def _lowest(column: Column) -> float:
-    return 0.0 if isinstance(column.choice, Categorical) else float(column.choice.low)
-
-
 def _is_listed(column: Column) -> bool:
     return column.is_named or 0 < column.steps <= _LISTED
 
@@ -140,7 +136,7 @@ def _switches(column: Column) -> np.ndarray:
     if column.is_named:
         found = np.append(np.eye(width), np.full((1, width), 1 / width), 0)
         return np.asarray(found / math.sqrt(2))
-    places = column.place(_lowest(column) + np.arange(column.steps + 1.0))
+    places = column.place(column.lowest + np.arange(column.steps + 1.0))
     return _on(np.append(places, math.nan), width)
 
 

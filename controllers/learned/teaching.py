@@ -50,7 +50,7 @@ class Lesson:
     ranks: np.ndarray
 
 
-def taught(space: Space, studies: Sequence[Told], seed: int = 0) -> Policy:
+def taught(space: Space, studies: Sequence[Told]) -> Policy:
     """A policy that imitates what proved good in studies, then learns by searching them again.
 
     It imitates candidates, weighted by their ranks in their studies, given the best of some others. Then
@@ -60,7 +60,6 @@ def taught(space: Space, studies: Sequence[Told], seed: int = 0) -> Policy:
     Args:
         space: That it proposes from.
         studies: What they tell; one or more.
-        seed: Of all draws.
 
     Raises:
         DataError: If there is no study.
@@ -71,7 +70,7 @@ def taught(space: Space, studies: Sequence[Told], seed: int = 0) -> Policy:
     """
     if not studies:
         raise DataError("a policy is taught by other studies than the one that is replayed; there is none")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     home = Categories(Codes(space))
     blank = Policy({}, _measures(studies))
     lessons = [Lesson(blank.family(s.family), home.of(s.rows), ndtr(s.targets)) for s in studies]

@@ -33,7 +33,7 @@ def near(study: str, store: str, as_json: bool) -> None:
         refuse_several(study, memory.settings(study), "family near")
         known = memory.fingerprints()
     if study not in known:
-        raise StoreError(f"study {study!r} was begun before families were measured: search it again to see")
+        raise StoreError(f"study {study!r} has no family that was measured: search it again")
     ours = known.pop(study)
     rows = sorted((_row(name, ours, other) for name, other in known.items()), key=lambda r: r["distance"])
     if as_json:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, TrialState
 
 from controllers.interface import candidate_of
 from metanas.cli.settings import families_of
 from metanas.equal_times import SECONDS
-from search_spaces import Candidate, Categorical, Choice, Integer, Space
+from metanas.report.matters import distribution
+from search_spaces import Candidate, Space
 from search_spaces.errors import StoreError
 from storage import Store, database
 from storage.optuna_storage import explaining
@@ -100,16 +95,8 @@ def _copied(trial: FrozenTrial, candidate: Candidate, space: Space, rung: int, m
     params = {name: trial.params[name] for name in candidate if name in trial.params}  # active ones only
     return optuna.trial.create_trial(
         params=params,
-        distributions={name: _distribution(space.flat[name]) for name in params},  # ours: theirs may be wider
+        distributions={name: distribution(space.flat[name]) for name in params},  # ours: theirs may be wider
         values=trial.values,
         intermediate_values={rung: trial.values[0]},
         user_attrs={_FROM: mark},
     )
-
-
-def _distribution(choice: Choice) -> BaseDistribution:
-    if isinstance(choice, Categorical):
-        return CategoricalDistribution(choice.values)
-    if isinstance(choice, Integer):
-        return IntDistribution(choice.low, choice.high, log=choice.log)
-    return FloatDistribution(choice.low, choice.high, log=choice.log)

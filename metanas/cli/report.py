@@ -15,7 +15,6 @@ from metanas.cli.options import HELP, going_on, json_option, print_json, store_o
 from metanas.cli.quiet import quiet_optuna
 from metanas.cli.settings import refuse_several
 from metanas.dependence import BY_SHOTS, BY_STEPS
-from metanas.judging import LEFT_OUT
 from metanas.learner.atomic import replacing
 from metanas.report.facts import Study, facts
 from metanas.report.page import page
@@ -61,22 +60,10 @@ def _read(memory: Store, name: str) -> Study:
     told = {event.what: event.why for event in events}  # the last of each
     tasks: dict[str, Any] = json.loads(memory.get(told[TASKS])) if TASKS in told else {}
     shots, steps = (json.loads(told.get(what, "[]")) for what in (BY_SHOTS, BY_STEPS))
-    left_out = results[-1].get("left_out") or _left_out(events)  # the first has those of other folds, too
+    left_out = results[-1].get("left_out", [])
     return Study(name, settings, memory.records(name), results, shots, steps, tasks, left_out)
 
 
 def _told_with_result(events: Sequence[Event]) -> Sequence[Event]:
     """Up to the last result: what a later run said before it was stopped is of another winner."""
-    ends = [end for end, event in enumerate(events) if event.what == RESULT]
-    return events[: ends[-1]] if ends else events  # of an older version: it did not say
-
-
-def _left_out(events: Sequence[Event]) -> list[str]:
-    """What the last run could not compare with: it says so before it scores its winner in other ways."""
-    last, now = list[str](), list[str]()
-    for event in events:
-        if event.what == LEFT_OUT:
-            now.append(event.why)
-        elif event.what == BY_SHOTS:
-            last, now = now, []
-    return last
+    return events[: max(end for end, event in enumerate(events) if event.what == RESULT)]

@@ -191,13 +191,13 @@ def _search(asked: list[Asked], given: dict[str, Any], budget: Budget, as_json: 
             for note in too_short(budget, len(others)):
                 view.note(note)
             with memory, explaining(memory.shown):
-                _run(search, budget, view, lambda: _one(search, memory, others, budget, view, as_json))
+                _run(search, view, lambda: _one(search, memory, others, budget, view, as_json))
         else:
             joint, memory, folds = open_joint(study, requests, view.moment, view.note)
             for note in too_short(budget, len(folds), len(asked)):
                 view.note(note)
             with memory, explaining(memory.shown):
-                _run(joint, budget, view, lambda: _several(joint, memory, folds, budget, view, as_json))
+                _run(joint, view, lambda: _several(joint, memory, folds, budget, view, as_json))
 
 
 def too_short(budget: Budget, others: int, families: int = 1) -> Iterator[str]:
@@ -244,7 +244,7 @@ def _budget(text: str | None, trials: int | None) -> Budget:
     return Budget(None if text is None else parse_budget(text), trials)
 
 
-def _run(search: Searching[Any], budget: Budget, view: View, run: Callable[[], Callable[[], None]]) -> None:
+def _run(search: Searching[Any], view: View, run: Callable[[], Callable[[], None]]) -> None:
     """Runs, and shows what came of it; Ctrl-C keeps what is done."""
     try:
         show = run()

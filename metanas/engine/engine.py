@@ -94,7 +94,7 @@ class Engine:
             try:
                 return _average(spread(run, parts, self.lanes if self._settled(len(meta), parts) else 1))
             except Exception as error:
-                self._make_room(error, _size(parts[0]), len(meta))
+                self.chunk = _halved(error, _size(parts[0]), self.device)
 
     def predictions(self, meta: Tensor, buffers: Tensor, episodes: Episodes) -> Tensor:
         """Predictions ``(T, Q, O)`` of one candidate on tasks ``(T, …)``, in chunks that fit.
@@ -115,11 +115,7 @@ class Engine:
             try:
                 return torch.cat(spread(run, parts, self.lanes if scored.settled else 1))
             except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                if chunk == 1:
-                    raise NoRoomError("out of memory: one task does not fit") from error
-                chunk = _halve(chunk, self.device)
+                chunk = _halved(error, chunk, self.device)
 
     def _settled(self, candidates: int, parts: list[slice]) -> bool:
         """Whether it is known how to run all parts: what is still measured runs alone."""
@@ -156,15 +152,13 @@ class Engine:
         order = sorted(ways, key=lambda name: name != "sequential") if self._heavy else list(ways)
         return {name: ways[name] for name in order if self._execution in ("auto", name)}
 
-    def _make_room(self, error: Exception, chunk: int, candidates: int) -> None:
-        if not is_out_of_memory(error):
-            raise error
-        if chunk == 1:
-            raise NoRoomError("out of memory: one task does not fit") from error
-        self.chunk = _halve(chunk, self.device)
 
-
-def _halve(chunk: int, device: torch.device) -> int:
+def _halved(error: Exception, chunk: int, device: torch.device) -> int:
+    """Tasks at once, after so many had no room; other errors are raised again."""
+    if not is_out_of_memory(error):
+        raise error
+    if chunk == 1:
+        raise NoRoomError("out of memory: one task does not fit") from error
     if device.type == "cuda":
         torch.cuda.empty_cache()
     return (chunk + 1) // 2

@@ -128,7 +128,7 @@ def read_tasks(source: Source) -> TaskTable:
     known, kind, more = _kind(table, source)
     classes, y = _target(table, source.target, kind, known)
     names = _names(table, source)
-    used, left_out = _large_enough(names, y, kind, classes, source.shots or USUAL_SHOTS[kind])
+    used, left_out = _large_enough(names, y, kind, source.shots or USUAL_SHOTS[kind])
     tasks = tuple(sorted({name for name, keep in zip(names, used, strict=True) if keep and name is not None}))
     if len(tasks) < 2:
         raise DataError(_too_few(source, names, len(tasks), left_out))
@@ -284,7 +284,7 @@ def _grouped(source: Source, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def _large_enough(
-    names: Sequence[str | None], y: np.ndarray, kind: Kind, classes: tuple[str, ...], shots: int
+    names: Sequence[str | None], y: np.ndarray, kind: Kind, shots: int
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Rows of the tasks that have shots and queries enough, and what is said of the others."""
     known = np.array([name is not None for name in names])
