@@ -56,8 +56,12 @@ def in_one_form(space: Any, arrays: Mapping[str, np.ndarray]) -> Arrays:
         if opener is None and (columns[:, j] < 0).any():
             columns[:, j][columns[:, j] < 0] = len(found[j]["choices"])
             found[j] = {**found[j], "choices": [*found[j]["choices"], INACTIVE]}
-    tasks = [str(task) for task in arrays["tasks"]]
+    tasks = [_text(task) for task in arrays["tasks"]]
     return Arrays(found, columns, tasks, valid[:, distinct], test[:, distinct], rungs)
+
+
+def _text(one: Any) -> str:
+    return one.decode() if isinstance(one, bytes) else str(one)
 
 
 def _dimensions(space: Any) -> list[dict[str, Any]]:
@@ -113,15 +117,22 @@ def _formed(dimension: Mapping[str, Any], column: np.ndarray) -> tuple[dict[str,
     if len(set(choices)) < len(choices):
         raise DataError(f"choices of {dimension['name']} should be distinct")
     if is_number(choices):
-        order = sorted(range(len(choices)), key=choices.__getitem__)
+        order = sorted(range(len(choices)), key=lambda index: float(choices[index]))
         column = np.where(column < 0, -1, np.argsort(order)[column])
         choices = [choices[index] for index in order]
     return {**dimension, "choices": choices}, column
 
 
 def is_number(choices: list[Any]) -> bool:
-    """Whether all are numbers, and so in an order."""
-    return all(isinstance(one, int | float) and not isinstance(one, bool) for one in choices)
+    """Whether all are numbers, written as text or not, and so in an order."""
+    return all(not isinstance(one, bool) and _is_finite(one) for one in choices)
+
+
+def _is_finite(one: Any) -> bool:
+    try:
+        return math.isfinite(float(one))
+    except ValueError:
+        return False
 
 
 def _is_value(one: Any) -> bool:

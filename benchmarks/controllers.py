@@ -72,7 +72,7 @@ def row(
         "task": table.tasks[task],
         "seeds": len(replays),
         "best": {n: _known(value) for n, value in medians.items()},
-        "rank": {n: int((valid > value + 1e-7).sum()) + 1 for n, value in medians.items()},
+        "rank": {n: int((valid > value).sum()) + 1 for n, value in medians.items()},
         "test": {n: _known(float(np.median(test[rows]))) for n, rows in chosen.items()},
         "evaluations_to": {
             f"{p:g}": float(np.median(needed(best, float(np.nanpercentile(valid, p))))) for p in PERCENTILES
@@ -124,12 +124,13 @@ def told(work: Sequence[Job], done: Iterable[Replay], fresh: Sequence[bool]) -> 
 
 
 def indices(table: Table, names: str) -> list[int]:
-    """Of tasks by name, with commas between."""
-    if unknown := [name for name in names.split(",") if name not in (*table.tasks, "all")]:
+    """Of tasks by name, with commas between, each once."""
+    if names == "all":
+        return list(range(len(table.tasks)))
+    wanted = [names] if names in table.tasks else list(dict.fromkeys(names.split(",")))
+    if unknown := [name for name in wanted if name not in table.tasks]:
         raise click.ClickException(f"no task {unknown[0]!r} in {table.name}: {', '.join(table.tasks)}, all")
-    return (
-        list(range(len(table.tasks))) if names == "all" else [table.tasks.index(n) for n in names.split(",")]
-    )
+    return [table.tasks.index(name) for name in wanted]
 
 
 @click.command()
@@ -137,7 +138,7 @@ def indices(table: Table, names: str) -> list[int]:
 @click.option("--task", default="all", show_default=True, help="Names with commas between, or all.")
 @click.option("--controllers", default=DEFAULT, show_default=True, help="With commas between.")
 @click.option("--seeds", type=click.IntRange(1), default=20, show_default=True, help="How many.")
-@click.option("--first-seed", default=0, show_default=True)
+@click.option("--first-seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
     "--evaluations", type=click.IntRange(1), default=200, show_default=True, help="Budget of each search."
 )

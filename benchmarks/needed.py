@@ -38,20 +38,35 @@ def ratio(reference: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> dic
     """
     at = min(THRESHOLD_AT, next(iter(reference.values())).shape[1]) - 1
     rng = np.random.default_rng(0)
+    sizes = [len(found) for task in other for found in (reference[task], other[task])]
+    drawn = [[rng.integers(size, size=size) for size in sizes] for _ in range(_DRAWS)]
+    some = [np.array(one) for one in zip(*drawn, strict=True)]  # by task, of the reference and of the other
+    all_once = [np.arange(size)[None] for size in sizes]
 
-    def gain(draw: bool, others: dict[int, np.ndarray]) -> float:
-        logs = []
-        for task, ours in others.items():
-            theirs = reference[task]
-            if draw:
-                theirs = theirs[rng.integers(len(theirs), size=len(theirs))]
-                ours = ours[rng.integers(len(ours), size=len(ours))]
-            threshold = float(np.median(theirs[:, at]))
-            a, b = (float(np.median(needed(best, threshold))) for best in (theirs, ours))
-            logs.append(np.log(a / b))
-        return float(np.exp(np.mean(logs)))
+    def gains(which: list[np.ndarray], others: dict[int, np.ndarray]) -> np.ndarray:
+        pairs = zip(others.items(), which[::2], which[1::2], strict=True)
+        logs = [_log_ratio(reference[task], ours, at, a, b) for (task, ours), a, b in pairs]
+        return np.asarray(np.exp(np.mean(logs, 0)))
 
-    drawn = [gain(True, other) for _ in range(_DRAWS)]
-    low, high = (float(q) for q in np.quantile(drawn, [0.05, 0.95]))
+    low, high = (float(q) for q in np.quantile(gains(some, other), [0.05, 0.95]))
     nowhere = {task: np.full_like(ours, -np.inf) for task, ours in other.items()}
-    return {"point": gain(False, other), "low": low, "high": high, "never": gain(False, nowhere)}
+    point, never = (float(gains(all_once, others)[0]) for others in (other, nowhere))
+    return {"point": point, "low": low, "high": high, "never": never}
+
+
+def _log_ratio(
+    theirs: np.ndarray, ours: np.ndarray, at: int, some: np.ndarray, mine: np.ndarray
+) -> np.ndarray:
+    """``(D,)``: of some searches ``(D, S)`` of a reference and of another, evaluations to the former's median."""
+    thresholds = np.median(theirs[:, at][some], 1)
+    needs = [
+        np.median(np.take_along_axis(_needs(best, thresholds), which, 1), 1)
+        for best, which in ((theirs, some), (ours, mine))
+    ]
+    return np.asarray(np.log(needs[0] / needs[1]))
+
+
+def _needs(best: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """``(D, S)``: :func:`needed` for several thresholds; what is best so far never falls."""
+    found = np.stack([np.searchsorted(one, thresholds) for one in best], 1)
+    return np.minimum(found + 1, best.shape[1])

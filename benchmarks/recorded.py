@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
+from zlib import crc32
 
 import numpy as np
 from arrays import in_one_form, is_number
@@ -75,7 +76,8 @@ class Table:
     def nearest(self, candidate: Candidate, seen: Collection[int]) -> int:
         """The row that differs least from a candidate, of those not seen.
 
-        A choice that has no order counts 1 where it differs; one that has, by how far.
+        A choice that has no order counts 1 where it differs; one that has, by how far. Of several, one by
+        chance, which is the same wherever in the file they stand.
         """
         apart = np.zeros(len(self.configs))
         for (name, known), column in zip(self.indices.items(), self.configs.T, strict=True):
@@ -84,7 +86,8 @@ class Table:
             is_ordered = self.space.flat[name].ordered and index >= 0
             apart += np.where((column >= 0) & is_ordered, far, column != index)
         apart[list(seen)] = np.inf
-        return int(apart.argmin())
+        least = np.flatnonzero(apart <= apart.min() + 1e-9)
+        return int(min(least, key=lambda row: crc32(candidate.id.encode() + self.configs[row].tobytes())))
 
     def candidate(self, row: int) -> Candidate:
         """The candidate of a row."""
@@ -103,9 +106,17 @@ def read(path: Path) -> Table:
             if missing := [key for key in _ARRAYS if key not in data]:
                 raise DataError(f"it has no array {missing[0]}")
             arrays = {key: np.asarray(data[key]) for key in (*_ARRAYS, "rungs") if key in data}
-        return Table(path.stem, *in_one_form(json.loads(str(arrays["space"])), arrays))
+        return Table(path.stem, *in_one_form(_space(arrays["space"]), arrays))
     except (OSError, EOFError, TypeError, ValueError, AttributeError, BadZipFile, DataError) as error:
         raise DataError(f"{path} is no table of recorded results: {error}") from None
+
+
+def _space(array: np.ndarray) -> Any:
+    text = array.item() if array.ndim == 0 else ""
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        raise DataError("space should be a scalar string of JSON") from None
 
 
 def _choices(dimensions: list[dict[str, Any]], configs: np.ndarray) -> tuple[Choice, ...]:

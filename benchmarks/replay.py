@@ -20,6 +20,7 @@ from search_spaces.record import REFUSED
 
 RECORDS = 256  # of each earlier study
 _FREE = 200  # free proposals in a row, after which a uniform one is taken
+_AGAIN = 20  # the same from the second time on: who proposes nothing else any more would take hours
 
 Make = Callable[[Table, int], BaseSampler]
 
@@ -59,10 +60,12 @@ def replay(
     rng = np.random.default_rng([seed, 9])
     found: dict[int, None] = {}
     times: list[float] = []
-    free = 0
+    free, most = 0, min(_FREE, len(table.configs))
     while len(found) < min(evaluations, len(table.configs)):
-        if free and free % min(_FREE, len(table.configs)) == 0:
-            study.enqueue_trial(dict(table.candidate(int(rng.integers(len(table.configs))))))
+        if free == most:
+            left = np.setdiff1d(np.arange(len(table.configs)), list(found))
+            study.enqueue_trial(dict(table.candidate(int(rng.choice(left)))))
+            free, most = 0, min(most, _AGAIN)
         before = time.perf_counter()
         trial = study.ask()
         candidate = _suggested(table, trial)

@@ -6,6 +6,7 @@ import math
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Candidate, Categorical, Choice, Space, Value
-from search_spaces.errors import SpaceError
+from search_spaces.errors import IllegalCandidateError, SpaceError
 from search_spaces.record import PARENT
 
 ONE_BY_ONE = threading.RLock()
@@ -46,13 +47,16 @@ class CandidateSampler(BaseSampler):
 
     @abstractmethod
     def propose(self, study: optuna.Study) -> Candidate:
-        """The next candidate, legal in the space."""
+        """The next candidate, legal in the space; a SpaceError, if it is no point of it at all."""
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         with ONE_BY_ONE:
             self.rng = np.random.default_rng([self.seed, trial.number])
             # a trial that was enqueued with fixed parameters asks for nothing of ours
-            self._proposed[trial.number] = self.propose(study)
+            proposed = self.propose(study)
+            with suppress(IllegalCandidateError):  # which is refused later, and not counted
+                self.space.validate(proposed)
+            self._proposed[trial.number] = proposed
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial

@@ -110,6 +110,11 @@ def loss(record: Record) -> float:
     return signed(record, record.score.value)
 
 
+def ranked(records: Iterable[Record]) -> list[Record]:
+    """Scored trials, best validation score first."""
+    return sorted((record for record in records if record.score is not None), key=loss)
+
+
 def signed(record: Record, value: float) -> float:
     """A value on the scale of a scored trial, or minus that where more is better."""
     return -value if record.score is not None and record.score.metric == "accuracy" else value

@@ -62,6 +62,7 @@ class Proposals:
 
         Raises:
             EvaluationError: If 1,000 proposals in a row were not.
+            SpaceError: If the controller proposes what is no candidate at all.
         """
         goals, refused = self.aims.goals, 0
         scored = [record for record in records if record.score and record.weights]
@@ -78,13 +79,30 @@ class Proposals:
                     self._refuse(trial, why)
                     continue
                 try:
-                    candidate = self.space.suggest(trial)
+                    candidate = self._suggested(trial)
                     self.aims.admit(candidate)
                     return trial, candidate
                 except IllegalCandidateError as error:
                     self._refuse(trial, str(error))
                     refused += 1
         raise EvaluationError(f"{_ILLEGAL} proposals in a row were illegal: the space leaves no room")
+
+    def _suggested(self, trial: Trial) -> Candidate:
+        """What a trial proposes.
+
+        Raises:
+            IllegalCandidateError: If that is no candidate, and who put it into the queue is to blame.
+            SpaceError: If the controller is.
+        """
+        try:
+            return self.space.suggest(trial)
+        except IllegalCandidateError:
+            raise
+        except (SpaceError, ValueError) as error:  # the latter is Optuna's, of a category
+            if self._given(trial):
+                raise IllegalCandidateError(f"no candidate: {error}") from None
+            self._refuse(trial, str(error))
+            raise SpaceError(f"the controller proposed what is no candidate: {error}") from None
 
     def again(self, candidate: Candidate, parent: int | None) -> tuple[Trial, Candidate]:
         """A trial of a fixed candidate, that goes on from its parent.

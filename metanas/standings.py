@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from metanas.goals import loss
 from search_spaces import Record, Score
 
 
@@ -115,7 +116,5 @@ def _following(records: Sequence[Record]) -> dict[int, Record]:
 
 
 def _places(family: str, records: Sequence[Record]) -> list[Place]:
-    scores = [record.score for record in records if record.score is not None]
-    signed = [-score.value if score.metric == "accuracy" else score.value for score in scores]
-    ranks = stats.rankdata(signed)
+    ranks = stats.rankdata([loss(record) for record in records])
     return [Place(family, r, float(rank), len(records)) for r, rank in zip(records, ranks, strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,12 @@ import numpy as np
 
 from search_spaces import files, outer, plugins
 from search_spaces.candidate import Candidate, Value
-from search_spaces.choices import Categorical, Choice, prefixed
+from search_spaces.choices import Categorical, Choice, Integer, Real, prefixed
 from search_spaces.errors import RuleError, SpaceError, UnknownNameError
 from search_spaces.named import ARCHITECTURES as ARCHITECTURES
 from search_spaces.named import architecture, is_own, narrowed
 from search_spaces.signature import Signature
-from search_spaces.space import Forbidden, Space
+from search_spaces.space import Forbidden, Space, every, still
 
 if TYPE_CHECKING:
     from search_spaces.rules.interface import Rule
@@ -104,7 +104,7 @@ def _whole(name: str, signature: Signature, own: dict[str, Any], **limits: Any) 
             raise file.wrong("from", f"no space called {file.start!r} (known: {', '.join(SPACES)})")
         found = file.applied(_whole(file.start, signature, own, **limits))
         # of the values that the file gives, which may be others
-        return replace(found, forbidden=files.still(_forbidden(found.choices, signature), found.flat))
+        return replace(found, forbidden=still(_forbidden(found.choices, signature), found.choices))
     if name not in SPACES:
         raise UnknownNameError(f"no space called {name!r} (known: {', '.join(SPACES)}, or a .toml file)")
     architectures, rules = SPACES[name](signature)
@@ -247,9 +247,54 @@ def _suiting(kind: tuple[str, str], signature: Signature) -> list[str]:
 
 def _part(root: str, parts: Mapping[str, Any], signature: Signature) -> Choice:
     branches: dict[Value, tuple[Choice, ...]] = {
-        name: prefixed(f"{root}.{name}", part.choices(signature)) for name, part in parts.items()
+        name: prefixed(f"{root}.{name}", _choices(root, name, part, signature))
+        for name, part in parts.items()
     }
     return Categorical(root, tuple(parts), branches)
+
+
+def _choices(root: str, name: str, part: Any, signature: Signature) -> tuple[Choice, ...]:
+    """Of an architecture or a rule, as far as they can be searched.
+
+    Raises:
+        SpaceError: If they cannot.
+    """
+    found = part.choices(signature)
+    if not isinstance(found, tuple) or not all(isinstance(c, Categorical | Integer | Real) for c in found):
+        raise SpaceError(f"{root} {name}: choices(signature) should be a tuple of choices, not {found!r}")
+    for choice in every(found) if root == "rule" else ():
+        if isinstance(choice, Categorical) and any(isinstance(value, float) for value in choice.values):
+            raise SpaceError(
+                f"rule {name}: {choice.name} lists real numbers, which only set initial values, so that "
+                "candidates that differ in these share one computation: list whole numbers or names"
+            )
+    return found
+
+
+def of_others(space: Space) -> list[Candidate]:
+    """Candidates of a space, one of each architecture and rule of a third party's."""
+    rng, found = np.random.default_rng(0), []
+    for root, (package, _) in (("architecture", ARCHITECTURES), ("rule", RULES)):
+        for name in getattr(space.flat.get(root), "values", ()):
+            if not is_own(str(name)) and not plugins.is_ours(package, str(name)):
+                drawn = space.legal(partial(_of, space, root, name, rng))
+                found.append(drawn)
+    return found
+
+
+def as_begun(space: Space, begun: Space) -> Space:
+    """A space without third parties' parts that were installed since a study of it was begun."""
+    for root, (package, _) in (("architecture", ARCHITECTURES), ("rule", RULES)):
+        now, then = space.flat.get(root), begun.flat.get(root)
+        if isinstance(now, Categorical) and isinstance(then, Categorical):
+            kept = tuple(v for v in now.values if v in then.values or plugins.is_ours(package, str(v)))
+            branches = {value: below for value, below in now.branches.items() if value in kept}
+            space = space.having(replace(now, values=kept, branches=branches))
+    return space
+
+
+def _of(space: Space, root: str, name: Value, rng: np.random.Generator) -> Candidate:
+    return space.walk(lambda choice: name if choice.name == root else choice.draw(rng))
 
 
 def _forbidden(choices: tuple[Choice, ...], signature: Signature) -> tuple[Forbidden, ...]:
@@ -275,5 +320,10 @@ def _of_rules(rules: Choice, signature: Signature) -> list[Forbidden]:
     for name in rules.values if isinstance(rules, Categorical) else ():
         module = plugins.load(*RULES, str(name))
         for when, why in getattr(module, "conflicts", lambda signature: ())(signature):
-            found.append(Forbidden({f"rule.{name}.{key}": values for key, values in when.items()}, why))
+            own = {_spelt(str(name), key): values for key, values in when.items()}
+            found.append(Forbidden(own if own.keys() - {"outer.ways"} else {"rule": (name,)} | own, why))
     return found
+
+
+def _spelt(rule: str, key: str) -> str:
+    return key if key.startswith("outer.") else f"rule.{rule}.{key}"

@@ -38,6 +38,8 @@ class Categorical:
     ordered: bool = False
 
     def __post_init__(self) -> None:
+        if odd := [value for value in self.values if not isinstance(value, str | int | float)]:
+            raise SpaceError(f"{self.name}: a value is text, a number, true or false, not {odd[0]!r}")
         # 1, 1.0 and True are equal, to Optuna too: only one of them can be a value
         if not self.values or len(set(self.values)) < len(self.values):
             raise SpaceError(f"{self.name}: values should be distinct and at least one, got {self.values}")
@@ -64,7 +66,7 @@ class Categorical:
 
     def suggest(self, trial: Suggests) -> Value:
         value: Value = trial.suggest_categorical(self.name, list(self.values))
-        return value
+        return self.values[self.values.index(value)]  # equal to it: NumPy's text is not ours
 
     def encode(self, value: Value) -> list[float]:
         """One-hot over ``values``."""

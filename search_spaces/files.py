@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 from search_spaces.choices import Categorical, Choice
 from search_spaces.errors import SpaceError
-from search_spaces.space import Forbidden, Space
+from search_spaces.space import Space, still
 from search_spaces.toml_file import as_toml, read_toml
 from search_spaces.widening import RANGE, opened, ranged, values_of
 
@@ -66,7 +66,7 @@ class SpaceFile:
                 hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(space.flat)}"
                 raise self.wrong(name, f"{name} is no choice of space {space.name} for these tasks ({hint})")
             raise self.wrong(name, f"{name} has no effect: it belongs to what the file leaves out")
-        return Space(self.path.stem, choices, still(space.forbidden, flat))
+        return Space(self.path.stem, choices, still(space.forbidden, choices))
 
     def _of(self, choice: Choice) -> Choice:
         given = self.wanted.get(choice.name)
@@ -112,8 +112,3 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def still(forbidden: tuple[Forbidden, ...], flat: Mapping[str, Choice]) -> tuple[Forbidden, ...]:
-    """Rules over choices that are still there."""
-    return tuple(rule for rule in forbidden if rule.when.keys() <= flat.keys())

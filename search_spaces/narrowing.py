@@ -11,7 +11,7 @@ from search_spaces.candidate import Value
 from search_spaces.choices import Categorical, Choice, Integer
 from search_spaces.errors import SpaceError
 from search_spaces.files import LISTS
-from search_spaces.space import Space
+from search_spaces.space import Space, still
 from search_spaces.toml_file import as_toml
 
 Cut = Collection[tuple[Value, ...]]
@@ -46,9 +46,7 @@ def without(space: Space, cuts: Mapping[str, Cut]) -> Space:
         return Categorical(choice.name, values, branches, choice.ordered)
 
     choices = tuple(map(of, space.choices))
-    flat = Space(space.name, choices).flat
-    still = tuple(rule for rule in space.forbidden if rule.when.keys() <= flat.keys())
-    return Space(space.name, choices, still)
+    return Space(space.name, choices, still(space.forbidden, choices))
 
 
 def as_file(space: Space, start: Space) -> str:

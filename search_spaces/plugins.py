@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from functools import wraps
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from search_spaces.errors import MetanasError, UnknownNameError
+
+_GROUPS = ("metanas.families", "metanas.architectures", "metanas.rules", "metanas.controllers")
+_NEEDED = dict.fromkeys(("metanas.architectures", "metanas.rules"), ("choices", "build"))
+_NOT_THEIRS = ("sqlalchemy", "optuna")  # a store that fails, in the midst of a controller
 
 
 def names(package: str, group: str) -> list[str]:
@@ -35,47 +41,37 @@ def load(package: str, group: str, name: str) -> Any:
     if name in own:
         return own[name]
     for point in entry_points(group=group, name=name):
-        try:
-            return point.load()
-        except Exception as error:  # whatever their code raises: one of theirs must not look like ours
-            where = f"{point.value}, {group}"
-            raise MetanasError(f"plug-in {name} ({where}) cannot be loaded: {error!r}") from error
-    kind = group.rsplit(".", 1)[-1]
+        return _theirs(point)
+    kind = _kind(group)
     known = names(package, group)
     near = get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise UnknownNameError(f"no {_singular(kind)} called {name!r}{hint} (known: {', '.join(known)})")
+    raise UnknownNameError(f"no {kind} called {name!r}{hint} (known: {', '.join(known)})")
 
 
-@contextmanager
-def blaming(package: str, group: str, name: str) -> Iterator[None]:
-    """Around what a plug-in does: what a third party's raises is said to be theirs.
-
-    Raises:
-        MetanasError: In place of what is none, and comes from a third party's.
-    """
-    try:
-        yield
-    except MetanasError:
-        raise
-    except Exception as error:  # whatever their code raises: one of theirs must not look like ours
-        if name in _own(package):
-            raise
-        told = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise MetanasError(
-            f"{_singular(group.rsplit('.', 1)[-1])} {name}, a plug-in, fails: {told}"
-        ) from error
+def is_ours(package: str, name: str) -> bool:
+    """Whether a plug-in of that name is one of this package's files, and no third party's."""
+    return name in _own(package)
 
 
-def broken(group: str) -> dict[str, str]:
-    """Third parties' plug-ins that cannot be imported, by name: why."""
-    found = {}
+def broken(package: str, group: str) -> dict[str, str]:
+    """Third parties' plug-ins that cannot be had, by name: why."""
+    own, found = _own(package), {}
     for point in entry_points(group=group):
+        if point.name in own:
+            found[point.name] = f"{point.value} has the name of one of ours, which is taken: rename it"
+            continue
         try:
-            point.load()
-        except Exception as error:
-            found[point.name] = f"{point.value}: {error!r}"
+            _theirs(point)
+        except MetanasError as error:
+            found[point.name] = str(error)
     return found
+
+
+def packages() -> dict[str, str]:
+    """Versions of the packages that third parties' plug-ins are of, by their names."""
+    known = (point.dist for group in _GROUPS for point in entry_points(group=group))
+    return {package.name: package.version for package in known if package is not None}
 
 
 def summary(plugin: Any) -> str:
@@ -94,5 +90,58 @@ def _own(package: str) -> dict[str, Any]:
     return plugins
 
 
-def _singular(kind: str) -> str:
+def _kind(group: str) -> str:
+    kind = group.rsplit(".", 1)[-1]
     return "family" if kind == "families" else kind.removesuffix("s")
+
+
+def _theirs(point: EntryPoint) -> Theirs:
+    where = f"plug-in {point.name} ({point.value}, {point.group})"
+    try:
+        part = point.load()
+    except Exception as error:  # whatever their code raises
+        raise MetanasError(f"{where} cannot be loaded: {error!r}") from error
+    if not hasattr(part, "build"):  # several, by name
+        part = getattr(part, "PLUGINS", {}).get(point.name, part)
+    if lacking := [name for name in _NEEDED.get(point.group, ("build",)) if not hasattr(part, name)]:
+        raise MetanasError(f"{where} has no {' and no '.join(lacking)}")
+    return Theirs(part, f"{_kind(point.group)} {point.name}")
+
+
+class Theirs:
+    """A third party's part: what its functions raise is said to be theirs, and does not look like ours.
+
+    Args:
+        part: Of theirs.
+        name: What it is called in messages.
+
+    Attributes are those of the part.
+    """
+
+    def __init__(self, part: Any, name: str) -> None:
+        self._part, self._name, self.__doc__ = part, name, part.__doc__
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._part, name)
+        return self._guarded(found) if callable(found) and not name.startswith("__") else found
+
+    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def guarded(*given: Any, **named: Any) -> Any:
+            try:
+                return function(*given, **named)
+            except MetanasError:
+                raise
+            except Exception as error:
+                if type(error).__module__.partition(".")[0] in _NOT_THEIRS:
+                    raise
+                raise MetanasError(f"{self._name}, a plug-in, fails: {_told(error)}") from error
+
+        return guarded
+
+
+def _told(error: Exception) -> str:
+    """An error with the place that it comes from."""
+    place = extract_tb(error.__traceback__)[-1]
+    text = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return f"{text} ({Path(place.filename).name} line {place.lineno})"

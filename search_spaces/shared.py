@@ -9,7 +9,7 @@ from typing import Any
 from search_spaces.candidate import Candidate, Value
 from search_spaces.choices import Categorical, Choice, Integer, Real
 from search_spaces.errors import SpaceError
-from search_spaces.space import Forbidden, Space
+from search_spaces.space import Forbidden, Space, still
 
 Words = Mapping[Value, Value]
 Level = tuple[Choice, ...]
@@ -58,7 +58,7 @@ def share(spaces: Mapping[str, Space]) -> Shared:
     shared, own = _level([space.choices for space in spaces.values()], names, words)
     name = next(iter(spaces.values())).name
     parts = [
-        Space(name, level, tuple(_still(space.forbidden, level)))
+        Space(name, level, still(space.forbidden, level))
         for space, level in zip(spaces.values(), own, strict=True)
     ]
     found = (_translated(rule, w) for part, w in zip(parts, words, strict=True) for rule in part.forbidden)
@@ -145,12 +145,6 @@ def _range(having: Sequence[Integer | Real]) -> Choice:
         raise SpaceError(f"no {first.name} suits all families: their ranges do not meet; search them apart")
     ends: dict[str, Any] = {"low": low, "high": high}
     return replace(first, **ends)
-
-
-def _still(forbidden: Iterable[Forbidden], choices: Level) -> Iterator[Forbidden]:
-    """Rules over choices that are still there."""
-    flat = Space("all", choices).flat
-    return (rule for rule in forbidden if rule.when.keys() <= flat.keys())
 
 
 def _translated(rule: Forbidden, words: Mapping[str, Words]) -> Forbidden:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +56,7 @@ class Space:
 
     def __post_init__(self) -> None:
         flat: dict[str, Choice] = {}
-        for choice in _all(self.choices):
+        for choice in every(self.choices):
             if flat.setdefault(choice.name, choice) != choice:
                 raise SpaceError(f"space {self.name}: two different choices are called {choice.name}")
         if twice := _active_twice(self.choices)[1]:
@@ -103,12 +103,16 @@ class Space:
         """The candidate whose values are the trial's parameters; single values are merged in.
 
         Raises:
+            SpaceError: If a value is none of its choice, whoever gave it.
             IllegalCandidateError: If the values are forbidden together.
         """
 
         def decide(choice: Choice) -> Value:
-            single = isinstance(choice, Categorical) and len(choice.values) == 1
-            return choice.values[0] if single else choice.suggest(trial)  # type: ignore[union-attr]
+            if isinstance(choice, Categorical) and len(choice.values) == 1:
+                return choice.values[0]
+            value = choice.suggest(trial)
+            choice.check(value)
+            return value
 
         candidate = self.walk(decide)
         if (reason := self.objection(candidate)) is not None:
@@ -166,9 +170,7 @@ class Space:
     def having(self, root: Choice) -> Space:
         """The space with another root of that name, less the rules on what is no more in it."""
         choices = tuple(root if choice.name == root.name else choice for choice in self.choices)
-        flat = Space(self.name, choices).flat
-        still = tuple(rule for rule in self.forbidden if rule.when.keys() <= flat.keys())
-        return Space(self.name, choices, still)
+        return Space(self.name, choices, still(self.forbidden, choices))
 
     def describe(self) -> str:
         """The tree, one choice a line."""
@@ -198,20 +200,27 @@ class Space:
             raise SpaceError(f"not a space: {error!r}") from None
 
 
+def still(forbidden: Iterable[Forbidden], choices: Iterable[Choice]) -> tuple[Forbidden, ...]:
+    """Rules over choices that are still in these trees."""
+    names = {choice.name for choice in every(choices)}
+    return tuple(rule for rule in forbidden if rule.when.keys() <= names)
+
+
+def every(choices: Iterable[Choice]) -> Iterator[Choice]:
+    """The choices of these trees, each before what it opens."""
+    for choice in choices:
+        yield choice
+        if isinstance(choice, Categorical):
+            for below in choice.branches.values():
+                yield from every(below)
+
+
 def _walk(choices: tuple[Choice, ...], decide: Callable[[Choice], Value]) -> Iterator[tuple[str, Value]]:
     for choice in choices:
         value = decide(choice)
         yield choice.name, value
         if isinstance(choice, Categorical):
             yield from _walk(choice.branches.get(value, ()), decide)
-
-
-def _all(choices: tuple[Choice, ...]) -> Iterator[Choice]:
-    for choice in choices:
-        yield choice
-        if isinstance(choice, Categorical):
-            for below in choice.branches.values():
-                yield from _all(below)
 
 
 def _active_twice(choices: tuple[Choice, ...]) -> tuple[set[str], set[str]]:

@@ -90,7 +90,7 @@ def _check_output(output: Path | None, inputs: tuple[Path, ...]) -> None:
 
 
 def _write(output: Path, answers: Answers) -> None:
-    from metanas.learner.atomic import replacing
+    from metanas.atomic import replacing
 
     text = io.StringIO()
     answers.write_csv(text)

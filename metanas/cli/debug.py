@@ -11,6 +11,7 @@ import click
 import torch
 from torch import Tensor
 
+from metanas.atomic import replacing
 from metanas.cli.files import check_writable, output_path
 from metanas.cli.options import HELP, architecture_option, json_option, print_json, store_option
 from metanas.cli.quiet import quiet_optuna
@@ -19,7 +20,6 @@ from metanas.cli.wiring import load_family
 from metanas.debugging import diagnose, tasks_of_next_step, until_broken
 from metanas.engine import Engine, Program
 from metanas.learner import load
-from metanas.learner.atomic import replacing
 from metanas.learner.weights import unpack
 from metanas.report.gradients import png
 from metanas.seeds import derive

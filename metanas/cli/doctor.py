@@ -44,7 +44,12 @@ _OPTIONAL = {
     "tabpfn": "TabPFN among the baselines of tables",
     "pytorch-lightning": "NNI's hub of model spaces",
 }
-_GROUPS = ("metanas.families", "metanas.architectures", "metanas.rules", "metanas.controllers")
+_KINDS = (
+    ("metanas.tasks.families", "metanas.families"),
+    ("search_spaces.architectures", "metanas.architectures"),
+    ("search_spaces.rules", "metanas.rules"),
+    ("controllers", "metanas.controllers"),
+)
 _OWN = ("metanas", "search_spaces", "controllers", "storage")
 
 
@@ -104,11 +109,12 @@ def _shadowing() -> list[Finding]:
 
 
 def _plugins() -> list[Finding]:
-    return [
-        Finding(f"plug-in {name}", f"cannot be loaded: {why}; install it again, or pip uninstall it", False)
-        for group in _GROUPS
-        for name, why in plugins.broken(group).items()
-    ]
+    try:
+        wrong = [plugins.broken(*kind).items() for kind in _KINDS]
+    except Exception as error:  # of our own files, where torch cannot be loaded
+        return [Finding("plug-ins", f"cannot be looked at: {_first_line(error)}", None)]
+    hint = "install its package again, or pip uninstall it"
+    return [Finding(f"plug-in {name}", f"{why}; {hint}", False) for found in wrong for name, why in found]
 
 
 def _device() -> Finding:

@@ -13,7 +13,7 @@ import torch
 from metanas.cli import starting
 from metanas.cli.aiming import check_limits, goals_of, joint_aims, refuse_objectives
 from metanas.cli.memory import proposer
-from metanas.cli.settings import joint_settings, refuse_deleted, refuse_others, study_name
+from metanas.cli.settings import joint_settings, refuse_others, study_name
 from metanas.cli.wiring import (
     Plan,
     Request,
@@ -23,9 +23,8 @@ from metanas.cli.wiring import (
     known_settings,
     load_family,
     notes_of,
-    optuna_study,
+    opened,
     plan_of,
-    save_study,
     setting_of,
     versions,
 )
@@ -38,7 +37,7 @@ from metanas.tasks.family import Family
 from search_spaces import Signature
 from search_spaces.errors import MetanasError
 from search_spaces.shared import Shared, share
-from storage import Store, explaining, reconcile
+from storage import Store, explaining
 
 T = TypeVar("T")
 
@@ -148,11 +147,7 @@ def _joint(
         families[family] = begin(request, part.family, own, part.setting, device, store, told, plan)
         # it proposes nothing, it follows
         families[family].study.sampler = optuna.samplers.RandomSampler(derive(seed, family) % 2**32)
-    save_study(store, name, settings)
-    study = optuna_study(store, name, "rank", False, rungs)
-    reconcile(store, study)
-    records = store.records(name)
-    refuse_deleted(study, records)
+    study, records = opened(store, name, settings, "rank", False, rungs)
     starting.enqueue(study, common.start, shared.space, _of_classes(parts), seed)
     seeded = derive(seed, "controller", len(records), *store.company(name))
     study.sampler, learned = proposer(common.controller, shared.space, store, name, seeded, dear=by_time)

@@ -8,7 +8,8 @@ from metanas.cli.joint import joint_leaderboard, stored_standings
 from metanas.cli.live import places_json, trial_json
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.settings import families_of
-from metanas.cli.summary import leaderboard, ranked, wide_console
+from metanas.cli.summary import leaderboard, wide_console
+from metanas.goals import ranked
 from storage import Store
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from optuna.samplers import BaseSampler
 
@@ -57,8 +57,9 @@ def proposer(
     if "fingerprint" in takes:
         told["fingerprint"] = near
     told |= {key: value for key, value in (("dear", dear), ("timed", timed)) if key in takes}
-    with plugins.blaming(*CONTROLLERS, name):
-        made: BaseSampler = build(space, seed, **told)
+    made: BaseSampler = build(space, seed, **told)
+    if not plugins.is_ours(CONTROLLERS[0], name):
+        made = cast(BaseSampler, plugins.Theirs(made, f"controller {name}"))
     return made, {} if snapshot is None else {SNAPSHOT: snapshot.sha}
 
 

@@ -15,6 +15,7 @@ from metanas.cli.joint import stored_standings
 from metanas.cli.live import score_words, standing_words
 from metanas.cli.options import STORE, store_words
 from metanas.cli.settings import families_of
+from metanas.goals import loss
 from metanas.report.trial import trial_png
 from metanas.standings import Standing
 from metanas.words import in_words
@@ -108,7 +109,7 @@ def _shown(records: Sequence[Record]) -> list[Record]:
 def _loss(record: Record) -> float:
     if record.score is None or math.isnan(record.score.value):
         return math.inf
-    return record.score.value * (-1 if record.score.metric == "accuracy" else 1)
+    return loss(record)
 
 
 def _verdict(result: Mapping[str, Any]) -> str:

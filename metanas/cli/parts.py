@@ -33,7 +33,14 @@ _KINDS = {
 def _found(kind: str) -> dict[str, str]:
     if kind == "space":
         return {name: plugins.summary(recipe) for name, recipe in catalogue.SPACES.items()}
-    return {name: plugins.summary(plugins.load(*_KINDS[kind], name)) for name in plugins.names(*_KINDS[kind])}
+    return {name: _summary(kind, name) for name in plugins.names(*_KINDS[kind])}
+
+
+def _summary(kind: str, name: str) -> str:
+    try:
+        return plugins.summary(plugins.load(*_KINDS[kind], name))
+    except MetanasError as error:  # the others can be used
+        return str(error)
 
 
 def _group(kind: str) -> click.Group:

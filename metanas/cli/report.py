@@ -10,12 +10,12 @@ from typing import Any
 import click
 
 from metanas import __version__
+from metanas.atomic import replacing
 from metanas.cli.files import check_writable, output_path
 from metanas.cli.options import HELP, going_on, json_option, print_json, store_option
 from metanas.cli.quiet import quiet_optuna
 from metanas.cli.settings import refuse_several
 from metanas.dependence import BY_SHOTS, BY_STEPS
-from metanas.learner.atomic import replacing
 from metanas.report.facts import Study, facts
 from metanas.report.page import page
 from metanas.saving import TASKS

@@ -140,8 +140,11 @@ def _option(key: str, old: Any, new: Any) -> str:
         before, now = json.loads(old or "{}"), json.loads(new)
         if before.get("name") != now["name"]:
             return f"--space {before.get('name')}, now {now['name']}"
-        networks = _architectures(before), _architectures(now)
-        return f"--architecture {networks[0]}, now {networks[1]}" if networks[0] != networks[1] else ""
+        for root, word in (("architecture", "--architecture"), ("rule", "rules")):
+            old_parts, parts = _parts(before, root), _parts(now, root)
+            if old_parts != parts:
+                return f"{word} {old_parts}, now {parts}"
+        return ""
     return ""
 
 
@@ -170,7 +173,7 @@ def _listed(facts: Mapping[str, Any]) -> str:
     return ",".join(names[:_SHOWN]) + (",…" if len(names) > _SHOWN else "")
 
 
-def _architectures(space: Mapping[str, Any]) -> str:
-    """The architectures of a space that was written down."""
-    roots = (choice for choice in space.get("choices", ()) if choice["name"] == "architecture")
+def _parts(space: Mapping[str, Any], root: str) -> str:
+    """The architectures, or the rules, of a space that was written down."""
+    roots = (choice for choice in space.get("choices", ()) if choice["name"] == root)
     return ", ".join(name for root in roots for name in root["values"])

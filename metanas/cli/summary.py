@@ -14,6 +14,7 @@ from metanas.cli.options import store_words
 from metanas.cli.result import baseline_name
 from metanas.finish import Winner
 from metanas.goals import in_words as objectives_in_words
+from metanas.goals import ranked
 from metanas.judging import Judgement
 from metanas.learner.card import data_in_words
 from metanas.search import Search
@@ -23,12 +24,6 @@ from search_spaces.named import consent
 
 _ROWS = 8
 _LOG_WIDTH = 160
-
-
-def ranked(records: Sequence[Record]) -> list[Record]:
-    """Scored trials, best validation score first."""
-    scored = [record for record in records if record.score is not None]
-    return sorted(scored, key=lambda r: -r.score.value if r.score.metric == "accuracy" else r.score.value)  # type: ignore[union-attr]
 
 
 def leaderboard(records: Sequence[Record], rows: int = _ROWS) -> Table:

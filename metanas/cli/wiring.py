@@ -19,6 +19,7 @@ from metanas.cli.settings import refuse_deleted, refuse_others, settings
 from metanas.engine import EXECUTIONS, keep_freed_memory, resolve_device, trains_in_half
 from metanas.equal_times import SECONDS
 from metanas.evaluator import Evaluator, Setting
+from metanas.learner.building import program_of
 from metanas.learner.inputs import check_inputs
 from metanas.search import Listener, Moment, Search
 from metanas.seeds import derive
@@ -27,14 +28,15 @@ from metanas.tasks import fingerprints, own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from metanas.tasks.mixed import Mixed
 from metanas.tasks.table_tasks import Tables
-from search_spaces import Signature, Space, catalogue, named, plugins
-from search_spaces.errors import BudgetError, DeviceError, StoreError
+from search_spaces import Record, Signature, Space, catalogue, named, plugins
+from search_spaces.errors import BudgetError, DataError, DeviceError, StoreError
 from search_spaces.fingerprint import Fingerprint
 from storage import Store, explaining, reconcile
 from storage.text import check_name
 
 FAMILIES = ("metanas.tasks.families", "metanas.families")
 _PACKAGES = ("metanas", "torch", "optuna", "numpy", "sqlalchemy")
+_MEMBERS = sorted({*Family.__annotations__, *(n for n in vars(Family) if not n.startswith("_"))})
 _RUNG = {"tables": 100, "images": 60}
 _RUNGS = 3
 _QUERIES = {"regression": 50, "classification": 15}
@@ -97,9 +99,9 @@ def load_family(name: str, source: Source) -> Family:
     """
     if ":" in name:
         return own.load(name, source)
-    family = plugins.load(*FAMILIES, name)
-    with plugins.blaming(*FAMILIES, name):
-        built: Family = family.build(source)
+    built: Family = plugins.load(*FAMILIES, name).build(source)
+    if lacking := [member for member in _MEMBERS if not hasattr(built, member)]:
+        raise DataError(f"family {name} has no {', no '.join(lacking)}: see metanas family check {name}")
     return built
 
 
@@ -172,9 +174,9 @@ def check_space(space: Space, signature: Signature, request: Request) -> None:
     if request.space.endswith(".toml"):
         catalogue.check(space, signature, request.architecture)
     starting.check(request.start, space, signature)
-    controller = plugins.load(*CONTROLLERS, request.controller)
-    with plugins.blaming(*CONTROLLERS, request.controller):
-        controller.build(space, 0)
+    plugins.load(*CONTROLLERS, request.controller).build(space, 0)
+    for candidate in catalogue.of_others(space):  # as a learner file is read, which comes at the end
+        program_of(candidate, signature, request.architecture)
 
 
 def _mix(requests: Mapping[str, Request]) -> Family:
@@ -232,15 +234,13 @@ def begin(
     first = known or known_settings(store, request.study)
     seed = int(first.get("seed", 0)) if request.seed is None else request.seed
     code, goals = named.code(request.architecture), goals_of(request, first)
+    if known and not request.architecture:
+        plan = replace(plan, space=catalogue.as_begun(plan.space, Space.from_json(known["space"])))
     shared = settings(family, signature, setting, plan.space, plan.rungs, seed, code, goals)
     if known:
         refuse_others(name, known, shared)
     evaluator = _evaluator(family, signature, setting, device, request, seed)
-    save_study(store, name, shared)
-    study = optuna_study(store, name, signature.metric, signature.higher_is_better, plan.rungs)
-    reconcile(store, study)
-    records = store.records(name)
-    refuse_deleted(study, records)
+    study, records = opened(store, name, shared, signature.metric, signature.higher_is_better, plan.rungs)
     starting.enqueue(study, request.start, plan.space, signature, seed)
     near = remembered(store, name, family, signature)
     seeded = derive(seed, "controller", len(records), *store.company(name))
@@ -290,7 +290,7 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "unknown"
-    return found
+    return found | plugins.packages()
 
 
 def setting_of(family: Family, request: Request) -> tuple[Setting, Signature]:
@@ -340,6 +340,27 @@ def plan_of(request: Request, family: Family, signature: Signature) -> Plan:
     return Plan(space, rungs, images and request.rung is None)
 
 
+def opened(
+    store: Store,
+    name: str,
+    shared: Mapping[str, Any],
+    metric: str,
+    higher_is_better: bool,
+    rungs: tuple[int, ...],
+) -> tuple[optuna.Study, list[Record]]:
+    """A study, made or gone on with, and its trials so far, whatever became of who ran them.
+
+    Raises:
+        StoreError: If it has other settings, or Optuna has lost trials of it.
+    """
+    _save_study(store, name, shared)
+    study = optuna_study(store, name, metric, higher_is_better, rungs)
+    reconcile(store, study)
+    records = store.records(name)
+    refuse_deleted(study, records)
+    return study, records
+
+
 def optuna_study(
     store: Store, name: str, metric: str, higher_is_better: bool, rungs: tuple[int, ...]
 ) -> optuna.Study:
@@ -356,7 +377,7 @@ def optuna_study(
     return study
 
 
-def save_study(store: Store, name: str, shared: Mapping[str, Any]) -> None:
+def _save_study(store: Store, name: str, shared: Mapping[str, Any]) -> None:
     """Makes a study, or sees to it that it has these very settings.
 
     Raises:

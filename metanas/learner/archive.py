@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from metanas.learner.atomic import replacing
+from metanas.atomic import replacing
 from search_spaces.errors import LearnerFileError
 
 MANIFEST = "manifest.json"

@@ -9,7 +9,7 @@ import torch
 
 from metanas.engine import Layout, Program
 from search_spaces import Candidate, Categorical, Choice, Signature, Space, catalogue, plugins, prefixed
-from search_spaces.errors import RuleError, SpaceError
+from search_spaces.errors import RuleError, SpaceError, UnknownNameError
 from search_spaces.named import architecture
 from search_spaces.widening import admitting
 
@@ -31,8 +31,11 @@ def program_of(candidate: Candidate, signature: Signature, trusted: Collection[s
         RuleError: If its parts do not suit the tasks, or one is not trusted.
         UnknownNameError: If there is no such architecture or rule.
     """
-    network = architecture(_name(candidate, "architecture"), trusted)
-    method = plugins.load(*catalogue.RULES, _name(candidate, "rule"))
+    try:
+        network = architecture(_name(candidate, "architecture"), trusted)
+        method = plugins.load(*catalogue.RULES, _name(candidate, "rule"))
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{error}; if it is of a package of somebody's, install that") from None
     parts = (
         _part("architecture", network, candidate, signature),
         _part("rule", method, candidate, signature),
@@ -46,7 +49,8 @@ def program_of(candidate: Candidate, signature: Signature, trusted: Collection[s
             meta, buffers = rule.init(torch.Generator())
     except (ArithmeticError, RuntimeError, ValueError) as error:
         # what no range says: a step size may be negative where it is learned, and not where it is fixed
-        raise SpaceError(f"no rule {_name(candidate, 'rule')} starts with these numbers ({error})") from None
+        which = f"rule {candidate['rule']} on {candidate['architecture']}"
+        raise SpaceError(f"{which} does not start with these numbers ({error})") from None
     return Program(rule, Layout.of(meta), Layout.of(buffers))
 
 

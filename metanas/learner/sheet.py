@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from metanas.tasks.columns import is_missing
-from metanas.tasks.headers import named, separator, with_point
+from metanas.tasks.columns import as_number, is_missing
+from metanas.tasks.headers import csv_file, named, separator, with_point
 from search_spaces.errors import DataError
 
 
@@ -69,11 +68,8 @@ class Sheet:
         return [self._number(text, line, name) for text, line in zip(texts, self.lines, strict=True)]
 
     def _number(self, text: str, line: int, column: str) -> float:
-        try:
-            value = float(text) if "_" not in text else math.nan
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
+        value = as_number(text)
+        if value is None:
             hint = ": write it with a decimal point" if text.count(",") == 1 else ""
             raise DataError(f"{self._place(line, column)} is {text[:40]!r}, not a finite number{hint}")
         return value
@@ -91,7 +87,7 @@ def read_sheet(path: Path) -> Sheet:
         DataError: If it is missing, no such file, or has no rows.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
+        with csv_file(path) as handle:
             parted_by = separator(handle.readline(), handle.readline())
             handle.seek(0)
             reader = csv.reader(handle, delimiter=parted_by, strict=True, skipinitialspace=True)
@@ -102,10 +98,6 @@ def read_sheet(path: Path) -> Sheet:
             ]
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
-    except (csv.Error, ValueError) as error:
-        raise DataError(f"{path} is not CSV ({error}): save it as CSV with commas") from None
     if not found:
         raise DataError(f"{path} is empty: it needs a line of column names, and rows")
     sheet = Sheet(path, named(found[0][1]), [row for _, row in found[1:]], [line for line, _ in found[1:]])

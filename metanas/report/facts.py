@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from metanas.goals import Goals
+from metanas.goals import Goals, ranked
 from metanas.report.matters import importance
 from metanas.words import in_words
 from search_spaces import Candidate, Record, Signature, Space
@@ -68,7 +68,7 @@ def facts(study: Study) -> dict[str, Any]:
         "left_out": list(study.left_out),
         "learning_curve": [{"meta_steps": s, "value": v} for s, v in learning_curve(study)],
         "importance": {n: share for n, share in list(matters.items())[:_CHOICES] if share >= _LEAST},
-        "leaderboard": leaderboard(study.records, signature),
+        "leaderboard": leaderboard(study.records),
         "front": front_rows(study.records, study.goals),
         "costs": asdict(study.winner.costs) if study.winner else {},
         "settings": {key: value for key, value in settings.items() if key != "space"},
@@ -115,12 +115,9 @@ def learning_curve(study: Study) -> list[tuple[int, float]]:
     return found
 
 
-def leaderboard(records: Sequence[Record], signature: Signature) -> list[dict[str, Any]]:
+def leaderboard(records: Sequence[Record]) -> list[dict[str, Any]]:
     """The best trials by their validation scores."""
-    sign = -1 if signature.higher_is_better else 1
-    scored = [(sign * record.score.value, record) for record in records if record.score is not None]
-    scored.sort(key=lambda pair: pair[0])
-    return [_leader(record) for _, record in scored[:_ROWS]]
+    return [_leader(record) for record in ranked(records)[:_ROWS]]
 
 
 def front_rows(records: Sequence[Record], goals: Goals) -> list[dict[str, Any]]:

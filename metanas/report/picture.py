@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -12,6 +10,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from metanas.atomic import replacing
 from metanas.goals import in_words
 from metanas.report.costs import costs, others
 from metanas.report.episode import episode
@@ -45,7 +44,8 @@ def draw(path: Path, records: Sequence[Record], summary: Summary, examples: Sequ
     Raises:
         OSError: If the file cannot be written.
     """
-    _replace(path, png(records, summary, examples))
+    with replacing(path) as file:
+        file.write(png(records, summary, examples))
 
 
 def png(records: Sequence[Record], summary: Summary, examples: Sequence[Example] = ()) -> bytes:
@@ -67,7 +67,8 @@ def draw_front(path: Path, records: Sequence[Record], summary: Summary) -> None:
     """
     with styled():
         data = _bytes(front_figure(records, summary))
-    _replace(path, data)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def front_figure(records: Sequence[Record], summary: Summary) -> Figure:
@@ -168,13 +169,3 @@ def _legend(drawn: Figure) -> None:
     place = (_TASKS / SIZE[0], 1 - _NOTE / SIZE[1])
     spaces = {"borderaxespad": 0.0, "borderpad": 0.0, "columnspacing": 1.6, "handletextpad": 0.5}
     drawn.legend(handles=curve_keys(), ncols=3, loc="upper left", bbox_to_anchor=place, **spaces)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Writes a file that others see whole or not at all."""
-    part = path.with_name(f".{secrets.token_hex(8)}.png.tmp")
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from metanas.atomic import replacing
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -54,16 +54,8 @@ def save(folder: Path | None, key: str, arrays: Arrays) -> bool:
         return False
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{key[:40]}-", suffix=".tmp", dir=folder)
-    except OSError:
-        return False
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with replacing(folder / f"{key}.npz") as file:
             np.savez(file, **dict(arrays))  # type: ignore[arg-type]  # no array is called allow_pickle
-        os.replace(name, folder / f"{key}.npz")
         return True
     except OSError:  # most likely no room
         return False
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(name)

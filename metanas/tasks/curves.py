@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from metanas.tasks.family import Limits, Shots, Source, Split
+from metanas.tasks.family import Limits, Shots, Source, Split, ends
 from search_spaces import Signature
 from search_spaces.errors import DataError, UnknownNameError
 from search_spaces.task import Episodes
@@ -64,7 +64,7 @@ class Curves:
     ) -> Episodes:
         if variant is not None and variant not in VARIANTS:
             raise UnknownNameError(f"{self.name} has no variant {variant!r} (known: {', '.join(VARIANTS)})")
-        low, high = (shots, shots) if isinstance(shots, int) else shots
+        low, high = ends(shots)
 
         def uniform(start: float, end: float, columns: int = 1) -> Tensor:
             unit = torch.rand(n_tasks, columns, generator=generator, device=generator.device)

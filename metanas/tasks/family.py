@@ -19,6 +19,11 @@ FEWEST_TASKS = 10  # test tasks, below which an interval says too little
 Progress = Callable[[str, int, int], None]  # what is being done, done, of
 
 
+def ends(shots: Shots) -> tuple[int, int]:
+    """The fewest and the most."""
+    return (shots, shots) if isinstance(shots, int) else shots
+
+
 def silent(what: str, done: int, total: int) -> None:
     """A progress callback that shows nothing."""
 

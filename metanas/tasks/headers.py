@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from search_spaces.errors import DataError
 
 SEPARATORS = ",;\t"
 _COMMA = re.compile(r"([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)")
+
+
+@contextmanager
+def csv_file(path: Path) -> Iterator[TextIO]:
+    """A CSV file to read.
+
+    Raises:
+        DataError: If what is read of it is no CSV in UTF-8.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as handle:
+            yield handle
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
+    except (csv.Error, ValueError) as error:
+        raise DataError(f"{path} is not CSV ({error}): save it as CSV with commas") from None
 
 
 def separator(line: str, row: str = "") -> str:

@@ -15,7 +15,7 @@ from metanas.tasks.augment import shifted, turned
 from metanas.tasks.class_folders import group_of
 from metanas.tasks.decoding import Decoded
 from metanas.tasks.drawing import Classes, draw, draw_counts
-from metanas.tasks.family import Limits, Shots, Split
+from metanas.tasks.family import Limits, Shots, Split, ends
 from metanas.tasks.pictures import standardise
 from metanas.tasks.splits import Division
 from search_spaces import Signature
@@ -75,7 +75,7 @@ class Images:
         Raises:
             DataError: If the classes of those splits are too few, or too small, for such tasks.
         """
-        low, high = _ends(shots)
+        low, high = ends(shots)
         if not (ways >= 2 and 1 <= low <= high and queries >= 1):
             asked = f"ways {ways}, shots {shots}, queries {queries}"
             raise DataError(f"a task needs at least 2 ways, 1 shot and 1 query, low shots first, not {asked}")
@@ -97,7 +97,7 @@ class Images:
         self._refuse_unknown(variant, augmentation)
         self.check(ways, shots, queries, [split])
         augmentation = augmentation if split == "train" else "none"
-        low, high = _ends(shots)
+        low, high = ends(shots)
         table, turns = self._tables[split].to(generator.device), _turns(augmentation)
         rows, turn = draw(table, n_tasks, ways, high + queries, generator, turns)  # (T, E, W), (T, W)
         one_hot = torch.eye(ways, device=generator.device)
@@ -192,10 +192,6 @@ def _class_of(table: Classes, rows: Tensor) -> Tensor:
 
 def _turns(augmentation: str) -> int:
     return 1 if augmentation == "none" else 4
-
-
-def _ends(shots: Shots) -> tuple[int, int]:
-    return (shots, shots) if isinstance(shots, int) else shots
 
 
 def _table(data: Decoded, rows: list[int]) -> Classes:

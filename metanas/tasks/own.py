@@ -17,7 +17,7 @@ from torch import Tensor
 
 from metanas.tasks import stored
 from metanas.tasks.content import digest
-from metanas.tasks.family import Limits, Shots, Source, Split
+from metanas.tasks.family import Limits, Shots, Source, Split, ends
 from search_spaces import Signature
 from search_spaces.errors import DataError, UnknownNameError
 from search_spaces.importing import this_folder_first
@@ -136,7 +136,7 @@ class Own:
         if variant is not None:
             raise UnknownNameError(f"{self.name} has no variant {variant!r} (it has none)")
         self.check(ways, shots, queries)
-        low, high = (shots, shots) if isinstance(shots, int) else shots
+        low, high = ends(shots)
         device = generator.device
         # theirs runs on the CPU, whatever the device
         seed = int(torch.randint(2**62, (), generator=generator, device=device))
@@ -163,7 +163,7 @@ class Own:
         most = (self.limits.ways or {}).get("train")
         if self.kind == "classification" and most is not None and ways > most:
             raise DataError(f"{ways} ways are more than the {most} classes of {self.name}: take fewer ways")
-        asked = queries + (shots if isinstance(shots, int) else max(shots))
+        asked = queries + ends(shots)[1]
         if self.limits.examples is not None and asked > self.limits.examples:
             raise DataError(
                 f"{asked} examples of a {'class' if self.kind == 'classification' else 'task'} are more than "

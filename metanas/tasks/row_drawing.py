@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from metanas.tasks.family import ends
 from search_spaces.errors import DataError
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def draw(rows: Rows, asked: Draw, generator: torch.Generator) -> Drawn:
         asked: What is asked for.
         generator: The only source of randomness.
     """
-    device, (low, high) = generator.device, _ends(asked.shots)
+    device, (low, high) = generator.device, ends(asked.shots)
     rows = rows.to(device)
     at = _tasks(len(rows.task), asked, generator)  # (T,)
     classes = _classes(rows.count[at] > 0, asked.ways, generator)  # (T, W)
@@ -205,7 +206,3 @@ def _some(cells: Tensor, most: int, examples: int, generator: torch.Generator) -
 def _flat(values: Tensor) -> Tensor:
     """``(T, W, E)`` → ``(T, E · W)``, example by example."""
     return values.transpose(1, 2).flatten(1)
-
-
-def _ends(shots: Shots) -> tuple[int, int]:
-    return (shots, shots) if isinstance(shots, int) else shots

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metanas.tasks.columns import Cells, is_missing, plain, typed
-from metanas.tasks.headers import named, separator, with_point
+from metanas.tasks.headers import csv_file, named, separator, with_point
 from search_spaces.errors import DataError
 
 if TYPE_CHECKING:
@@ -120,8 +120,6 @@ def _read_csv(path: Path, needed: list[str], wanted: Collection[str] | None) -> 
             on_bad_lines="error",
             index_col=False,
         )
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise DataError(
             f"{path} is not CSV ({str(error).strip()[:120]}): save it as CSV with commas"
@@ -131,17 +129,12 @@ def _read_csv(path: Path, needed: list[str], wanted: Collection[str] | None) -> 
 
 def _header(path: Path) -> tuple[str, list[str]]:
     """The separator, and the names of the columns."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            line = handle.readline(_SAMPLE)
-            if not line.strip():
-                raise DataError(f"{path} is empty: it needs a line of column names, and rows")
-            parted_by = separator(line, handle.readline(_SAMPLE))
-            names = named(next(csv.reader([line], delimiter=parted_by, skipinitialspace=True)))
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{path} is not CSV ({error}): save it as CSV with commas") from None
+    with csv_file(path) as handle:
+        line = handle.readline(_SAMPLE)
+        if not line.strip():
+            raise DataError(f"{path} is empty: it needs a line of column names, and rows")
+        parted_by = separator(line, handle.readline(_SAMPLE))
+        names = named(next(csv.reader([line], delimiter=parted_by, skipinitialspace=True)))
     if any(names.count(name) > 1 for name in names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path} has the column name {twice!r} twice: give each column its own")
@@ -150,17 +143,12 @@ def _header(path: Path) -> tuple[str, list[str]]:
 
 def _check_cells(path: Path, parted_by: str, columns: int) -> None:
     """Sees to it that every line has as many cells as there are columns: pandas drops what is too much."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as handle:
-            reader = csv.reader(handle, delimiter=parted_by, skipinitialspace=True)
-            for row in reader:
-                if row and len(row) != columns:
-                    where = f"{path}, line {reader.line_num}"
-                    raise DataError(f"{where}: {len(row)} cells for {columns} columns")
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text: save it as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{path} is not CSV ({error}): save it as CSV with commas") from None
+    with csv_file(path) as handle:
+        reader = csv.reader(handle, delimiter=parted_by, skipinitialspace=True)
+        for row in reader:
+            if row and len(row) != columns:
+                where = f"{path}, line {reader.line_num}"
+                raise DataError(f"{where}: {len(row)} cells for {columns} columns")
 
 
 def _rows_of_csv(path: Path) -> int:

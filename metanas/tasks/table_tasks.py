@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metanas.tasks.class_folders import group_of
-from metanas.tasks.family import Limits, Shots, Split
+from metanas.tasks.family import Limits, Shots, Split, ends
 from metanas.tasks.row_drawing import LEAST_QUERIES, Draw, Rows, draw
 from metanas.tasks.splits import Division, by_chance, dealt, has_groups, units
 from metanas.tasks.task_table import TaskTable
@@ -91,11 +91,11 @@ class Tables:
         Raises:
             DataError: If a split has no task with that many rows.
         """
-        high = shots if isinstance(shots, int) else shots[1]
+        _, high = ends(shots)
         if high < 1 or queries < 1:
             raise DataError(f"a task needs at least 1 shot and 1 query, not {shots} and {queries}")
         for split in SPLITS:
-            self._rows[split].fitting(ways, shots if isinstance(shots, int) else shots[0], split)
+            self._rows[split].fitting(ways, ends(shots)[0], split)
 
     def told(self, ways: int, shots: int) -> tuple[str, ...]:
         """Notes for the user; last, how many tasks have too few classes to be drawn."""
@@ -121,7 +121,7 @@ class Tables:
     ) -> Episodes:
         if variant is not None or augmentation != "none":
             raise UnknownNameError(f"table has no variant or augmentation {variant or augmentation!r}")
-        low = shots if isinstance(shots, int) else shots[0]
+        low, _ = ends(shots)
         rows = self._rows[split].fitting(ways, low, split)
         asked = Draw(n_tasks, shots, ways, queries, split != "train")
         drawn = draw(rows, asked, generator)

@@ -73,6 +73,15 @@ def starts_are_the_generators(architecture: Architecture, signature: Signature) 
         assert all("." in name for name in first), "parameters are called layer.kind"
 
 
+def starts_have_a_shape_alone(architecture: Architecture, signature: Signature) -> None:
+    """``init`` looks at no value: a learner file is read without memory for what it says of itself."""
+    for network in networks(architecture, signature):
+        known = {name: value.shape for name, value in network.init(torch.Generator()).items()}
+        with torch.device("meta"):
+            found = network.init(torch.Generator())
+        assert {name: value.shape for name, value in found.items()} == known
+
+
 def computing_has_no_side_effects(architecture: Architecture, signature: Signature) -> None:
     """The same arguments give the same features, and stay as they are."""
     for network in networks(architecture, signature):
@@ -160,6 +169,7 @@ ARCHITECTURE_CHECKS: tuple[Check, ...] = (
     choices_make_a_space,
     features_are_as_wide_as_said,
     starts_are_the_generators,
+    starts_have_a_shape_alone,
     computing_has_no_side_effects,
     every_parameter_counts,
     examples_do_not_meet,

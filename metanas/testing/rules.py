@@ -71,6 +71,25 @@ def predictions_are_finite_and_of_the_targets_shape(rule: Rule) -> None:
         assert prediction.isfinite().all()
 
 
+def any_number_of_classes_is_learned(rule: Rule) -> None:
+    """Training may have more classes a task than are scored, unless the rule says that it cannot."""
+    if rule.signature.kind == "regression" or rule.fixed_ways:
+        return
+    meta, buffers = start(rule)
+    task = draw(rule.signature, ways=2 * rule.signature.outputs)
+    _, loss, _ = gradient(Program.of(rule), meta, buffers, task)
+    assert loss.isfinite()
+
+
+def starts_have_a_shape_alone(rule: Rule) -> None:
+    """``init`` looks at no value: a learner file is read without memory for what it says of itself."""
+    known = rule.init(torch.Generator())
+    with torch.device("meta"):
+        found = rule.init(torch.Generator())
+    for one, two in zip(known, found, strict=True):
+        assert {n: v.shape for n, v in one.items()} == {n: v.shape for n, v in two.items()}
+
+
 def examples_change_predictions(rule: Rule) -> None:
     """It learns from its support: with another one the same queries are predicted otherwise."""
     meta, buffers = start(rule)
@@ -199,6 +218,8 @@ def ways_of_running_agree(rule: Rule) -> None:
 
 RULE_CHECKS: tuple[Check, ...] = (
     starts_are_the_generators,
+    starts_have_a_shape_alone,
+    any_number_of_classes_is_learned,
     predictions_are_finite_and_of_the_targets_shape,
     examples_change_predictions,
     single_precision_is_kept,
@@ -244,11 +265,13 @@ def reals_only_set_initial_values(
     reals = {name: value * 0.7 for name, value in choices.items() if isinstance(value, float)}
     one, other = (kind.build({**choices, **changes}, network, signature) for changes in ({}, reals))
     program, task = Program.of(one), draw(signature)
-    assert program.meta == Program.of(other).meta
-    assert program.buffers == Program.of(other).buffers
+    shapes = "the reals among its choices change which tensors there are, or their shapes"
+    assert program.meta == Program.of(other).meta, shapes
+    assert program.buffers == Program.of(other).buffers, shapes
     meta, buffers = start(one)
     same = gradient(Program.of(other), meta, buffers, task)
-    assert all(torch.equal(a, b) for a, b in zip(gradient(program, meta, buffers, task), same, strict=True))
+    alike = (torch.equal(a, b) for a, b in zip(gradient(program, meta, buffers, task), same, strict=True))
+    assert all(alike), "a real among its choices is a constant of the computation: make it a tensor of init"
 
 
 def gradient(program: Program, meta: Tensor, buffers: Tensor, task: Task, key: Tensor = _KEY) -> Step:

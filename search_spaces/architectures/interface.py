@@ -37,7 +37,10 @@ class Network(Protocol):
     def norm(self) -> str: ...
 
     def init(self, generator: torch.Generator) -> dict[str, Tensor]:
-        """Initial parameters by name, ``layer.kind``; parameters of one layer share ``layer``."""
+        """Initial parameters by name, ``layer.kind``; parameters of one layer share ``layer``.
+
+        It looks at no value of a tensor: learner files are read with tensors that have but a shape.
+        """
         ...
 
     def statistics(self) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ from search_spaces.choices import Categorical, Choice, Integer
 from search_spaces.errors import SpaceError
 from search_spaces.nni.layers import LayerChoice, Repeat
 from search_spaces.nni.mutables import number
+from search_spaces.space import every
 
 _MOST = 256  # ways to choose some of several
 
@@ -171,7 +172,7 @@ def _settled(choices: Sequence[Choice]) -> tuple[Choice, ...]:
     level: dict[str, Choice] = {}
     for choice in choices:
         level[choice.name] = _joined(level[choice.name], choice) if choice.name in level else choice
-    met = Counter(name for choice in level.values() for name in {c.name for c in _all([choice])})
+    met = Counter(name for choice in level.values() for name in {c.name for c in every([choice])})
     twice = {name for name, times in met.items() if times > 1}
     if not twice:
         return tuple(level.values())
@@ -207,11 +208,3 @@ def _without(choice: Choice, names: set[str]) -> Choice:
         v: tuple(_without(c, names) for c in b if c.name not in names) for v, b in choice.branches.items()
     }
     return _opening(choice, kept)
-
-
-def _all(choices: Iterable[Choice]) -> Iterator[Choice]:
-    for choice in choices:
-        yield choice
-        if isinstance(choice, Categorical):
-            for below in choice.branches.values():
-                yield from _all(below)

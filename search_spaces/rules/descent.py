@@ -74,6 +74,10 @@ class Descent(Rule):
     scope: str
     head: str
 
+    @property
+    def fixed_ways(self) -> bool:
+        return self.head == "rows"
+
     def init(self, generator: torch.Generator) -> tuple[Named, Named]:
         rows = self.signature.outputs if self.head == "rows" else 1
         weight = uniform((rows, self.network.size), self.network.size, generator)

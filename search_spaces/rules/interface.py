@@ -27,9 +27,21 @@ class Rule(ABC):
     network: Network
     signature: Signature
 
+    @property
+    def fixed_ways(self) -> bool:
+        """Whether it can learn tasks of as many classes as its signature has, and of no other number.
+
+        Training has 1, 2, 4 or 8 times as many, where a kind of rule does not rule that out: see
+        ``conflicts(signature)`` in CONTRIBUTING.md.
+        """
+        return False
+
     @abstractmethod
     def init(self, generator: torch.Generator) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Initial ``meta`` (meta-trained) and ``buffers`` (kept by training, not by gradients)."""
+        """Initial ``meta`` (meta-trained) and ``buffers`` (kept by training, not by gradients).
+
+        It looks at no value of a tensor: learner files are read with tensors that have but a shape.
+        """
 
     @abstractmethod
     def adapt(

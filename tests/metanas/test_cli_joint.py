@@ -17,6 +17,7 @@ from controllers.interface import candidate_of
 from metanas.cli import joint
 from metanas.cli.notes import Notes
 from metanas.evaluator import Evaluator
+from metanas.search import Searching
 from search_spaces import Space
 from search_spaces.errors import DataError
 from storage import Store
@@ -266,7 +267,7 @@ def test_what_was_running_when_it_was_killed_is_mended_everywhere(
 
     with monkeypatch.context() as patch:
         patch.setattr(Evaluator, "_train_and_score", die)
-        patch.setattr("metanas.search._Saving.__exit__", lambda *_: None)
+        patch.setattr(Searching, "close", lambda *_: None)
         patch.setattr("storage.owner._started", lambda pid: "0")  # a process that is no more
         with pytest.raises(Killed):
             run(begun, *BOTH, "--trials", 1, "--json")

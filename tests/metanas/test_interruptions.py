@@ -218,7 +218,7 @@ def test_what_is_to_be_typed_next_has_no_password(
     view: Any = SimpleNamespace(__exit__=lambda *_: None)
     search: Any = SimpleNamespace(name="a b", records=[])
     with pytest.raises(SystemExit, match="130"):
-        command._run(search, command.Budget(), view, stopped)
+        command._run(search, view, stopped)
     told = capsys.readouterr().err
     assert "secret" not in told
     assert "metanas search sinusoid --store 'postgresql://me:***@db/x' --study 'a b'" in told

@@ -86,9 +86,25 @@ class Counting(Ridge):
         return super().read(meta, head, features)
 
 
+class Looking(Ridge):
+    """Has a start that depends on the values that are drawn for it."""
+
+    def init(self, generator: torch.Generator) -> Any:
+        meta, buffers = super().init(generator)
+        return {name: value / max(1.0, float(value.abs().max())) for name, value in meta.items()}, buffers
+
+
+class Fixed(Ridge):
+    """Has a learned row for each of the classes that are scored."""
+
+    def read(self, meta: Any, head: Any, features: Tensor) -> Tensor:
+        return super().read(meta, head, features) + torch.zeros(self.signature.outputs)
+
+
 @pytest.mark.parametrize(
     ("kind", "check", "words"),
     [
+        (Looking, rules.starts_have_a_shape_alone, "meta tensors"),
         (Transductive, rules.queries_do_not_meet, "predictions differ"),
         (Maskless, rules.what_is_behind_a_mask_changes_nothing, "differ"),
         (Ordered, rules.order_of_support_changes_nothing, "predictions differ"),
@@ -105,6 +121,16 @@ def test_a_wrong_rule_is_caught(kind: type[Ridge], check: rules.Check, words: st
         check(kind(NETWORK, CURVES, 0.1))
 
 
+def test_a_rule_that_cannot_take_other_numbers_of_classes_has_to_say_so() -> None:
+    classes = Signature("classification", (2,), 3, 2)
+    network = mlp.build({"depth": 1, "width_1": 5, "activation": "tanh", "norm": "none"}, classes)
+    rules.any_number_of_classes_is_learned(Ridge(network, classes, 0.1))
+    with pytest.raises(RuntimeError, match="size"):
+        rules.any_number_of_classes_is_learned(Fixed(network, classes, 0.1))
+    told = type("Told", (Fixed,), {"fixed_ways": True})
+    rules.any_number_of_classes_is_learned(told(network, classes, 0.1))
+
+
 def test_a_rule_with_its_reals_built_in_is_caught() -> None:
     class Constant(Ridge):
         def read(self, meta: Any, head: Any, features: Tensor) -> Tensor:
@@ -112,7 +138,7 @@ def test_a_rule_with_its_reals_built_in_is_caught() -> None:
 
     kind = SimpleNamespace(build=lambda choices, network, s: Constant(network, s, choices["strength"]))
     rules.reals_only_set_initial_values(ridge, {"strength": 0.1}, NETWORK, CURVES)
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="a constant of the computation"):
         rules.reals_only_set_initial_values(kind, {"strength": 0.1}, NETWORK, CURVES)
 
 
