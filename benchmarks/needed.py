@@ -57,7 +57,7 @@ def ratio(reference: dict[int, np.ndarray], other: dict[int, np.ndarray]) -> dic
 def _log_ratio(
     theirs: np.ndarray, ours: np.ndarray, at: int, some: np.ndarray, mine: np.ndarray
 ) -> np.ndarray:
-    """``(D,)``: of some searches ``(D, S)`` of a reference and of another, evaluations to the former's median."""
+    """``(D,)``: of some searches ``(D, S)`` of a reference and of another, what both need to its median."""
     thresholds = np.median(theirs[:, at][some], 1)
     needs = [
         np.median(np.take_along_axis(_needs(best, thresholds), which, 1), 1)

@@ -22,7 +22,7 @@ from metanas.scoring import classes_of, summarise
 from metanas.search import Search
 from metanas.seeds import derive
 from metanas.trained import Trained
-from metanas.verdict import Rival, Verdict, decide, strongest_of_parts
+from metanas.verdict import Rival, Verdict, decide, rank, strongest_of_parts
 from metanas.words import FRESH, fresh
 from search_spaces import Score, Signature
 from search_spaces.errors import EvaluationError
@@ -41,6 +41,7 @@ class Comparison:
         episodes: The test tasks.
         left_out: Baselines that could not be run, and why, in words.
         of: What scores are of: tasks, of so many classes where these are few, or groups of them.
+        unit: What targets were divided by; 1, if they are as they were.
     """
 
     ours: np.ndarray
@@ -50,6 +51,7 @@ class Comparison:
     episodes: Episodes
     left_out: tuple[str, ...] = ()
     of: str = "tasks"
+    unit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Judgement:
 
 def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
     """What the test tasks of all parts say together; each part had a search of its own."""
+    parts = [_in_unit_of(parts[0], part) for part in parts]
     rivals = _joined_rivals(parts)
     over = {rival.name: rival.over for rival in rivals}
     by_part = [[replace(r, over=over[r.name]) for r in part.rivals if r.name in over] for part in parts]
@@ -89,8 +92,7 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
     left_out = tuple(dict.fromkeys(why for part in parts for why in part.left_out))
     # parts are of tables, which have no classes of their own
     classes = classes_of(parts[0].episodes) if len(parts) == 1 else None
-    sign = -1 if signature.higher_is_better else 1
-    ranked = sorted(rivals, key=lambda rival: (bool(rival.over), sign * rival.valid))
+    ranked = sorted(rivals, key=lambda rival: rank(signature, rival))
     return Judgement(
         summarise(signature, ours, "test", any(part.transductive for part in parts), classes),
         {rival.name: summarise(signature, rival.test, "test", classes=classes) for rival in ranked},
@@ -103,6 +105,7 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
             parts[0].of,
             strongest_of_parts(signature, by_part),
             classes,
+            len(parts),
         ),
         looks,
         parts[0].episodes,
@@ -111,6 +114,13 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
         {rival.name: rival.over for rival in ranked if rival.over},
         fresh(parts[0].of),
     )
+
+
+def _in_unit_of(first: Comparison, part: Comparison) -> Comparison:
+    """With mean squared errors in the first part's unit: each standardises by its own training tasks."""
+    by = (part.unit / first.unit) ** 2
+    rivals = [replace(rival, valid=by * rival.valid, test=by * rival.test) for rival in part.rivals]
+    return part if by == 1 else replace(part, ours=by * part.ours, rivals=rivals)
 
 
 def held_against(signature: Signature, judgement: Judgement) -> Score:
@@ -157,7 +167,8 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     transductive = evaluator.transductive(candidate, winner.checkpoint)
     dependence.measure(search, winner, budget, SCORED_BY, taken, looks)
     of = getattr(evaluator.family, "independent", "tasks")
-    return Comparison(ours, rivals, transductive, looks, test, tuple(left_out), of)
+    unit = float((evaluator.family.preprocessing.get("target") or {}).get("std", 1.0))
+    return Comparison(ours, rivals, transductive, looks, test, tuple(left_out), of, unit)
 
 
 def beside(search: Search, winner: Winner, other: Comparison) -> Comparison:

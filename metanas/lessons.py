@@ -18,6 +18,7 @@ from metanas.report.matters import distribution
 from search_spaces import Candidate, Categorical, Choice, Integer, Record, Space, Value
 from search_spaces.choices import decode
 from search_spaces.record import INTERRUPTED
+from search_spaces.space import every
 
 FEWEST = 8  # trials, below which nothing can be said
 BEST = 0.1  # part of a study's trials that are its best ones
@@ -66,7 +67,7 @@ class Dominated(NamedTuple):
         trials: That had it.
         rank: Mean of theirs.
         others: Mean rank of the other trials in which the choice was active.
-        p: Of the Mann-Whitney test, times the number of tests.
+        p: Of the test that it is worse, times the number of tests.
     """
 
     choice: str
@@ -171,9 +172,13 @@ def interactions(trials: Sequence[Graded], space: Space) -> list[Interaction]:
 def dominated(trials: Sequence[Graded], space: Space) -> list[Dominated]:
     """Values whose trials were worse than the others, and of which none was among a study's best.
 
-    Of what has an order, only the ends are looked at: the lowest and the highest quarter of a range.
+    Worse than their other choices tell: a controller that left a value by chance, when all was bad, has
+    better trials since, which are so for other reasons. Ranks on a normal scale are fitted by the effects
+    of all choices, of a range by those of its quarters. Of what has an order, only the ends are looked at:
+    the lowest and the highest quarter of a range.
     """
-    tested = [pair for choice in space.flat.values() for pair in _tested(choice, trials)]
+    levels = {name: _levels(choice, trials) for name, choice in space.flat.items()}
+    tested = [pair for choice in space.flat.values() for pair in _tested(choice, trials, levels)]
     # all that are looked at count: which of them is none of the best is seen of the results
     found = [one._replace(p=min(1.0, one.p * len(tested))) for one, is_best in tested if not is_best]
     return [one for one in found if one.p < _LEVEL]
@@ -239,17 +244,34 @@ def _unexplained(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
     return float(((y - x @ fit) ** 2).sum()), int(rank)
 
 
-def _tested(choice: Choice, trials: Sequence[Graded]) -> Iterator[tuple[Dominated, bool]]:
+def _tested(
+    choice: Choice, trials: Sequence[Graded], levels: Mapping[str, np.ndarray]
+) -> Iterator[tuple[Dominated, bool]]:
     """Values of which enough trials tell, and whether any of these is among the best."""
-    active = [trial for trial in trials if choice.name in trial.candidate]
-    levels, ranks = _levels(choice, active), np.array([trial.rank for trial in active])
+    active = levels[choice.name] >= 0
+    own, ranks = levels[choice.name][active], np.array([trial.rank for trial in trials])[active]
+    inside = {c.name for c in every([choice])}  # what a value opens is a part of what it does
+    others = [_switches(known[active])[:, 1:] for name, known in levels.items() if name not in inside]
+    beside = np.concatenate([np.ones((len(own), 1)), *others], 1)
     for level, values in _removable(choice).items():
-        here, others = ranks[levels == level], ranks[levels != level]
-        if min(len(here), len(others)) < _EACH:
+        has = own == level
+        if min(has.sum(), (~has).sum()) < _EACH:
             continue
-        p = stats.mannwhitneyu(here, others, alternative="less").pvalue
-        means = float(here.mean()), float(others.mean())
-        yield Dominated(choice.name, values, len(here), *means, float(p)), bool(here.max() >= 1 - BEST)
+        if (p := _worse(beside, has, stats.norm.ppf(ranks))) is not None:
+            means, best = (float(ranks[has].mean()), float(ranks[~has].mean())), float(ranks[has].max())
+            yield Dominated(choice.name, values, int(has.sum()), *means, p), best >= 1 - BEST
+
+
+def _worse(beside: np.ndarray, has: np.ndarray, y: np.ndarray) -> float | None:
+    """The p value of a linear effect that is below 0, beside others; None: too few trials tell it."""
+    both = np.column_stack([beside, has])
+    left, rank = _unexplained(both, y)
+    free = len(y) - rank
+    if free < _FREE or rank == np.linalg.matrix_rank(beside) or left <= 0:
+        return None
+    effect = np.linalg.lstsq(both, y, rcond=None)[0][-1]
+    variance = left / free * np.linalg.pinv(both.T @ both)[-1, -1]
+    return float(stats.t.cdf(effect / math.sqrt(variance), free))
 
 
 def _removable(choice: Choice) -> Mapping[int, tuple[Value, ...]]:

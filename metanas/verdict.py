@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from search_spaces.task import Episodes
 
 Ruling = Literal["better", "no difference", "worse", "too few tasks"]
 
+_FEW = 60  # tasks, below which it is said on how many of them it is better
 _METRIC = {"mse": "mean squared error", "accuracy": "accuracy"}
 
 
@@ -42,6 +44,11 @@ class Rival:
     over: str = ""
     parted: str = ""
 
+    @property
+    def answers(self) -> bool:
+        """Whether it has a number on every test task."""
+        return bool(np.isfinite(self.test).all())
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -65,12 +72,17 @@ class Verdict:
 def strongest(signature: Signature, rivals: Sequence[Rival]) -> Rival:
     """The rival that is best on the validation tasks: the test tasks choose nothing.
 
-    One that is over a limit of the search could not be used instead: it counts only where all are over.
+    One that is over a limit of the search could not be used instead, nor could one that has no answer to a
+    test task: these count only where all are such.
     """
-    sign = 1 if signature.higher_is_better else -1
-    within = [rival for rival in rivals if not rival.over]
+    return min(rivals, key=lambda rival: rank(signature, rival))
+
+
+def rank(signature: Signature, rival: Rival) -> tuple[bool, bool, float]:
+    """By which rivals are sorted, the strongest first."""
+    sign = -1 if signature.higher_is_better else 1
     # what has no number is beaten by whatever has one
-    return max(within or rivals, key=lambda rival: np.nan_to_num(sign * rival.valid, nan=-np.inf))
+    return bool(rival.over), not rival.answers, float(np.nan_to_num(sign * rival.valid, nan=np.inf))
 
 
 def decide(
@@ -82,6 +94,7 @@ def decide(
     of: str = "tasks",
     rival: Rival | None = None,
     classes: np.ndarray | None = None,
+    searches: int = 1,
 ) -> Verdict:
     """Compares with the strongest rival, task by task.
 
@@ -89,11 +102,12 @@ def decide(
         signature: Of the tasks.
         ours: Score on each test task ``(T,)``.
         rivals: On the same tasks.
-        looks: How often this study has looked at its test tasks, this time included.
+        looks: How often these test tasks have been looked at, this time included.
         left_out: Baselines that could not be run.
         of: What scores are of: tasks, or groups of them.
         rival: The strongest, where it was found otherwise; None: that of :func:`strongest`.
         classes: ``(T, W)`` that each task is of, where these are stored ones.
+        searches: Whose winners are scored, each on some of the tasks.
     """
     rival = rival or strongest(signature, rivals)
     with np.errstate(invalid="ignore", over="ignore"):  # scores may be infinite
@@ -101,7 +115,7 @@ def decide(
         difference, ci95 = float(gains.mean()), half_width(gains, classes)
     outcome = _outcome(ours, rival.test, difference, ci95)
     field = _field(rivals, left_out)
-    over = _over(of, classes)
+    over = _over(of, classes) + (f", for the learners of these {searches} searches" if searches > 1 else "")
     sentence = _sentence(signature, outcome, rival, ours, difference, ci95, looks, field, of, over)
     if left_out > len(rivals):
         sentence += " Most baselines could not be run: a longer search is held against more of them."
@@ -141,7 +155,9 @@ def _outcome(ours: np.ndarray, theirs: np.ndarray, difference: float, ci95: floa
 def _field(rivals: Sequence[Rival], left_out: int) -> str:
     """How many baselines the strongest one is of, where some are none of them."""
     over = sum(bool(rival.over) for rival in rivals)
+    mute = sum(not rival.over and not rival.answers for rival in rivals)
     asides = [f"{over} over a limit"] if over else []
+    asides += [f"{mute} without a number on some task"] if mute else []
     asides += [f"{left_out} could not be run"] if left_out else []
     return f" of {len(rivals) - over or len(rivals)} ({', '.join(asides)})" if asides else ""
 
@@ -166,14 +182,22 @@ def _sentence(
         "no difference": f"No difference from {name} can be shown",
         "too few tasks": f"Too few {of} ({len(ours)}) to say whether it beats {name}",
     }[outcome]
-    a, b, by = (
-        _figure(signature, value) for value in (float(ours.mean()), float(rival.test.mean()), difference)
-    )
-    again = f"; look {looks} at this study's test tasks" if looks > 1 else ""
+    a, b, by, wide = _figures(signature, float(ours.mean()), float(rival.test.mean()), difference, ci95)
+    unit, points = (" %", " percentage points") if signature.kind == "classification" else ("", "")
+    again = f"; look {looks} at these test tasks" if looks > 1 else ""
     return (
-        f"{opening}: {_METRIC[signature.metric]} {a} against {b} on {len(ours):,} {fresh(of)}, "
-        f"a gain of {by} ± {_figure(signature, ci95)} (95 % interval, {over}{again})."
+        f"{opening}: {_METRIC[signature.metric]} {a}{unit} against {b}{unit} on {len(ours):,} {fresh(of)}"
+        f"{_how_often(signature, ours, rival.test)}, "
+        f"a gain of {by} ± {wide}{points} (95 % interval, {over}{again})."
     )
+
+
+def _how_often(signature: Signature, ours: np.ndarray, theirs: np.ndarray) -> str:
+    """Of few tasks, on how many it is better: a mean may be of one or two of them."""
+    if len(ours) >= _FEW:
+        return ""
+    better = ours > theirs if signature.higher_is_better else ours < theirs
+    return f" (better on {int(better.sum())} of them)"
 
 
 def _over(of: str, classes: np.ndarray | None) -> str:
@@ -184,5 +208,10 @@ def _over(of: str, classes: np.ndarray | None) -> str:
     return f"{paired}, of these classes alone" if "classes" in of or classes is not None else paired
 
 
-def _figure(signature: Signature, value: float) -> str:
-    return f"{100 * value:.1f} %" if signature.kind == "classification" else f"{value:.3g}"
+def _figures(signature: Signature, *values: float) -> tuple[str, ...]:
+    """The last is half of an interval: of percentages there are as many digits as it leaves."""
+    if signature.kind == "regression":
+        return tuple(f"{value:.3g}" for value in values)
+    wide = 100 * values[-1]
+    digits = min(max(1, -math.floor(math.log10(wide))), 3) if 1e-6 < wide < math.inf else 1
+    return tuple(f"{100 * value:.{digits}f}" for value in values)

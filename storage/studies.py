@@ -131,10 +131,18 @@ def ended(session: Session, name: str) -> tuple[int, int] | None:
 
 
 def look(session: Session, name: str) -> int:
-    """Counts one look at a study's test tasks; how many there were, this one included."""
+    """Counts one look at a study's test tasks; how many there were, this one included.
+
+    Of stored data, also by other studies of the same, divided in the same way.
+    """
     # The database adds: two processes that look at once are both counted.
     session.execute(update(Study).where(Study.name == name).values(looks=Study.looks + 1))
-    return find(session, name).looks
+    study = find(session, name)
+    family = study.settings.get("family", {})
+    if "content" not in family:  # its tasks are drawn anew for each look
+        return study.looks
+    known = session.execute(select(Study.settings, Study.looks).where(Study.looks > 0)).all()
+    return sum(looks for settings, looks in known if settings.get("family") == family)
 
 
 def log(session: Session, name: str, what: str, why: str, trial: int | None) -> None:

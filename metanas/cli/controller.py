@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ class Recordings:
         tables: What can be replayed: studies in that space with enough trials.
         families: By study, what its family is like, as far as that was measured.
         searches: By study, the search that it is a part of.
+        kinds: By study, what tells its family of tasks from others.
     """
 
     space: Space
@@ -47,6 +49,7 @@ class Recordings:
     tables: Sequence[Recorded]
     families: Mapping[str, Fingerprint]
     searches: Mapping[str, str]
+    kinds: Mapping[str, str]
 
 
 @COMMANDS["controller"].command("list", context_settings=HELP)
@@ -132,7 +135,8 @@ def recordings(store: Store) -> Recordings:
     counts = {text: len({whole[t.study] for t in tables}) for text, tables in by_space.items()}
     replaying.check_enough(max(counts.values(), default=0))
     most = max(counts, key=lambda text: (counts[text], len(by_space[text])))
-    return Recordings(Space.from_json(most), records, by_space[most], families, whole)
+    kinds = {name: json.dumps(known.get("family"), sort_keys=True) for name, known in settings.items()}
+    return Recordings(Space.from_json(most), records, by_space[most], families, whole, kinds)
 
 
 def adopt(store: Store, snapshot: Snapshot, gain: Gain, policy: Gain | None = None) -> Kept:
@@ -156,13 +160,15 @@ def adopt(store: Store, snapshot: Snapshot, gain: Gain, policy: Gain | None = No
 def sentence(gain: Gain, snapshot: Snapshot, found: Recordings) -> str:
     """What came of it, in words."""
     replays, studies = len(gain.by_study), len(snapshot.fitted["studies"])
+    families = len({found.kinds[name] for name in gain.by_study})
     verdict = "Adopted" if gain.is_clear else "Refused"
     bad = "it makes searches worse" if gain.high < 0 else "the interval is not clear of no difference"
     why = "" if gain.is_clear else f": {bad}"
+    few = f" of {families} families, which alone it speaks for," if families < replays else ""
     return (
         f"{verdict}{why}. Fitted to {snapshot.fitted['records']} trials of {studies} studies in space "
-        f"{found.space.name}. Over {replays} replayed studies, each searched with what the others tell, the "
-        f"rank of the best so far (1 is best, without the snapshot {gain.without:.3f}) changed by "
+        f"{found.space.name}. Over {replays} replayed studies,{few} each searched with what the others tell, "
+        f"the rank of the best so far (1 is best, without the snapshot {gain.without:.3f}) changed by "
         f"{_interval(gain)}."
     )
 

@@ -51,9 +51,9 @@ def explain(studies: tuple[str, ...], store: str, as_json: bool) -> None:
     """Which choices matter and interact in STUDY..., which values are dominated, which best are at an edge.
 
     Trials are ranked within their study, by how far they got and what they scored there; several studies are
-    taken together. A value is dominated if its trials were worse than the others (Mann-Whitney test, 5 % over
-    all tests) and none of them was among the best tenth. Controllers look where it is good, so trials are no
-    random sample: small shares mean little.
+    taken together. A value is dominated if its trials were worse than their other choices tell (a linear
+    model, 5 % over all tests) and none of them was among the best tenth. Controllers look where it is good,
+    so trials are no random sample: small shares mean little.
     """
     quiet_optuna()
     told = _learn(studies, store)

@@ -68,7 +68,8 @@ def _score(scorecard: Mapping[str, Any]) -> Iterator[str]:
     yield f"| | {metric} | 95 % interval | {'groups of tasks' if of.startswith('groups') else 'tasks'} |"
     yield "|---|---|---|---|"
     for name, row in known:
-        yield f"| {name} | {row['value']:.4g} | {_interval(row)} | {row.get('tasks', '')} |"
+        chose = ", over these alone, by which it was chosen" if row is scorecard.get("valid") else ""
+        yield f"| {name} | {row['value']:.4g} | {_interval(row)}{chose} | {row.get('tasks', '')} |"
     verdict = scorecard.get("verdict")
     if isinstance(verdict, Mapping) and verdict.get("sentence"):
         yield ""

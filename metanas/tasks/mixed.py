@@ -226,11 +226,9 @@ def _classes(parts: list[Episodes]) -> Tensor:
 
 
 def _clusters(parts: list[Episodes]) -> Tensor:
-    found, start = [], 0
-    for part in parts:
-        own = part.get("cluster")
-        if own is None:
-            own = torch.arange(len(part["support_x"]), device=part["support_x"].device)
-        found.append(own + start)
-        start = int(found[-1].max()) + 1
-    return torch.cat(found)
+    """``(T,)``: as many of each part, of which several are put together, so that each part counts as much."""
+    own = [part.get("cluster", torch.arange(len(part["support_x"]))) for part in parts]
+    places = [clusters.unique(return_inverse=True)[1] for clusters in own]
+    fewest = min(int(place.max()) + 1 for place in places)
+    device = parts[0]["support_x"].device
+    return torch.cat([place.to(device) % fewest + i * fewest for i, place in enumerate(places)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from metanas import judging
 from metanas.baselines import run_simple, simple
 from metanas.budget import Budget
 from metanas.finish import winner_of
+from metanas.verdict import Rival
+from search_spaces import Signature
 from tests.metanas.scripted import make
 
 
@@ -36,3 +40,18 @@ def test_all_are_scored_on_the_test_tasks_of_this_look_and_tuned_on_others(
         )
         np.testing.assert_array_equal(rival.test, alone.test)
     assert (found.of, found.transductive) == ("groups", True)
+
+
+def test_over_folds_errors_are_in_one_unit() -> None:
+    """Each fold standardises targets by its own training tasks: the same error is another number there."""
+
+    def part(unit: float) -> judging.Comparison:
+        ours, rival = np.full(6, 2.0 / unit**2), Rival("ridge", 8.0 / unit**2, np.full(6, 8.0 / unit**2))
+        episodes: Any = {}
+        return judging.Comparison(ours, [rival], False, 1, episodes, unit=unit)
+
+    found = judging.joined(Signature("regression", (1,), 1, 5), [part(2.0), part(1.0), part(4.0)])
+    assert found.test.value == pytest.approx(0.5)
+    assert found.test.ci95 == pytest.approx(0.0)
+    assert found.baselines["ridge"].value == pytest.approx(2.0)
+    assert "0.5 against 2 on 18 fresh tasks" in found.verdict.sentence

@@ -77,6 +77,29 @@ def test_of_chance_alone_nothing_is_called_dominated_more_often_than_said() -> N
     assert sum(map(bool, found)) <= 10
 
 
+def test_what_was_tried_early_is_not_dominated_by_what_was_learned_since() -> None:
+    """Controllers leave a value by chance when all is bad; what comes later is better for other reasons."""
+    rng, found = np.random.default_rng(3), []
+    for number in range(60):
+        width = int(rng.choice([8, 16] if number < 25 else [32, 64]))
+        others = {"rule": "fair", "rate": 0.01, "idle": float(rng.random()), "b": str(rng.choice(["x", "y"]))}
+        early = "x" if number < 25 and rng.random() < 0.8 else "y"
+        value = 5.0 - np.log2(width) + 0.2 * float(rng.normal())
+        found.append(
+            Record(
+                "s",
+                number,
+                Candidate({"a": early, "width": width, **others}),
+                "pruned",
+                score=Score("mse", value, 0.0, 1, "valid"),
+                valid_curve=((10, value),),
+            )
+        )
+    said = {one.choice for one in lessons.dominated(lessons.graded("s", found, SPACE, False), SPACE)}
+    assert "a" not in said
+    assert "width" in said
+
+
 def test_a_best_at_the_edge_is_reported() -> None:
     trials = graded(lambda candidate: -float(np.log2(float(candidate["width"]))))
     edge = next(one for one in lessons.edges(trials, SPACE) if one.choice == "width")

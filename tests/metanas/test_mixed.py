@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from metanas.scoring import by_cluster
 from metanas.tasks.families import harmonics, images, sinusoid, table
 from metanas.tasks.family import Family, Limits, Source
 from metanas.tasks.mixed import Mixed
@@ -76,13 +77,24 @@ def test_training_draws_from_all_alike_and_scoring_takes_them_in_turn() -> None:
     assert sources(draw(family, 1, "test")).tolist() == [1]
 
 
-def test_masks_and_clusters_of_some_do_nothing_to_the_others() -> None:
+def test_masks_of_some_do_nothing_to_the_others() -> None:
     episodes = draw(mixed(Flat(1.0), Flat(2.0, masked=True), Flat(3.0, masked=True)), 6, "valid")
     assert episodes["query_mask"].tolist() == [[True, True], [True, False], [True, False]] * 2
-    a, b, c, d, e, f = episodes["cluster"].tolist()
-    assert (b, c) == (e, f)
-    assert len({a, b, c, d}) == 4, "tasks of the first are independent"
     assert "query_mask" not in draw(mixed(Flat(1.0), Flat(2.0)), 6, "valid")
+
+
+def test_a_family_of_few_stored_tasks_counts_as_much_as_another() -> None:
+    """One of 3 clusters beside one whose tasks are all independent: means are of as many of each."""
+
+    class Stored(Flat):
+        def sample(self, n_tasks: int, *args: Any, **named: Any) -> Any:
+            return super().sample(n_tasks, *args, **named) | {"cluster": torch.arange(n_tasks) % 3 + 7}
+
+    episodes = draw(mixed(Flat(1.0), Stored(2.0)), 600, "valid")
+    kinds = episodes["support_y"].flatten(1)[:, 0]
+    scores = by_cluster(kinds.double(), episodes)
+    assert sorted(scores.tolist()) == [1.0] * 3 + [2.0] * 3
+    assert "cluster" not in draw(mixed(Flat(1.0), Flat(2.0)), 6, "valid")
 
 
 def test_classes_of_one_family_are_none_of_anothers(tmp_path: Path) -> None:

@@ -181,18 +181,54 @@ def test_the_sentence_says_it_all_to_a_person(gap: float, tasks: int, opening: s
     assert said.startswith(opening)
     assert said.endswith("(95 % interval, paired by task).")
     assert "look" not in said
-    assert re.search(rf"a gain of {100 * gap:.1f} % ± 0\.0 %", said)
+    assert f"a gain of {100 * gap:.1f} ± 0.0 percentage points" in said
 
 
 def test_the_sentence_gives_figures_of_regression_in_their_own_units() -> None:
     said = decide(REGRESSION, np.full(50, 0.25), [Rival("MAML", 1.0, np.full(50, 1.5))]).sentence
-    assert "mean squared error 0.25 against 1.5 on 50 fresh tasks, a gain of 1.25 ± 0" in said
+    assert (
+        "mean squared error 0.25 against 1.5 on 50 fresh tasks (better on 50 of them), a gain of 1.25 ± 0"
+        in said
+    )
+
+
+def test_percentages_have_the_digits_that_their_interval_leaves(rng: np.random.Generator) -> None:
+    """Of small gains one digit would round all away."""
+    ours = 0.9990 + 0.0004 * rng.normal(size=1000)
+    said = decide(
+        PICTURES, ours, [Rival("kNN", 0.5, ours - 0.0004 - 0.0002 * rng.normal(size=1000))]
+    ).sentence
+    assert re.search(r"accuracy 99\.\d{3} % against 99\.8\d\d %.* 0\.04\d ± 0\.00\d percentage points", said)
+
+
+def test_one_without_an_answer_is_not_the_strongest() -> None:
+    """However good it is on the other tasks: better than it would be said where the next one is better."""
+    broken = np.full(50, 0.25)
+    broken[7] = np.inf
+    rivals = [Rival("network", 0.25, broken), Rival("ridge", 0.3, np.full(50, 0.3))]
+    verdict = decide(REGRESSION, np.full(50, 0.55), rivals)
+    assert (verdict.outcome, verdict.against) == ("worse", "ridge")
+    rivals[1] = replace(rivals[1], test=broken)
+    assert decide(REGRESSION, np.full(50, 0.55), rivals).outcome == "better"
+    better = decide(
+        REGRESSION,
+        np.full(50, 0.2),
+        [Rival("network", 0.25, broken), Rival("ridge", 0.3, broken + 1), Rival("mean", 1.0, np.ones(50))],
+    )
+    assert "the strongest baseline of 3 (2 without a number on some task)" in better.sentence
+
+
+def test_over_folds_it_is_said_whose_learners_it_is_of() -> None:
+    rival = Rival("MAML", 1.0, np.full(30, 1.5))
+    said = decide(REGRESSION, np.full(30, 0.25), [rival], searches=5).sentence
+    assert "(95 % interval, paired by task, for the learners of these 5 searches)" in said
 
 
 def test_where_scores_are_of_groups_of_tasks_the_sentence_says_so() -> None:
     rival = Rival("MAML", 1.0, np.full(12, 1.5))
     said = decide(REGRESSION, np.full(12, 0.25), [rival], of="groups").sentence
-    assert "on 12 groups of fresh tasks, a gain of 1.25 ± 0 (95 % interval, paired by group)." in said
+    assert "on 12 groups of fresh tasks (better on 12 of them), a gain of 1.25 ± 0 (95 % interval" in said
+    assert said.endswith(", paired by group).")
     few = decide(REGRESSION, np.full(5, 0.25), [Rival("MAML", 1.0, np.full(5, 1.5))], of="groups")
     assert few.sentence.startswith("Too few groups (5) to say")
 
@@ -220,7 +256,7 @@ def test_a_baseline_without_a_number_is_not_the_strongest() -> None:
 def test_a_second_look_at_the_test_tasks_is_owned_up_to() -> None:
     rival = Rival("kNN", 0.5, np.full(40, 0.4))
     first, third = (decide(PICTURES, np.full(40, 0.5), [rival], looks) for looks in (1, 3))
-    assert "look 3 at this study's test tasks" in third.sentence
+    assert "look 3 at these test tasks" in third.sentence
     assert replace(third, sentence="") == replace(first, sentence="")
 
 

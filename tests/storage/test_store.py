@@ -106,6 +106,14 @@ def test_the_log_keeps_order_and_takes_any_text(store: Store) -> None:
     assert first.at.utcoffset() == timedelta(0)
 
 
+def test_looks_at_stored_data_are_counted_over_the_studies_of_it(store: Store) -> None:
+    """Another name for the study makes the same test tasks no fresher; other data, or none stored, does."""
+    pumps = {"name": "table", "content": "abc", "division": "d"}
+    for name, family in (("a", pumps), ("b", pumps), ("c", pumps | {"division": "e"}), ("d", {"name": "x"})):
+        store.save_study(name, {"family": family})
+    assert [store.look(name) for name in "aabcdd"] == [1, 2, 3, 1, 1, 2]
+
+
 def test_looks_are_counted_by_study(store: Store) -> None:
     store.save_study("tanks", {})
     assert [store.look("pumps"), store.look("pumps"), store.look("tanks"), store.look("pumps")] == [
