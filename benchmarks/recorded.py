@@ -10,8 +10,9 @@ Read with ``numpy.load(path, allow_pickle=False)``; the arrays:
     cost     (T, N)     seconds or another cost
     rungs    (R,)       meta-steps or the like; without them rungs are called by their place
 
-Results that are not finite are those of configurations that failed. A table may hold a small part of the
-combinations, as one that was recorded by random search does.
+Choices that are all numbers, written as text or not, are in their order. Results that are not finite are
+those of configurations that failed. A table may hold a small part of the combinations, as one that was
+recorded by random search does.
 """
 
 from __future__ import annotations

@@ -51,8 +51,9 @@ def replay(
     """Searches until so many different configurations of the table were evaluated.
 
     What the table lacks is refused, as a live search refuses what is illegal; a configuration that comes
-    again is answered again. Neither counts. In a table that lacks most, what is most like the refused one
-    comes next: to hit one would take thousands of proposals. ``start`` is enqueued.
+    again is answered again. Neither counts; who has nothing else to propose is given one by chance. In a
+    table that lacks most, what is most like the refused one comes next: to hit one would take thousands of
+    proposals. ``start`` is enqueued.
     """
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for candidate in start:
