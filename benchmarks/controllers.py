@@ -66,13 +66,14 @@ def row(
     at = [n for n in AT if n <= evaluations]
     medians = {n: float(np.median(best[:, n - 1])) for n in at}
     worth = np.nan_to_num(valid, nan=-np.inf)
+    same = min(1e-7, 1e-4 * float(np.nanstd(valid)))  # what a median of float32 is off by
     chosen = {n: [one.found[int(worth[one.found[:n]].argmax())] for one in replays] for n in at}
     return {
         "controller": controller,
         "task": table.tasks[task],
         "seeds": len(replays),
         "best": {n: _known(value) for n, value in medians.items()},
-        "rank": {n: int((valid > value).sum()) + 1 for n, value in medians.items()},
+        "rank": {n: int((valid > value + same).sum()) + 1 for n, value in medians.items()},
         "test": {n: _known(float(np.median(test[rows]))) for n, rows in chosen.items()},
         "evaluations_to": {
             f"{p:g}": float(np.median(needed(best, float(np.nanpercentile(valid, p))))) for p in PERCENTILES

@@ -87,8 +87,11 @@ class Table:
             is_ordered = self.space.flat[name].ordered and index >= 0
             apart += np.where((column >= 0) & is_ordered, far, column != index)
         apart[list(seen)] = np.inf
-        least = np.flatnonzero(apart <= apart.min() + 1e-9)
-        return int(min(least, key=lambda row: crc32(candidate.id.encode() + self.configs[row].tobytes())))
+        return self.drawn(np.flatnonzero(apart <= apart.min() + 1e-9), candidate.id)
+
+    def drawn(self, rows: np.ndarray, seed: str) -> int:
+        """One of some rows, the same wherever in the file they stand."""
+        return int(min(rows, key=lambda row: crc32(seed.encode() + self.configs[row].tobytes())))
 
     def candidate(self, row: int) -> Candidate:
         """The candidate of a row."""

@@ -58,14 +58,13 @@ def replay(
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for candidate in start:
         study.enqueue_trial(dict(candidate))
-    rng = np.random.default_rng([seed, 9])
     found: dict[int, None] = {}
     times: list[float] = []
     free, most = 0, min(_FREE, len(table.configs))
     while len(found) < min(evaluations, len(table.configs)):
         if free == most:
             left = np.setdiff1d(np.arange(len(table.configs)), list(found))
-            study.enqueue_trial(dict(table.candidate(int(rng.choice(left)))))
+            study.enqueue_trial(dict(table.candidate(table.drawn(left, f"{seed} {len(found)}"))))
             free, most = 0, min(most, _AGAIN)
         before = time.perf_counter()
         trial = study.ask()

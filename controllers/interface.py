@@ -6,7 +6,6 @@ import math
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Candidate, Categorical, Choice, Space, Value
-from search_spaces.errors import IllegalCandidateError, SpaceError
+from search_spaces.errors import SpaceError
 from search_spaces.record import PARENT
 
 ONE_BY_ONE = threading.RLock()
@@ -47,16 +46,25 @@ class CandidateSampler(BaseSampler):
 
     @abstractmethod
     def propose(self, study: optuna.Study) -> Candidate:
-        """The next candidate, legal in the space; a SpaceError, if it is no point of it at all."""
+        """The next candidate, legal in the space."""
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         with ONE_BY_ONE:
             self.rng = np.random.default_rng([self.seed, trial.number])
             # a trial that was enqueued with fixed parameters asks for nothing of ours
-            proposed = self.propose(study)
-            with suppress(IllegalCandidateError):  # which is refused later, and not counted
-                self.space.validate(proposed)
-            self._proposed[trial.number] = proposed
+            self._proposed[trial.number] = self._whole(self.propose(study))
+
+    def _whole(self, proposed: Candidate) -> Candidate:
+        """What was proposed; what it lacks would be drawn by chance. Its values are checked by who asks."""
+
+        def decide(choice: Choice) -> Value:
+            single = isinstance(choice, Categorical) and len(choice.values) == 1
+            if choice.name not in proposed and not single:
+                raise SpaceError(f"the controller proposed no {choice.name}: {proposed}")
+            return proposed.get(choice.name, choice.values[0] if single else None)  # type: ignore
+
+        self.space.walk(decide)
+        return proposed
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial

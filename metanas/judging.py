@@ -37,7 +37,7 @@ class Comparison:
         ours: Score on each task ``(T,)``.
         rivals: On the same ones.
         transductive: Whether ours peeks at the other queries: measured.
-        looks: How often the study has looked at its test tasks.
+        looks: How often these test tasks have been looked at.
         episodes: The test tasks.
         left_out: Baselines that could not be run, and why, in words.
         of: What scores are of: tasks, of so many classes where these are few, or groups of them.
@@ -63,7 +63,7 @@ class Judgement:
         baselines: Scores of the baselines on the same tasks, by name, best on validation first; last
             those that are over a limit.
         verdict: Against the best of them.
-        looks: How often the study has looked at its test tasks.
+        looks: How often these test tasks have been looked at.
         episodes: The test tasks.
         left_out: Baselines that could not be run, and why, in words.
         folds: Parts that the tasks were divided into, each of which was the test part once; 1: one split.
@@ -118,9 +118,11 @@ def joined(signature: Signature, parts: Sequence[Comparison]) -> Judgement:
 
 def _in_unit_of(first: Comparison, part: Comparison) -> Comparison:
     """With mean squared errors in the first part's unit: each standardises by its own training tasks."""
+    if part.unit == first.unit:
+        return part
     by = (part.unit / first.unit) ** 2
     rivals = [replace(rival, valid=by * rival.valid, test=by * rival.test) for rival in part.rivals]
-    return part if by == 1 else replace(part, ours=by * part.ours, rivals=rivals)
+    return replace(part, ours=by * part.ours, rivals=rivals)
 
 
 def held_against(signature: Signature, judgement: Judgement) -> Score:

@@ -264,14 +264,15 @@ def _tested(
 
 def _worse(beside: np.ndarray, has: np.ndarray, y: np.ndarray) -> float | None:
     """The p value of a linear effect that is below 0, beside others; None: too few trials tell it."""
-    both = np.column_stack([beside, has])
-    left, rank = _unexplained(both, y)
-    free = len(y) - rank
-    if free < _FREE or rank == np.linalg.matrix_rank(beside) or left <= 0:
+    both = np.stack([has.astype(float), y], 1)
+    fit, _, rank, _ = np.linalg.lstsq(beside, both, rcond=None)
+    own, left = (both - beside @ fit).T
+    square, free = float(own @ own), len(y) - int(rank) - 1
+    if free < _FREE or square < 1e-9:
         return None
-    effect = np.linalg.lstsq(both, y, rcond=None)[0][-1]
-    variance = left / free * np.linalg.pinv(both.T @ both)[-1, -1]
-    return float(stats.t.cdf(effect / math.sqrt(variance), free))
+    effect = float(own @ left) / square
+    noise = max(float(left @ left) - effect**2 * square, 1e-12) / free
+    return float(stats.t.cdf(effect * math.sqrt(square / noise), free))
 
 
 def _removable(choice: Choice) -> Mapping[int, tuple[Value, ...]]:

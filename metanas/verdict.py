@@ -82,7 +82,7 @@ def rank(signature: Signature, rival: Rival) -> tuple[bool, bool, float]:
     """By which rivals are sorted, the strongest first."""
     sign = -1 if signature.higher_is_better else 1
     # what has no number is beaten by whatever has one
-    return bool(rival.over), not rival.answers, float(np.nan_to_num(sign * rival.valid, nan=np.inf))
+    return not rival.answers, bool(rival.over), float(np.nan_to_num(sign * rival.valid, nan=np.inf))
 
 
 def decide(
@@ -154,12 +154,13 @@ def _outcome(ours: np.ndarray, theirs: np.ndarray, difference: float, ci95: floa
 
 def _field(rivals: Sequence[Rival], left_out: int) -> str:
     """How many baselines the strongest one is of, where some are none of them."""
-    over = sum(bool(rival.over) for rival in rivals)
-    mute = sum(not rival.over and not rival.answers for rival in rivals)
+    mute = sum(not rival.answers for rival in rivals)
+    over = sum(bool(rival.over) and rival.answers for rival in rivals)
     asides = [f"{over} over a limit"] if over else []
     asides += [f"{mute} without a number on some task"] if mute else []
     asides += [f"{left_out} could not be run"] if left_out else []
-    return f" of {len(rivals) - over or len(rivals)} ({', '.join(asides)})" if asides else ""
+    left = len(rivals) - over - mute
+    return f" of {left or len(rivals)} ({', '.join(asides)})" if asides else ""
 
 
 def _sentence(
@@ -182,7 +183,8 @@ def _sentence(
         "no difference": f"No difference from {name} can be shown",
         "too few tasks": f"Too few {of} ({len(ours)}) to say whether it beats {name}",
     }[outcome]
-    a, b, by, wide = _figures(signature, float(ours.mean()), float(rival.test.mean()), difference, ci95)
+    means = float(ours.mean()), float(rival.test.mean()), difference, ci95
+    a, b, by, wide = _figures(signature, means, ci95)
     unit, points = (" %", " percentage points") if signature.kind == "classification" else ("", "")
     again = f"; look {looks} at these test tasks" if looks > 1 else ""
     return (
@@ -208,10 +210,10 @@ def _over(of: str, classes: np.ndarray | None) -> str:
     return f"{paired}, of these classes alone" if "classes" in of or classes is not None else paired
 
 
-def _figures(signature: Signature, *values: float) -> tuple[str, ...]:
-    """The last is half of an interval: of percentages there are as many digits as it leaves."""
+def _figures(signature: Signature, values: Sequence[float], ci95: float) -> list[str]:
+    """Of percentages there are as many digits as an interval leaves."""
     if signature.kind == "regression":
-        return tuple(f"{value:.3g}" for value in values)
-    wide = 100 * values[-1]
+        return [f"{value:.3g}" for value in values]
+    wide = 100 * ci95
     digits = min(max(1, -math.floor(math.log10(wide))), 3) if 1e-6 < wide < math.inf else 1
-    return tuple(f"{100 * value:.{digits}f}" for value in values)
+    return [f"{100 * value:.{digits}f}" for value in values]

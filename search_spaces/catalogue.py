@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 RULES = ("search_spaces.rules", "metanas.rules")
 
+_PARTS = {"architecture": ARCHITECTURES, "rule": RULES}
+
 Recipe = Callable[[Signature], tuple[list[str], list[str]]]
 
 # not in the default space, whose choices stay what they are, so that a search with a seed repeats: it has
@@ -260,6 +262,7 @@ def _choices(root: str, name: str, part: Any, signature: Signature) -> tuple[Cho
         SpaceError: If they cannot.
     """
     found = part.choices(signature)
+    found = tuple(found) if isinstance(found, list) else found
     if not isinstance(found, tuple) or not all(isinstance(c, Categorical | Integer | Real) for c in found):
         raise SpaceError(f"{root} {name}: choices(signature) should be a tuple of choices, not {found!r}")
     for choice in every(found) if root == "rule" else ():
@@ -274,7 +277,7 @@ def _choices(root: str, name: str, part: Any, signature: Signature) -> tuple[Cho
 def of_others(space: Space) -> list[Candidate]:
     """Candidates of a space, one of each architecture and rule of a third party's."""
     rng, found = np.random.default_rng(0), []
-    for root, (package, _) in (("architecture", ARCHITECTURES), ("rule", RULES)):
+    for root, (package, _) in _PARTS.items():
         for name in getattr(space.flat.get(root), "values", ()):
             if not is_own(str(name)) and not plugins.is_ours(package, str(name)):
                 drawn = space.legal(partial(_of, space, root, name, rng))
@@ -282,14 +285,23 @@ def of_others(space: Space) -> list[Candidate]:
     return found
 
 
-def as_begun(space: Space, begun: Space) -> Space:
-    """A space without third parties' parts that were installed since a study of it was begun."""
-    for root, (package, _) in (("architecture", ARCHITECTURES), ("rule", RULES)):
+def as_begun(space: Space, begun: Space, asked: Collection[str] = ()) -> Space:
+    """A space without third parties' parts that were installed since a study of it was begun.
+
+    Args:
+        space: As it is now.
+        begun: As it was.
+        asked: Architectures that the user names now.
+    """
+    for root, (package, _) in _PARTS.items():
         now, then = space.flat.get(root), begun.flat.get(root)
         if isinstance(now, Categorical) and isinstance(then, Categorical):
-            kept = tuple(v for v in now.values if v in then.values or plugins.is_ours(package, str(v)))
+            known = {*then.values, *asked}
+            kept = tuple(v for v in now.values if v in known or plugins.is_ours(package, str(v)))
             branches = {value: below for value, below in now.branches.items() if value in kept}
             space = space.having(replace(now, values=kept, branches=branches))
+            rules = tuple(f for f in space.forbidden if root not in f.when or set(f.when[root]) & set(kept))
+            space = replace(space, forbidden=rules)
     return space
 
 
@@ -321,7 +333,9 @@ def _of_rules(rules: Choice, signature: Signature) -> list[Forbidden]:
         module = plugins.load(*RULES, str(name))
         for when, why in getattr(module, "conflicts", lambda signature: ())(signature):
             own = {_spelt(str(name), key): values for key, values in when.items()}
-            found.append(Forbidden(own if own.keys() - {"outer.ways"} else {"rule": (name,)} | own, why))
+            if not any(key.startswith("rule.") for key in own):  # of whoever has this rule, alone
+                own = {"rule": (name,)} | own
+            found.append(Forbidden(own, why))
     return found
 
 

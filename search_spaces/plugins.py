@@ -122,8 +122,10 @@ class Theirs:
         self._part, self._name, self.__doc__ = part, name, part.__doc__
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_part" or name.startswith("__"):  # of a copy that is being made, or of what copies
+            raise AttributeError(name)
         found = getattr(self._part, name)
-        return self._guarded(found) if callable(found) and not name.startswith("__") else found
+        return self._guarded(found) if callable(found) and not isinstance(found, type) else found
 
     def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)

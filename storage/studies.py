@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -138,11 +138,19 @@ def look(session: Session, name: str) -> int:
     # The database adds: two processes that look at once are both counted.
     session.execute(update(Study).where(Study.name == name).values(looks=Study.looks + 1))
     study = find(session, name)
-    family = study.settings.get("family", {})
-    if "content" not in family:  # its tasks are drawn anew for each look
+    ours = set(divisions(study.settings.get("family", {})))
+    if not ours:  # its tasks are drawn anew for each look
         return study.looks
     known = session.execute(select(Study.settings, Study.looks).where(Study.looks > 0)).all()
-    return sum(looks for settings, looks in known if settings.get("family") == family)
+    return sum(looks for settings, looks in known if ours & set(divisions(settings.get("family", {}))))
+
+
+def divisions(family: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of each data set of a family, or of a mix, hashes of what it holds and of how it is divided."""
+    for facts in (family, *family.get("mixed", ())):
+        for content in (facts.get("content"), *facts.get("archives", ())):
+            if content is not None:
+                yield content, facts.get("division", "")
 
 
 def log(session: Session, name: str, what: str, why: str, trial: int | None) -> None:

@@ -17,6 +17,7 @@ from metanas.cli.settings import joint_settings, refuse_others, study_name
 from metanas.cli.wiring import (
     Plan,
     Request,
+    as_begun,
     begin,
     check_space,
     checked,
@@ -73,7 +74,7 @@ def open_joint(
     device = checked(replace(common, study=name))
     refuse_objectives(goals_of(common))
     parts = _parts(requests)
-    shared, *_ = _plans(parts)
+    shared, *_ = _plans(parts, {})
     sized = [(part.family, part.signature, part.setting) for part in parts.values()]
     check_limits(common, sized, shared.space, device, shared.of)
     if device.type == "cpu" and all(len(part.signature.input_shape) == 1 for part in parts.values()):
@@ -112,9 +113,12 @@ def _named(name: str, call: Callable[..., T], *arguments: Any) -> T:
         raise type(error)(f"{name}: {error}") from None
 
 
-def _plans(parts: Mapping[str, _Part]) -> tuple[Shared, tuple[int, ...], bool]:
+def _plans(parts: Mapping[str, _Part], begun: Mapping[str, Any]) -> tuple[Shared, tuple[int, ...], bool]:
     """The space, the rungs, and whether it goes by time: as for images, where one of the families is such."""
-    usual = {name: plan_of(part.request, part.family, part.signature) for name, part in parts.items()}
+    usual = {
+        name: as_begun(plan_of(part.request, part.family, part.signature), begun, part.request)
+        for name, part in parts.items()
+    }
     for name, part in parts.items():
         check_space(usual[name].space, part.signature, part.request)
     shared = share({name: plan.space for name, plan in usual.items()})
@@ -131,9 +135,9 @@ def _joint(
     first_fold: str = "",
 ) -> JointSearch:
     """The search over all families, each with a study of its own; they go on if the store has them."""
-    shared, rungs, by_time = _plans(parts)
     common, known = next(iter(parts.values())).request, known_settings(store, name)
     first = known or known_settings(store, first_fold)
+    shared, rungs, by_time = _plans(parts, first)
     seed = int(first.get("seed", 0)) if common.seed is None else common.seed
     goals = goals_of(common, first)
     settings = joint_settings(list(parts), shared.space, rungs, seed, goals)

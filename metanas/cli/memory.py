@@ -14,6 +14,7 @@ from search_spaces import Space, plugins
 from search_spaces.errors import DataError, StoreError
 from search_spaces.fingerprint import Fingerprint
 from storage import Store
+from storage.studies import divisions
 
 CONTROLLERS = ("controllers", "metanas.controllers")
 SNAPSHOT = "snapshot"  # among the versions of a trial: the hash of the one that its controller had
@@ -82,11 +83,8 @@ def _divisions(settings: Mapping[str, Mapping[str, Any]], study: str) -> Iterato
     """Of each of a study's data sets, hashes of what it holds and of how it is divided."""
     known = settings.get(study, {})
     own = (settings.get(study_name(study, family), {}) for family in families_of(known))
-    whole = [one.get("family", {}) for one in (known, *own)]
-    for facts in (part for family in whole for part in (family, *family.get("mixed", ()))):
-        for content in (facts.get("content"), *facts.get("archives", ())):
-            if content is not None:
-                yield content, facts.get("division", "")
+    for one in (known, *own):
+        yield from divisions(one.get("family", {}))
 
 
 def _snapshot(store: Store, study: str) -> Snapshot | None:

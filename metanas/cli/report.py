@@ -66,4 +66,4 @@ def _read(memory: Store, name: str) -> Study:
 
 def _told_with_result(events: Sequence[Event]) -> Sequence[Event]:
     """Up to the last result: what a later run said before it was stopped is of another winner."""
-    return events[: max(end for end, event in enumerate(events) if event.what == RESULT)]
+    return events[: max((end for end, event in enumerate(events) if event.what == RESULT), default=None)]

@@ -234,8 +234,7 @@ def begin(
     first = known or known_settings(store, request.study)
     seed = int(first.get("seed", 0)) if request.seed is None else request.seed
     code, goals = named.code(request.architecture), goals_of(request, first)
-    if known and not request.architecture:
-        plan = replace(plan, space=catalogue.as_begun(plan.space, Space.from_json(known["space"])))
+    plan = as_begun(plan, first, request)
     shared = settings(family, signature, setting, plan.space, plan.rungs, seed, code, goals)
     if known:
         refuse_others(name, known, shared)
@@ -338,6 +337,14 @@ def plan_of(request: Request, family: Family, signature: Signature) -> Plan:
     rungs = ladder(request.rung or _RUNG["images" if images else "tables"], _RUNGS)
     # what a meta-step costs differs fiftyfold between networks for images
     return Plan(space, rungs, images and request.rung is None)
+
+
+def as_begun(plan: Plan, begun: Mapping[str, Any], request: Request) -> Plan:
+    """A plan for a study with those settings, whatever was installed since; of a new one as it is."""
+    if "space" not in begun:
+        return plan
+    space = catalogue.as_begun(plan.space, Space.from_json(begun["space"]), request.architecture)
+    return replace(plan, space=space)
 
 
 def opened(

@@ -39,7 +39,7 @@ def _score(drawn: Figure, trials: Trials, summary: Summary) -> None:
         return
     words, right = score_in_words(score), SIZE[0] - EDGE
     size = 25 * min(1.0, _SCORE / width(words, 25, "bold"))
-    what = METRICS[score.metric] + (", 95 % interval" if "±" in words else "")
+    what = METRICS[score.metric] + (", 95 % interval" if summary.test and "±" in words else "")
     grouped = summary.test is not None and not summary.of.startswith(FRESH)
     where = "group" if grouped else "fresh test task" if summary.test else "validation task"
     of = summary.of.removeprefix(FRESH) if summary.test else ""  # " of 6 classes"

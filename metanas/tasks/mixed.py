@@ -86,7 +86,7 @@ class Mixed:
                 drawn.append(part.sample(len(here), split, generator, **asked, augmentation=augmentation))
                 places.append(here)
         order = torch.cat(places).argsort().to(generator.device)
-        return {name: tensor[order] for name, tensor in _joined(drawn).items()}  # type: ignore[return-value]
+        return {name: tensor[order] for name, tensor in _joined(drawn, split).items()}  # type: ignore[return-value]
 
     def check(self, ways: int, shots: Shots, queries: int) -> None:
         for name, part in self.families.items():
@@ -193,13 +193,13 @@ def _limits(limits: list[Limits]) -> Limits:
     return Limits(fewest or None, min(examples, default=None))
 
 
-def _joined(parts: list[Episodes]) -> dict[str, Tensor]:
+def _joined(parts: list[Episodes], split: Split) -> dict[str, Tensor]:
     """One after the other; those without masks and clusters get ones that hide and join nothing."""
     names = dict.fromkeys(name for part in parts for name in part)
     found: dict[str, Tensor] = {}
     for name in names:
         if name == "cluster":
-            found[name] = _clusters(parts)
+            found[name] = _clusters(parts, split != "train")
         elif name == "classes":
             if all(name in part for part in parts):
                 found[name] = _classes(parts)
@@ -225,10 +225,14 @@ def _classes(parts: list[Episodes]) -> Tensor:
     return torch.cat(own)
 
 
-def _clusters(parts: list[Episodes]) -> Tensor:
-    """``(T,)``: as many of each part, of which several are put together, so that each part counts as much."""
+def _clusters(parts: list[Episodes], equal: bool) -> Tensor:
+    """``(T,)``: those of one part are none of another's.
+
+    For scores, as many of each part, several put together where it has more: so each counts as much.
+    """
     own = [part.get("cluster", torch.arange(len(part["support_x"]))) for part in parts]
     places = [clusters.unique(return_inverse=True)[1] for clusters in own]
-    fewest = min(int(place.max()) + 1 for place in places)
+    many = [int(place.max()) + 1 for place in places]
+    most = min(many) if equal else max(many)
     device = parts[0]["support_x"].device
-    return torch.cat([place.to(device) % fewest + i * fewest for i, place in enumerate(places)])
+    return torch.cat([place.to(device) % most + i * most for i, place in enumerate(places)])

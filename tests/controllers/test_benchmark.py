@@ -191,3 +191,68 @@ def test_two_tasks_are_too_few_to_tell_what_one_can_learn(table: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert "has 2 tasks: three are needed" in done.stderr
+
+
+def test_what_is_nearest_does_not_depend_on_where_in_the_file_it_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a file that is sorted by its results hands the best ones to whoever asks for what it lacks."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import recorded
+
+    dimensions = [{"name": f"d{i}", "choices": list("abcd")} for i in range(6)]
+    rng = np.random.default_rng(0)
+    configs = np.unique(rng.integers(4, size=(60, 6)), axis=0)
+
+    def table(order: np.ndarray) -> Any:
+        values = np.zeros((1, len(configs), 1))
+        return recorded.Table("t", dimensions, configs[order], ["a"], values, values[..., 0], [])
+
+    one, other = table(np.arange(len(configs))), table(rng.permutation(len(configs)))
+    for _ in range(30):
+        asked = one.space.sample(rng)
+        assert one.candidate(one.nearest(asked, [])) == other.candidate(other.nearest(asked, []))
+
+
+def test_numbers_written_as_text_are_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import recorded
+
+    dimensions = [{"name": "width", "choices": ["16", "1e1", "8"]}, {"name": "act", "choices": ["a", "1"]}]
+    values = np.arange(6.0)[None]
+    np.savez(
+        tmp_path / "t.npz",
+        space=json.dumps(dimensions),
+        configs=np.array(list(product(range(3), range(2)))),
+        tasks=np.array([b"a"]),
+        valid=values,
+        test=values,
+    )
+    table = recorded.read(tmp_path / "t.npz")
+    width, act = (table.space.flat[name] for name in ("width", "act"))
+    assert (width.values, width.ordered, act.ordered) == (("8", "1e1", "16"), True, False)
+    assert table.tasks == ["a"]
+    assert table.valid[0, table.row(table.candidate(0)), 0] == values[0, 0]
+    assert dict(table.candidate(0)) == {"width": "16", "act": "a"}
+
+
+def test_a_table_with_gaps_is_searched_by_who_proposes_the_same_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Optuna's TPE is not told what the table lacks: it would propose it for ever."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import optuna
+    import recorded
+    from replay import replay
+
+    dimensions = [{"name": f"d{i}", "choices": list("abcd")} for i in range(3)]
+    configs = np.array([row for row in product(range(4), repeat=3) if sum(row) % 4 == 0])
+    values = -configs.sum(1)[None, :, None].astype(float)
+    table = recorded.Table("t", dimensions, configs, ["a"], values, values[..., 0], [])
+
+    class Stubborn(optuna.samplers.RandomSampler):
+        def sample_independent(self, *asked: Any) -> str:
+            return "b"
+
+    found = replay(table, 0, Stubborn(0), 16, 0)
+    assert sorted(found.found) == list(range(16))

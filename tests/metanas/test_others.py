@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, EntryPoints
@@ -148,8 +149,8 @@ class After(optuna.samplers.RandomSampler):
             lambda space, seed: Proposing(space, seed, {"outer.learning_rate": 77.0}),
             "outer.learning_rate should be a number from .* got 77.0",
         ),
-        (lambda space, seed: Proposing(space, seed, {"outer.tasks": 7}), "outer.tasks should be one of"),
-        (lambda space, seed: Proposing(space, seed, {"rule": "none"}), "rule should be one of"),
+        (lambda space, seed: Proposing(space, seed, {"outer.tasks": 7}), "no candidate: .*7.* not in"),
+        (lambda space, seed: Proposing(space, seed, {"outer.tasks": ...}), "proposed no outer.tasks"),
         (
             lambda space, seed: Plain(seed % 2**32),
             "the controller proposed .*: .*7.* not in",
@@ -190,16 +191,32 @@ def test_a_family_that_lacks_something_is_named(metanas: Run, installed: Install
 
 
 def test_a_study_goes_on_as_it_was_begun_when_a_plugin_is_installed(
-    metanas: Run, quick: Any, installed: Installed
+    metanas: Run, quick: Any, installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert metanas(*quick).code == 0
-    installed("rules", rule())
+    conflicts = [({"outer.tasks": (64,)}, "too many")]
+    installed("rules", rule(conflicts=lambda signature: conflicts))
     assert metanas(*quick).code == 0
     space = catalogue.space("default", CURVES)
-    begun = catalogue.space("gradient", CURVES)
+    monkeypatch.setattr(plugins, "entry_points", lambda **wanted: EntryPoints(()))
+    begun = catalogue.space("default", CURVES)
     assert "mine" in space.flat["rule"].values  # type: ignore[union-attr]
     assert catalogue.as_begun(space, space) == space
-    assert "mine" not in catalogue.as_begun(space, begun).flat["rule"].values  # type: ignore[union-attr]
+    assert catalogue.as_begun(space, begun) == begun
+
+
+def test_so_does_a_search_over_several_families(metanas: Run, quick: Any, installed: Installed) -> None:
+    both = (*quick[:2], "harmonics", *quick[2:])
+    assert metanas(*both).code == 0
+    installed("rules", rule())
+    ran = metanas(*both)
+    assert (ran.code, "other settings" in ran.err) == (0, False), ran.err
+
+
+def test_what_is_a_third_partys_can_be_copied(installed: Installed) -> None:
+    installed("rules", rule())
+    one = plugins.load(*catalogue.RULES, "mine")
+    assert copy.deepcopy(copy.copy(one)).choices(CURVES) == ridge.choices(CURVES)
 
 
 def test_a_learner_of_a_plugin_that_is_not_here_says_what_to_do(

@@ -215,7 +215,10 @@ def test_one_without_an_answer_is_not_the_strongest() -> None:
         np.full(50, 0.2),
         [Rival("network", 0.25, broken), Rival("ridge", 0.3, broken + 1), Rival("mean", 1.0, np.ones(50))],
     )
-    assert "the strongest baseline of 3 (2 without a number on some task)" in better.sentence
+    assert "the strongest baseline of 1 (2 without a number on some task)" in better.sentence
+    limited = [Rival("small", 1.0, broken), Rival("large", 0.3, np.ones(50), over="too large")]
+    verdict = decide(REGRESSION, np.full(50, 0.55), limited)
+    assert (verdict.against, verdict.outcome) == ("large", "better")
 
 
 def test_over_folds_it_is_said_whose_learners_it_is_of() -> None:

@@ -112,6 +112,9 @@ def test_looks_at_stored_data_are_counted_over_the_studies_of_it(store: Store) -
     for name, family in (("a", pumps), ("b", pumps), ("c", pumps | {"division": "e"}), ("d", {"name": "x"})):
         store.save_study(name, {"family": family})
     assert [store.look(name) for name in "aabcdd"] == [1, 2, 3, 1, 1, 2]
+    store.save_study("few", {"family": pumps | {"features": ["load"]}})
+    store.save_study("mix", {"family": {"name": "a + b", "mixed": [{"name": "x"}, pumps]}})
+    assert [store.look("few"), store.look("mix"), store.look("a")] == [4, 5, 6]
 
 
 def test_looks_are_counted_by_study(store: Store) -> None:
