@@ -193,6 +193,8 @@ def edges(trials: Sequence[Graded], space: Space) -> list[Edge]:
     found = []
     for name, choice in space.flat.items():
         for highest, value in enumerate(_ends(choice)):
+            if not highest and isinstance(value, int) and value <= 1:
+                continue  # of layers, steps or tasks there is no less
             best = [t for t in top if name in t.candidate]
             near = [t for t in best if _is_at(choice, t.candidate[name], bool(highest))]
             studies = tuple(study for study, t in first.items() if t in near)

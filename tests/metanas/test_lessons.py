@@ -105,6 +105,9 @@ def test_a_best_at_the_edge_is_reported() -> None:
     edge = next(one for one in lessons.edges(trials, SPACE) if one.choice == "width")
     assert (edge.value, edge.highest, edge.studies) == (64, True, ("s",))
     assert edge.near > edge.best / 2
+    few = Space("counted", (Integer("steps", 1, 10), Integer("width", 8, 64)))
+    lowest = [lessons.Graded("s", Candidate({"steps": 1, "width": 8}), 1 - i / 20) for i in range(20)]
+    assert [one.choice for one in lessons.edges(lowest, few)] == ["width"], "there is nothing below one step"
     inside = graded(lambda candidate: float(abs(np.log10(float(candidate["rate"])) + 2)))
     assert "rate" not in {one.choice for one in lessons.edges(inside, SPACE)}
 
