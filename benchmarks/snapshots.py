@@ -43,8 +43,9 @@ from controllers.learned.policy import Policy  # noqa: E402
 from controllers.learned.scales import SCALES, Priors, Scales  # noqa: E402
 from controllers.learned.snapshot import Snapshot  # noqa: E402
 from metanas.budget import Budget  # noqa: E402
-from metanas.cli.controller import adopt, of_policy, recordings, sentence  # noqa: E402
+from metanas.cli.controller import adopt, of_policy, sentence  # noqa: E402
 from metanas.cli.quiet import quiet_optuna  # noqa: E402
+from metanas.cli.recordings import recordings  # noqa: E402
 from metanas.cli.wiring import Request, open_search  # noqa: E402
 from metanas.tasks.family import Source  # noqa: E402
 from metanas.testing import simulated  # noqa: E402
@@ -162,14 +163,14 @@ def judged(store: Store, names: list[str], quiet: bool) -> list[dict[str, Any]]:
     rows = []
     for name in names:
         begun, (make, teach) = time.perf_counter(), variants()[name]
-        result = judging.judged(found.space, found.tables, told, make, teach, found.searches)
+        result = judging.judged(found.space, found.tables, told, make, teach, found.units)
         kept = adopt(store, result.snapshot, result.gain, result.policy)
         gains = {"gain": replaying.as_card(result.gain), "policy": replaying.as_card(result.policy)}
         has_policy = result.snapshot.policy is not None
         rows.append({"snapshot": name, "adopted": kept.adopted, "has_policy": has_policy, **gains})
         if not quiet:
             seconds = time.perf_counter() - begun
-            words = f"{sentence(result.gain, result.snapshot, found)} {of_policy(result)}"
+            words = f"{sentence(result.gain, result.snapshot, found)} {of_policy(result, found)}"
             click.echo(f"{name}: {words} ({seconds:.0f} s)")
     return rows
 

@@ -26,7 +26,7 @@ _EACH = 5  # trials with a value, and without it, below which nothing is said of
 _LEVEL = 0.05  # chance of finding anything where there is nothing, over all that is looked at together
 _BINS = 4  # that a range is cut into
 _EDGE = 0.1  # part of a range that is its edge
-_FREE = 10  # more trials than there are effects, without which nothing is said of a pair
+_FREE = 10  # more trials than there are effects, without which nothing is said of any
 _APART = (INTERRUPTED, "stopped by")  # reasons of failures that say nothing of the candidate
 
 
@@ -182,6 +182,12 @@ def dominated(trials: Sequence[Graded], space: Space) -> list[Dominated]:
     # all that are looked at count: which of them is none of the best is seen of the results
     found = [one._replace(p=min(1.0, one.p * len(tested))) for one, is_best in tested if not is_best]
     return [one for one in found if one.p < _LEVEL]
+
+
+def needed(trials: Sequence[Graded], space: Space) -> int:
+    """Trials that it takes to tell one value's effect from those of the other choices that vary."""
+    levels = [_switches(_levels(choice, trials)) for choice in space.flat.values()]
+    return int(np.linalg.matrix_rank(np.concatenate(levels, 1))) + _FREE
 
 
 def edges(trials: Sequence[Graded], space: Space) -> list[Edge]:

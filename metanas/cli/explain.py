@@ -31,12 +31,14 @@ class Lessons:
         space: Of the first of them; of the others counts what it has, too.
         signature: Of its tasks.
         trials: That tell something.
+        needed: Trials without which no value can be called dominated.
     """
 
     studies: tuple[str, ...]
     space: Space
     signature: Signature
     trials: Sequence[Graded]
+    needed: int
     importance: dict[str, float]
     interactions: Sequence[Interaction]
     dominated: Sequence[Dominated]
@@ -118,6 +120,7 @@ def _learn(studies: tuple[str, ...], store: str) -> Lessons:
         space,
         Signature.from_dict(first["signature"]),
         trials,
+        lessons.needed(trials, space),
         lessons.importance(trials, space),
         lessons.interactions(trials, space),
         lessons.dominated(trials, space),
@@ -145,6 +148,7 @@ def _plain(told: Lessons) -> dict[str, Any]:
         "studies": list(told.studies),
         "space": told.space.name,
         "trials": len(told.trials),
+        "trials_needed": told.needed,
         "importance": told.importance,
         "interactions": [one._asdict() for one in told.interactions],
         "dominated": [one._asdict() for one in told.dominated],
@@ -165,6 +169,11 @@ def _lines(told: Lessons) -> list[str]:
 
 
 def _dominated(told: Lessons) -> list[str]:
+    if not told.dominated and len(told.trials) < told.needed:
+        return [
+            "Too few trials to call a value dominated: its effect has to be told from those of the other "
+            f"choices, which takes {told.needed} or more"
+        ]
     if not told.dominated:
         return ["No value is dominated, as far as these trials tell."]
     lines = ["Dominated: worse than the others, and never among the best tenth:"]

@@ -52,10 +52,12 @@ def records(
     return found
 
 
-def remember(store: Remembers, study: str, space: Space, found: Sequence[Record]) -> None:
-    """Writes a simulated study of regression tasks, its family called as the study is."""
+def remember(
+    store: Remembers, study: str, space: Space, found: Sequence[Record], family: str | None = None
+) -> None:
+    """Writes a simulated study of regression tasks, of a family of its own unless one is named."""
     settings = {
-        "family": {"name": study},
+        "family": {"name": family or study},
         "signature": Signature("regression", (1,), 1, 5).to_dict(),
         "seed": 0,
         "space": space.to_json(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,16 @@ def error(candidate: Candidate) -> float:
     return -width - 3 * math.log10(float(candidate["outer.learning_rate"]))
 
 
-def fill(path: Path, shuffled: bool = False) -> None:
-    """Six studies; ``shuffled``: other candidates' scores, so that there is nothing to learn."""
+def fill(path: Path, shuffled: bool = False, families: Sequence[str | None] = (None,) * 6) -> None:
+    """A study of each family; ``shuffled``: other candidates' scores, so that there is nothing to learn."""
     with Store.open(str(path)) as store:
-        for seed in range(6):
+        for seed, family in enumerate(families):
             rng, name = np.random.default_rng(seed), f"study {seed}"
             found = simulated.records(name, SPACE, error, rng, 20)
             if shuffled:
                 order = rng.permutation(len(found))
                 found = [_scored(r, found[int(other)]) for r, other in zip(found, order, strict=True)]
-            simulated.remember(store, name, SPACE, found)
+            simulated.remember(store, name, SPACE, found, family)
 
 
 def _scored(record: Record, other: Record) -> Record:
@@ -139,8 +139,35 @@ def test_a_store_with_little_in_it_is_one_line(tmp_path: Path, metanas_in: Run) 
     assert "no snapshot begins with 'ab'" in metanas_in(tmp_path, "controller", "use", "ab").err
 
 
+@pytest.mark.parametrize(("families", "unit"), [(5, "families"), (4, "studies")])
+def test_all_studies_of_a_family_are_left_out_together(tmp_path: Path, families: int, unit: str) -> None:
+    from metanas.cli.recordings import recordings
+
+    fill(tmp_path / "metanas.db", families=[f"family {number % families}" for number in range(8)])
+    with Store.open(str(tmp_path / "metanas.db"), create=False) as store:
+        found = recordings(store)
+    assert found.unit == unit
+    together = [
+        {name for name in found.units if found.units[name] == one} for one in set(found.units.values())
+    ]
+    assert sorted(map(len, together)) == ([1, 1, 2, 2, 2] if unit == "families" else [1] * 8)
+    assert {"study 0", f"study {families}"} in together or unit == "studies"
+
+
+def test_a_family_of_a_search_of_several_is_one_with_its_own_searches_and_with_those() -> None:
+    from metanas.cli.recordings import _units
+
+    names = ["both/x", "both/y", "x", "z", "w", "v", "u"]
+    wholes = {name: name.split("/")[0] for name in names}
+    kinds = {name: name[-1] for name in names}
+    unit, units = _units(wholes, kinds, names)
+    assert unit == "families"
+    assert units["both/x"] == units["both/y"] == units["x"]
+    assert len(set(units.values())) == 5
+
+
 def test_parts_of_a_search_are_one() -> None:
-    from metanas.cli.controller import part_of
+    from metanas.cli.recordings import part_of
 
     one: dict[str, Any] = {}
     both: dict[str, Any] = {"families": {"x": {}, "y": {}}}

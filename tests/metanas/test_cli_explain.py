@@ -32,8 +32,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed, name in enumerate(("one", "two")):
             found = simulated.records(name, SPACE, error, np.random.default_rng(seed), 60)
             simulated.remember(store, name, SPACE, found)
-        few = simulated.records("few", SPACE, error, np.random.default_rng(9), 3)
-        simulated.remember(store, "few", SPACE, few)
+        for name, count in (("few", 3), ("some", 20)):
+            found = simulated.records(name, SPACE, error, np.random.default_rng(9), count)
+            simulated.remember(store, name, SPACE, found)
     return folder
 
 
@@ -48,6 +49,14 @@ def test_explain_says_what_matters(folder: Path) -> None:
     assert {"rule", "outer.learning_rate"} <= {one["choice"] for one in told["dominated"]}
     assert told["edges"][0]["choice"] == "outer.learning_rate"
     assert told["edges"][0]["highest"]
+
+
+def test_too_few_trials_say_how_many_it_takes(folder: Path) -> None:
+    told = run_in(folder, "space", "explain", "some", "--json").json
+    assert not told["dominated"]
+    needed = told["trials_needed"]
+    assert told["trials"] < needed < 120, "the two studies above had enough together"
+    assert f"other choices, which takes {needed} or more" in run_in(folder, "space", "explain", "some").out
 
 
 def test_shrink_writes_a_space_that_can_be_searched(folder: Path) -> None:
