@@ -125,7 +125,7 @@ def _tested(
 ) -> float:
     if checkpoint is None:
         return math.nan
-    return float(evaluator.task_scores(candidate, checkpoint, test).double().mean())
+    return float(evaluator.task_scores(candidate, checkpoint, test).mean())
 
 
 def _row(work: Work, i: int, seed: int, outcomes: Sequence[Outcome], test: float) -> Row:

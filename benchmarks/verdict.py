@@ -211,7 +211,7 @@ def on_fresh(
     ours = search.evaluator.task_scores(winner.record.candidate, winner.checkpoint, episodes)
     rival = next(rival for rival in comparison.rivals if rival.name == judged.verdict.against)
     assert rival.on is not None
-    return np.asarray(rival.on(episodes) - ours.double().numpy())
+    return np.asarray(rival.on(episodes) - ours)
 
 
 def coverage(gains: np.ndarray, tasks: int, draws: int = 1000) -> float:

@@ -217,7 +217,7 @@ def _scores(
 
 
 def _of_clusters(values: np.ndarray, episodes: Episodes) -> np.ndarray:
-    return by_cluster(torch.from_numpy(values.astype(np.float64)), episodes).numpy()
+    return by_cluster(torch.from_numpy(values.astype(np.float64)), episodes)
 
 
 def _tasks(episodes: Episodes) -> Iterator[Arrays]:

@@ -140,7 +140,7 @@ def _numbers(evaluator: Evaluator, engine: Engine, winner: Winner, tasks: Episod
     predicted = engine.predictions(checkpoint.average, checkpoint.buffers, tasks)
     values = by_cluster(task_scores(evaluator.signature, predicted, tasks), tasks)
     clusters = tasks["cluster"].unique().cpu().numpy() if "cluster" in tasks else np.zeros(0)
-    return np.asarray(values.double().cpu().numpy()), clusters, classes_of(tasks)
+    return values, clusters, classes_of(tasks)
 
 
 def _shots(evaluator: Evaluator) -> list[int]:

@@ -10,8 +10,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from metanas.engine import Engine, Program, trains_in_half, warm_up
@@ -241,7 +241,7 @@ class Evaluator:
         """An engine of its own for any rule, which need not be one of a space."""
         return Engine(Program.of(rule, self._half), self.device, self._execution)
 
-    def task_scores(self, candidate: Candidate, checkpoint: Checkpoint, episodes: Episodes) -> Tensor:
+    def task_scores(self, candidate: Candidate, checkpoint: Checkpoint, episodes: Episodes) -> np.ndarray:
         """The metric of each task ``(T,)``, or of each cluster of them, with the averaged weights."""
         prediction = self.engine(candidate).predictions(checkpoint.average, checkpoint.buffers, episodes)
         return by_cluster(task_scores(self.signature, prediction, episodes), episodes)
@@ -249,8 +249,7 @@ class Evaluator:
     def score(self, candidate: Candidate, checkpoint: Checkpoint, final: bool = False) -> Score:
         """On the study's validation tasks."""
         tasks = self._tasks_of(final)
-        values = self.task_scores(candidate, checkpoint, tasks).double().cpu().numpy()
-        return summarise(self.signature, values, "valid")
+        return summarise(self.signature, self.task_scores(candidate, checkpoint, tasks), "valid")
 
     def scored_on(self, job: Job) -> int:
         """How many validation tasks a job is scored on."""

@@ -164,7 +164,7 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     rivals = _rivals(search, agreed, test, budget, left_out)
     search.tell(f"scoring on {count:,} fresh test tasks")
     start = time.monotonic()
-    ours = evaluator.task_scores(candidate, winner.checkpoint, test).double().cpu().numpy()
+    ours = evaluator.task_scores(candidate, winner.checkpoint, test)
     taken = (time.monotonic() - start) / count
     transductive = evaluator.transductive(candidate, winner.checkpoint)
     dependence.measure(search, winner, budget, SCORED_BY, taken, looks)
@@ -176,7 +176,7 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
 def beside(search: Search, winner: Winner, other: Comparison) -> Comparison:
     """Another learner of the same search on the same test tasks, beside the same rivals."""
     evaluator, candidate = search.evaluator, winner.record.candidate
-    ours = evaluator.task_scores(candidate, winner.checkpoint, other.episodes).double().cpu().numpy()
+    ours = evaluator.task_scores(candidate, winner.checkpoint, other.episodes)
     return replace(other, ours=ours, transductive=evaluator.transductive(candidate, winner.checkpoint))
 
 

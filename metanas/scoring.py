@@ -42,14 +42,17 @@ def task_scores(signature: Signature, prediction: Tensor, episodes: Episodes) ->
     return torch.where(mask, rows, 0.0).sum(1) / mask.sum(1).clamp(min=1)
 
 
-def by_cluster(values: Tensor, episodes: Episodes) -> Tensor:
+def by_cluster(values: Tensor, episodes: Episodes) -> np.ndarray:
     """The mean of each cluster of episodes ``(K,)``; the values ``(T,)`` where they are independent."""
     if "cluster" not in episodes:
-        return values
+        return _numbers(values)
     _, place = episodes["cluster"].to(values.device).unique(return_inverse=True)
     sums = values.new_zeros(int(place.max()) + 1).index_add(0, place, values)
-    means: Tensor = sums / place.bincount()
-    return means
+    return _numbers(sums / place.bincount())
+
+
+def _numbers(values: Tensor) -> np.ndarray:
+    return np.asarray(values.double().cpu().numpy())
 
 
 def classes_of(episodes: Episodes) -> np.ndarray | None:

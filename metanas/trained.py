@@ -76,7 +76,7 @@ class MetaLearner:
         checkpoint, valid = _trained(evaluator, self.name, self.candidate, steps, left, seed)
 
         def scores(episodes: Episodes) -> np.ndarray:
-            return _scores(evaluator, self.candidate, checkpoint, episodes)
+            return evaluator.task_scores(self.candidate, checkpoint, episodes)
 
         sizes = Sizes(evaluator, timed=True)
         return [Rival(self.name, valid, scores(test), scores, lambda: sizes(self.candidate))]
@@ -120,7 +120,7 @@ class FineTuned:
         def scores(setting: Candidate, episodes: Episodes) -> np.ndarray:
             rates = Program.of(catalogue.build(setting, evaluator.signature)).init(seed)[1]
             checkpoint = Checkpoint.resume(trained.average, rates, seed, evaluator.device)
-            return _scores(evaluator, setting, checkpoint, episodes)
+            return evaluator.task_scores(setting, checkpoint, episodes)
 
         def value(setting: Candidate) -> float:
             return float(np.nan_to_num(sign * scores(setting, few).mean(), nan=-np.inf))
@@ -160,17 +160,10 @@ def scoring_pace(
     checkpoint = checkpoint or Checkpoint.start(program, 0, evaluator.device)
 
     def run() -> None:
-        evaluator.task_scores(candidate, checkpoint, probe).cpu()
+        evaluator.task_scores(candidate, checkpoint, probe)
 
     run()  # pays what every shape pays once
     return timed(run) / count(probe)
-
-
-def _scores(
-    evaluator: Evaluator, candidate: Candidate, checkpoint: Checkpoint, episodes: Episodes
-) -> np.ndarray:
-    found: np.ndarray = evaluator.task_scores(candidate, checkpoint, episodes).double().cpu().numpy()
-    return found
 
 
 def _sign(signature: Signature) -> int:

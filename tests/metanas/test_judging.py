@@ -32,7 +32,7 @@ def test_all_are_scored_on_the_test_tasks_of_this_look_and_tuned_on_others(
     test = evaluator.tasks(30, "test", look=search.memory.look("s"))
     assert all(torch.equal(found.episodes[name], test[name]) for name in test)  # type: ignore[literal-required]
     ours = evaluator.task_scores(winner.record.candidate, winner.checkpoint, test)
-    np.testing.assert_array_equal(found.ours, ours.double())
+    np.testing.assert_array_equal(found.ours, ours)
     for method, rival in zip(simple(evaluator), found.rivals, strict=True):
         alone = run_simple(evaluator.signature, method, evaluator.valid, test)
         assert (rival.name, rival.valid) == (alone.name, alone.valid), (
