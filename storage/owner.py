@@ -36,18 +36,18 @@ def alive(owner: str, touched: datetime, at: datetime) -> bool:
         at: The present moment.
     """
     host, pid, started = owner.rsplit(":", 2)
-    if host not in (_host(), _host(known=False)) or not _can_ask():
+    if host != _host() or not _can_ask():
         return at - touched <= SILENCE
     return _runs(int(pid)) and _started(int(pid)) == started
 
 
-def _host(*, known: bool = True) -> str:
-    """This machine; as it was called before its own number was a part of that, if that is not to be known."""
+def _host() -> str:
+    """This machine."""
     name, parts = socket.gethostname()[:200], []
     with suppress(OSError):
         parts.append(os.readlink("/proc/self/ns/pid")[5:-1])
     with suppress(OSError):  # which is not to be told as it is: see machine-id(5)
-        parts += [hashlib.sha256(_MACHINE.read_bytes()).hexdigest()[:12]] if known else []
+        parts.append(hashlib.sha256(_MACHINE.read_bytes()).hexdigest()[:12])
     return f"{name}[{' '.join(parts)}]" if parts else name
 
 

@@ -27,7 +27,6 @@ from metanas.cli.wiring import (
     opened,
     plan_of,
     setting_of,
-    versions,
 )
 from metanas.equal_times import SECONDS
 from metanas.evaluator import Setting
@@ -35,6 +34,7 @@ from metanas.joint import Joint, JointSearch, standings_of
 from metanas.search import Listener, Moment
 from metanas.seeds import derive
 from metanas.tasks.family import Family
+from metanas.versions import versions
 from search_spaces import Signature
 from search_spaces.errors import MetanasError
 from search_spaces.shared import Shared, share

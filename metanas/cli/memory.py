@@ -10,6 +10,7 @@ from optuna.samplers import BaseSampler
 
 from controllers.learned import Snapshot
 from metanas.cli.settings import families_of, study_name
+from metanas.versions import SNAPSHOT
 from search_spaces import Space, plugins
 from search_spaces.errors import DataError, StoreError
 from search_spaces.fingerprint import Fingerprint
@@ -17,7 +18,6 @@ from storage import Store
 from storage.studies import divisions
 
 CONTROLLERS = ("controllers", "metanas.controllers")
-SNAPSHOT = "snapshot"  # among the versions of a trial: the hash of the one that its controller had
 
 
 def proposer(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import optuna
@@ -28,6 +27,7 @@ from metanas.tasks import fingerprints, own
 from metanas.tasks.family import USUAL_SHOTS, Family, Source
 from metanas.tasks.mixed import Mixed
 from metanas.tasks.table_tasks import Tables
+from metanas.versions import versions
 from search_spaces import Record, Signature, Space, catalogue, named, plugins
 from search_spaces.errors import BudgetError, DataError, DeviceError, StoreError
 from search_spaces.fingerprint import Fingerprint
@@ -35,7 +35,6 @@ from storage import Store, explaining, reconcile
 from storage.text import check_name
 
 FAMILIES = ("metanas.tasks.families", "metanas.families")
-_PACKAGES = ("metanas", "torch", "optuna", "numpy", "sqlalchemy")
 _MEMBERS = sorted({*Family.__annotations__, *(n for n in vars(Family) if not n.startswith("_"))})
 _RUNG = {"tables": 100, "images": 60}
 _RUNGS = 3
@@ -279,17 +278,6 @@ def _evaluator(
         valid_tasks=_VALID_TASKS[family.kind],
         final_tasks=_FINAL_TASKS[family.kind],
     )
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that results depend on."""
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found | plugins.packages()
 
 
 def setting_of(family: Family, request: Request) -> tuple[Setting, Signature]:

@@ -19,7 +19,8 @@ from metanas.learner.inputs import inputs_of
 from metanas.learner.learner import Learner
 from metanas.learner.manifest import Manifest
 from metanas.learner.weights import pack, unpack
-from search_spaces.errors import LearnerFileError, MetanasError
+from metanas.versions import of_others
+from search_spaces.errors import LearnerFileError, MetanasError, UnknownNameError
 
 _WEIGHTS, _CARD = "weights.safetensors", "card.md"
 
@@ -90,8 +91,18 @@ def _learner(members: Mapping[str, bytes], architectures: Collection[str]) -> Le
     for name, facts in manifest.members.items():
         if _facts(members[name]) != facts:
             raise LearnerFileError(f"it has another {name} than its manifest says: export it anew")
-    program = program_of(manifest.candidate, manifest.signature, architectures)
+    try:
+        program = program_of(manifest.candidate, manifest.signature, architectures)
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{error}{_made_with(manifest)}") from None
     return Learner(manifest, program, *unpack(program, members[_WEIGHTS]))
+
+
+def _made_with(manifest: Manifest) -> str:
+    """Which packages of third parties were installed where the learner was made."""
+    versions = manifest.provenance.get("versions")
+    others = of_others(versions) if isinstance(versions, dict) else []
+    return f" (where it was made there was {', '.join(others)})" if others else ""
 
 
 def _facts(data: bytes) -> dict[str, object]:

@@ -6,6 +6,7 @@ import copy
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,13 +18,15 @@ from torch import Tensor
 
 from controllers.interface import CandidateSampler
 from metanas.aims import Aims
+from metanas.engine import Program
+from metanas.learner import Manifest, load, save
 from metanas.learner.building import program_of
 from metanas.proposals import Proposals
 from metanas.tasks.own import Own
 from metanas.testing.families import support_and_query_share_nothing
 from search_spaces import Candidate, Categorical, Real, Signature, Space, catalogue, plugins
 from search_spaces.architectures import mlp
-from search_spaces.errors import MetanasError, UnknownNameError
+from search_spaces.errors import LearnerFileError, MetanasError
 from search_spaces.record import REFUSED
 from search_spaces.rules import ridge
 
@@ -220,15 +223,20 @@ def test_what_is_a_third_partys_can_be_copied(installed: Installed) -> None:
 
 
 def test_a_learner_of_a_plugin_that_is_not_here_says_what_to_do(
-    installed: Installed, monkeypatch: pytest.MonkeyPatch
+    installed: Installed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     installed("rules", rule())
     space = catalogue.space("default", CURVES)
     (candidate,) = catalogue.of_others(space)
-    assert program_of(candidate, CURVES).rule
+    program = program_of(candidate, CURVES)
+    meta, buffers = Program.of(program.rule).init(0)
+    provenance = {"versions": {"metanas": "1", "snapshot": "ab", "mine-rules": "1.2"}}
+    known: dict[str, Any] = {"kind": "array"}
+    made = Manifest(candidate, CURVES, known, {"ways": 1, "shots": 5, "queries": 5}, provenance=provenance)
+    save(tmp_path / "its.metanas", made, meta, buffers)
     monkeypatch.setattr(plugins, "entry_points", lambda **wanted: EntryPoints(()))
-    with pytest.raises(UnknownNameError, match=r"no rule called 'mine' .* install that"):
-        program_of(candidate, CURVES)
+    with pytest.raises(LearnerFileError, match=r"no rule called 'mine' .* install .*was mine-rules 1.2\)$"):
+        load(tmp_path / "its.metanas")
 
 
 def test_a_rule_may_be_one_of_a_fixed_number_of_classes(installed: Installed) -> None:
