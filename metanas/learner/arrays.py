@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -21,20 +22,32 @@ def as_numbers(x: Any, what: str) -> np.ndarray | Tensor:
     if isinstance(x, Tensor):
         if x.is_complex():
             raise DataError(f"{what}: complex numbers where real ones are expected")
-        return x.detach()
+        return x.detach().to_dense()
     try:
         found = np.asarray(_unmasked(x))
     except (ValueError, TypeError, RuntimeError):
         raise DataError(f"{what}: rows should have the same number of entries each") from None
     if found.dtype.kind in "fiub":
         return found
+    if found.dtype.kind in "mM":
+        raise DataError(
+            f"{what}: times where numbers are expected: say in which unit, as in x / np.timedelta64(1, 's')"
+        )
     if found.dtype.kind in "US":  # NumPy makes text of all, where any is
         found = np.asarray(x, dtype=object)
     for place, value in np.ndenumerate(found):
-        if not isinstance(value, numbers.Real):
+        if not is_real(value):
             row = f"row {place[0]} (counted from 0): " if place else ""
             raise DataError(f"{what}: {row}{str(value)[:40]!r} is not a number")
-    return found.astype(np.float64)
+    try:
+        return found.astype(np.float64)
+    except OverflowError:
+        raise DataError(f"{what}: holds a whole number that is too large") from None
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is a number: of a span of time, nobody knows in which unit."""
+    return isinstance(value, (numbers.Real, Decimal)) and not isinstance(value, np.timedelta64)
 
 
 def _unmasked(x: Any) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from metanas.learner.learner import Learner
 from metanas.learner.tables import PREDICTION, PROBABILITY, Answers, predictions
 from metanas.tasks.archive import first_visit
-from metanas.tasks.pictures import EXTENSIONS
+from metanas.tasks.pictures import EXTENSIONS, strict_pillow
 from search_spaces.errors import DataError
 
 _BLOCK = 256  # images read at once
@@ -37,15 +38,14 @@ def adapt_folders(learner: Learner, support_path: Path, query_path: Path) -> Ans
     if outside := [path for path in examples if path.parent == support_path]:
         raise DataError(f"{outside[0]} lies in no class folder: give each class of {support_path} its own")
     labels = [path.parent.relative_to(support_path).as_posix() for path in examples]
-    model = learner.adapt(examples, labels)
-    rows = []
-    queries = _images(query_path)
-    for first in range(0, len(queries), _BLOCK):
-        block = queries[first : first + _BLOCK]
-        found = predictions(model, block, len(block))
-        rows += [
-            [str(path), *more] for path, more in zip(block, zip(*found.values(), strict=True), strict=True)
-        ]
+    rows: list[list[Any]] = []
+    with strict_pillow():
+        model = learner.adapt(examples, labels)
+        queries = _images(query_path)
+        for first in range(0, len(queries), _BLOCK):
+            block = queries[first : first + _BLOCK]
+            found = zip(*predictions(model, block, len(block)).values(), strict=True)
+            rows += [[str(path), *more] for path, more in zip(block, found, strict=True)]
     return Answers(["path", PREDICTION, PROBABILITY], rows, len(examples))
 
 

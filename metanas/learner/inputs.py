@@ -118,8 +118,8 @@ class Numbers:
     names: tuple[str, ...] = ()
 
     def rows(self, x: Any, what: str) -> Rows:
-        x = records.by_column(x) if self.names else x
-        if self.names and (isinstance(x, Mapping) or set(self.names) & set(getattr(x, "columns", ()))):
+        x = records.by_column(x, self.names, what) if self.names else x
+        if self.names and (isinstance(x, Mapping) or self._has_names(x)):
             x = self._named(x, what)
         found = as_numbers(x, what)
         if found.ndim == 1 and self.shape == (1,):
@@ -133,6 +133,12 @@ class Numbers:
 
     def tensor(self, rows: Rows, first: int, what: str) -> Tensor:
         return finite(as_float(rows), first, f"{what} x")
+
+    def _has_names(self, x: Any) -> bool:
+        """Whether a data frame goes by its names: one column may be called as one likes."""
+        columns = list(getattr(x, "columns", ()))
+        texts = all(isinstance(name, str) for name in columns)
+        return bool(set(self.names) & set(columns)) or (len(self.names) > 1 and bool(columns) and texts)
 
     def _named(self, x: Any, what: str) -> np.ndarray:
         """``(n, features)``, in the learner's order."""
@@ -157,6 +163,8 @@ class Images:
     def rows(self, x: Any, what: str) -> Rows:
         if isinstance(x, (Image.Image, str, os.PathLike)):
             raise DataError(f"{what} x should be a list of images, even of one: [image]")
+        kind = getattr(getattr(x, "dtype", None), "kind", None)
+        x = x.tolist() if kind in ("O", "U") else x  # a column of paths
         if isinstance(x, Sequence) and all(isinstance(item, (Image.Image, str, os.PathLike)) for item in x):
             return list(x)
         found = as_numbers(x, what)

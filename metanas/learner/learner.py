@@ -98,8 +98,9 @@ class Learner:
 
         Args:
             x: Examples, as NumPy array, torch tensor or nested list. Numbers: ``(S, features)``, or
-                ``(S,)`` for one feature. Columns of several kinds: a mapping of names to columns, or a
-                pandas DataFrame; see ``manifest.preprocessing``. Images: whole numbers from 0 to 255,
+                ``(S,)`` for one feature. Columns of several kinds: a mapping of names to columns, a pandas
+                DataFrame, or rows that are mappings; see ``manifest.preprocessing``. A category that
+                training did not have is as good as missing. Images: whole numbers from 0 to 255,
                 ``(S, C, H, W)`` or ``(S, H, W)``, or a list of PIL images or of paths; they are resized
                 and standardised as in training.
             y: Regression: ``(S,)`` for one output, or ``(S, outputs)``. Classification: ``(S,)``
@@ -183,6 +184,11 @@ class Model:
         """
         return self._targets.labels if isinstance(self._targets, Classes) else None
 
+    @property
+    def digits(self) -> int:
+        """How many significant digits of a number that it answers with say something."""
+        return self._targets.digits
+
     def predict(self, x: Any) -> np.ndarray | Tensor:
         """Predictions for queries.
 
@@ -190,7 +196,8 @@ class Model:
             x: ``(Q, *x)``, in any of the forms that :meth:`Learner.adapt` takes.
 
         Returns:
-            Regression: float32, ``(Q,)`` or ``(Q, outputs)`` as the support's ``y`` was.
+            Regression: ``(Q,)`` or ``(Q, outputs)`` as the support's ``y`` was; float32, of a table
+            float64, whose targets may be far from 0.
             Classification: labels ``(Q,)``. A tensor on the query's device if ``x`` is one (and the
             labels are numbers), else an array.
 

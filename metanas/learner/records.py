@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metanas.learner.arrays import as_numbers, finite, is_none
+from metanas.learner.arrays import as_numbers, finite, is_none, is_real
 from metanas.tasks.columns import Cells, encode, is_column, is_missing, is_target, plain, width
 from search_spaces import Signature
 from search_spaces.errors import DataError
@@ -31,7 +31,7 @@ class Records:
 
     def rows(self, x: Any, what: str) -> Tensor:
         """``(n, D)`` float32: what the network sees, so that a slice of it is rows too."""
-        x = by_column(x)
+        x = by_column(x, [known["name"] for known in self.features], what)
         columns = self._by_name(x, what) if hasattr(x, "keys") else self._by_place(x, what)
         sizes = {len(column) for column in columns}
         if len(sizes) > 1:
@@ -47,11 +47,12 @@ class Records:
 
     def _by_name(self, x: Any, what: str) -> list[Cells]:
         check_named(x, [known["name"] for known in self.features], what)
-        return [cells(listed(x[known["name"]], known["name"], what)) for known in self.features]
+        return [_column(x[known["name"]], known["name"], what) for known in self.features]
 
     def _by_place(self, x: Any, what: str) -> list[Cells]:
         numbers = all(known["kind"] == "number" for known in self.features)
-        found = as_numbers(x, what) if numbers and not isinstance(x, list) else _objects(x, what)
+        wide = len(self.features)
+        found = as_numbers(x, what) if numbers and not isinstance(x, list) else _objects(x, wide, what)
         if isinstance(found, Tensor):
             found = found.cpu().numpy()
         if found.ndim == 1 and len(self.features) == 1:
@@ -62,8 +63,8 @@ class Records:
                 f"{what} x should have the shape (n, {len(self.features)}): {names}; not {tuple(found.shape)}"
             )
         return [
-            column.astype(np.float64) if column.dtype != object else cells(column.tolist())
-            for column in found.T
+            _column(column, known["name"], what) if column.dtype == object else column.astype(np.float64)
+            for known, column in zip(self.features, found.T, strict=True)
         ]
 
 
@@ -92,12 +93,13 @@ def _is_named(target: object) -> bool:
     return isinstance(name, str) and name.isprintable()
 
 
-def _objects(x: Any, what: str) -> np.ndarray:
+def _objects(x: Any, wide: int, what: str) -> np.ndarray:
+    """``(n, features)``; of no rows, as wide as they would be."""
     if isinstance(x, Tensor):
         x = x.cpu().numpy()
     try:
         rows = [[row] if row is None or np.isscalar(row) else list(row) for row in x]
-        found = np.empty((len(rows), len(rows[0]) if rows else 0), dtype=object)
+        found = np.empty((len(rows), len(rows[0]) if rows else wide), dtype=object)
         for i, row in enumerate(rows):
             found[i, :] = row
     except (TypeError, ValueError):
@@ -105,12 +107,22 @@ def _objects(x: Any, what: str) -> np.ndarray:
     return found
 
 
-def by_column(x: Any) -> Any:
-    """Rows that are mappings each, as columns of the names that all of them have; anything else as it is."""
-    if not isinstance(x, list) or not x or not all(isinstance(row, Mapping) for row in x):
+def by_column(x: Any, names: Sequence[str], what: str) -> Any:
+    """Rows that have names each (mappings, Series), as columns; anything else as it is.
+
+    Raises:
+        DataError: If some rows lack a name that others have.
+    """
+    x = list(x) if isinstance(x, (tuple, Iterator)) else x
+    if not isinstance(x, list) or not x or not all(hasattr(row, "keys") for row in x):
         return x
-    names = [name for name in x[0] if all(name in row for row in x)]
-    return {name: [row[name] for row in x] for name in names}
+    known = [set(row.keys()) for row in x]
+    for name in names:
+        lacking = [row for row, keys in enumerate(known) if name not in keys]
+        if 0 < len(lacking) < len(x):
+            raise DataError(f"{what}: row {lacking[0]} (counted from 0) lacks {name!r}: None is for missing")
+    shared = [name for name in list(x[0].keys()) if all(name in keys for keys in known)]
+    return {name: [row[name] for row in x] for name in shared}
 
 
 def check_named(x: Any, names: Sequence[str], what: str) -> None:
@@ -121,16 +133,30 @@ def check_named(x: Any, names: Sequence[str], what: str) -> None:
 
 def listed(column: Any, name: str, what: str) -> list[Any]:
     """The values of a column, one a row."""
-    if isinstance(column, str) or not hasattr(column, "__iter__"):  # as a single row of a data frame has
+    if hasattr(column, "columns"):  # of a data frame that has two of that name
+        raise DataError(f"{what} has the column {name!r} twice: give each its own name")
+    # a mapping's own values may be in any order: pandas' to_dict() gives such, to_dict("list") does not
+    if isinstance(column, (str, bytes, Mapping, Set)) or not hasattr(column, "__iter__"):
         raise DataError(f"{what}: column {name!r} should be a list of values, one a row, not {column!r:.40}")
     return list(column.detach().tolist() if isinstance(column, Tensor) else column)
+
+
+def _column(values: Any, name: str, what: str) -> Cells:
+    try:
+        return cells(listed(values, name, what))
+    except DataError as error:
+        said = str(error)
+        raise DataError(said if said.startswith(what) else f"{what}: column {name!r} {said}") from None
 
 
 def cells(values: list[Any]) -> Cells:
     """A column as training rows are: numbers as float64 where all are, else text."""
     plainly = [None if _is_missing(value) else value for value in values]
     if all(value is None or _is_real(value) for value in plainly):
-        return np.array([np.nan if value is None else float(value) for value in plainly], dtype=np.float64)
+        try:
+            return np.array([np.nan if value is None else float(value) for value in plainly])
+        except OverflowError:
+            raise DataError("holds a whole number that is too large: empty it") from None
     found = np.full(len(values), None, dtype=object)
     for row, value in enumerate(plainly):
         if value is not None:
@@ -145,7 +171,7 @@ def _text(value: Any) -> str:
 
 
 def _is_real(value: Any) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return is_real(value) and not isinstance(value, bool)
 
 
 def _is_missing(value: Any) -> bool:

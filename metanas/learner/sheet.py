@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,17 @@ class Sheet:
         cells = [self.texts(column) for column in columns]  # column after column
         return np.array([self._column(name, texts) for name, texts in zip(columns, cells, strict=True)]).T
 
+    def check(self, column: str, read: Callable[[str], float | None], what: str) -> None:
+        """Refuses a cell that is not empty and cannot be read.
+
+        Raises:
+            DataError: If there is one.
+        """
+        at = self.columns.index(column)
+        for row, line in zip(self.rows, self.lines, strict=True):
+            if not is_missing(row[at]) and read(row[at]) is None:
+                raise DataError(f"{self._place(line, column)} is {row[at][:40]!r}, not {what}")
+
     def having(self, column: str) -> Sheet:
         """The rows of which something is known in that column."""
         at = self.columns.index(column)
@@ -107,8 +118,6 @@ def read_sheet(path: Path) -> Sheet:
 
 def _check(sheet: Sheet) -> None:
     names = sheet.columns
-    if all(_is_number(name) for name in names):
-        raise DataError(f"{sheet.path} has numbers in its first line: name the columns there")
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise DataError(f"{sheet.path} has the column name {twice[0]!r} twice: give each column its own")
@@ -117,11 +126,3 @@ def _check(sheet: Sheet) -> None:
     for row, line in zip(sheet.rows, sheet.lines, strict=True):
         if len(row) != len(names):
             raise DataError(f"{sheet.path}, line {line}: {len(row)} cells for {len(names)} columns")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -13,11 +13,11 @@ import numpy as np
 from metanas.learner import records
 from metanas.learner.learner import Learner, Model
 from metanas.learner.sheet import Sheet, read_sheet
-from metanas.learner.targets import spelt
 from metanas.tasks import columns as coding
 from search_spaces.errors import DataError
 
 PREDICTION, PROBABILITY = "prediction", "probability"
+_READ = {"number": (coding.number, "a number"), "date": (coding.as_days, "a date as in 2024-01-31")}
 
 
 @dataclass(frozen=True)
@@ -98,15 +98,19 @@ def predictions(model: Model, x: Any, count: int, targets: Sequence[str] = ()) -
     if model.classes is None:
         values = np.asarray(model.predict(x)).reshape(count, -1)
         names = [PREDICTION] if values.shape[1] == 1 else [f"{PREDICTION}_{name}" for name in targets]
-        return {name: [_short(v) for v in column] for name, column in zip(names, values.T, strict=True)}
+        pairs = zip(names, values.T, strict=True)
+        return {name: [_short(v, model.digits) for v in column] for name, column in pairs}
     shares = np.asarray(model.predict_proba(x))
     best = shares.argmax(-1)
-    return {PREDICTION: model.classes[best].tolist(), PROBABILITY: [_short(v) for v in shares.max(-1)]}
+    return {
+        PREDICTION: model.classes[best].tolist(),
+        PROBABILITY: [_short(v, model.digits) for v in shares.max(-1)],
+    }
 
 
-def _short(value: float) -> float:
+def _short(value: float, digits: int) -> float:
     """Without the digits that single precision does not have."""
-    return float(f"{value:.7g}")
+    return float(f"{value:.{digits}g}")
 
 
 def _called(sheet: Sheet, names: list[str]) -> Sheet:
@@ -148,6 +152,9 @@ def _examples(sheet: Sheet, columns: list[str], names: list[str], preprocessing:
     """The features of a sheet, in the form that the learner takes."""
     if preprocessing["kind"] == "table":
         return sheet.numbers(columns)
+    for known, column in zip(preprocessing["features"], columns, strict=True):
+        if known["kind"] in _READ:
+            sheet.check(column, *_READ[known["kind"]])
     return {name: sheet.cells(column) for name, column in zip(names, columns, strict=True)}
 
 
@@ -196,6 +203,8 @@ def _by_name(sheet: Sheet, names: list[str]) -> bool:
 def _rest(sheet: Sheet, targets: list[str], features: list[str]) -> list[str]:
     """All columns but the targets, in the place of the features."""
     found = [column for column in sheet.columns if column not in targets]
+    if any(coding.number(name) is not None or coding.as_days(name) is not None for name in sheet.columns):
+        raise DataError(f"{sheet.path} has numbers in its first line: name the columns there")
     if len(found) != len(features):
         raise DataError(
             f"{sheet.path} has {len(found)} feature columns ({', '.join(found)}), the learner takes "
@@ -218,5 +227,5 @@ def _score(model: Model, query: Sheet, x: Any, targets: list[str]) -> dict[str, 
         value = float(((predicted - query.numbers(targets)) ** 2).mean())
         return {"metric": "mse", "value": value, "rows": len(query.rows)}
     pairs = zip(predicted, query.texts(targets[0]), strict=True)
-    value = float(np.mean([spelt(found) == spelt(true) for found, true in pairs]))
+    value = float(np.mean([coding.spelt(found) == coding.spelt(true) for found, true in pairs]))
     return {"metric": "accuracy", "value": value, "rows": len(query.rows)}

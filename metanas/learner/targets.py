@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,11 @@ import torch
 from torch import Tensor
 
 from metanas.learner.arrays import as_float, as_numbers, finite, is_none
+from metanas.tasks.columns import spelt
 from search_spaces import Signature
 from search_spaces.errors import DataError
+
+SINGLE = 7  # digits of single precision
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,15 @@ class Reals:
 
     def answer(self, outputs: Tensor, like: Any) -> np.ndarray | Tensor:
         """``(Q, O)`` to ``(Q,)`` or ``(Q, O)``, a tensor if ``like`` is one."""
-        outputs = (outputs.double() * self.std + self.mean).to(outputs.dtype)
+        if (self.mean, self.std) != (0.0, 1.0):  # single precision has no room for times, years, ids
+            outputs = outputs.double() * self.std + self.mean
         return same_kind(outputs[:, 0] if self.flat else outputs, like)
+
+    @property
+    def digits(self) -> int:
+        """Significant ones of an answer: those of single precision are of what it is off the mean."""
+        off = math.log10(max(1.0, abs(self.mean) / self.std))
+        return min(SINGLE + math.ceil(off), 17)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +55,7 @@ class Classes:
     """
 
     labels: np.ndarray
+    digits: int = SINGLE  # of a probability
 
     def unknown(self, known: Sequence[str]) -> list[Any]:
         """Labels that are none of the training table's; where it had no names, none are."""
@@ -109,12 +121,6 @@ def _reals(y: Any, outputs: int, mean: float, std: float) -> tuple[Reals, Tensor
     return Reals(flat, mean, std), finite(as_float(scaled[:, None] if flat else scaled), 0, "support y")
 
 
-def spelt(label: object) -> str:
-    """1.0, which is written of 1 where a column has empty cells, is that class, too."""
-    whole, point, rest = str(label).rpartition(".")
-    return whole if point and whole.lstrip("-").isdigit() and not rest.strip("0") else str(label)
-
-
 def _classes(y: Any, known: Sequence[str]) -> tuple[Classes, Tensor]:
     values = _labels(y)
     try:
@@ -138,7 +144,7 @@ def _labels(y: Any) -> list[Any]:
         raise DataError("support y should be a list of labels, one an example, not one text")
     found = y.to_numpy() if hasattr(y, "columns") else y  # a data frame goes by its columns otherwise
     found = found.detach().cpu().numpy() if isinstance(found, Tensor) else found
-    if not hasattr(found, "__iter__"):
+    if isinstance(found, (Mapping, Set)) or not hasattr(found, "__iter__"):  # of which row, nobody knows
         raise DataError(f"support y should be a list of labels, one an example, not {found!r:.40}")
     if isinstance(found, np.ndarray):
         if found.ndim == 2 and found.shape[1] == 1:

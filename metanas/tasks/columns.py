@@ -23,7 +23,11 @@ MOST_VALUES = 50  # of a category; rarer ones count as unknown
 _MOSTLY = 0.9  # of a column's cells: where so many are numbers, the others are mistakes
 _DAY = 86400.0
 LEAVE_OUT = "empty it, or leave the column out with --features"
-_NAMELESS = {"", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "?"}
+# those that pandas takes for missing in training tables, and more
+_NAMELESS = {
+    "", "na", "n/a", "#n/a", "#n/a n/a", "#na", "nan", "-nan", "null", "none", "<na>", "?",
+    "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
+}  # fmt: skip
 _TRUTHS = {"true": "True", "1": "True", "false": "False", "0": "False"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d.*)?")
 
@@ -78,6 +82,12 @@ def as_number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def number(text: str) -> float | None:
+    """A number, or NaN of an infinite one, of which no learner makes anything."""
+    infinite = text.lower().lstrip("+-") in ("inf", "infinity")
+    return math.nan if infinite else as_number(text)
+
+
 def as_days(text: str) -> float | None:
     """Days since 1970 of an ISO 8601 date, or None where the text is none."""
     if not _DATE.fullmatch(text):
@@ -128,10 +138,9 @@ def encode(column: Column, cells: Cells) -> np.ndarray:
         DataError: If text stands where numbers or dates are expected.
     """
     if column["kind"] == "category":
-        texts = _spelt(_as_texts(cells), column["values"])
         place = {value: i for i, value in enumerate(column["values"])}
         found = np.zeros((len(cells), len(place)), dtype=np.float32)
-        for row, text in enumerate(texts):
+        for row, text in enumerate(_spelt(_as_texts(cells), column["values"])):
             if text in place:
                 found[row, place[text]] = 1.0
         return found
@@ -201,11 +210,11 @@ def _number(name: str, kind: str, values: np.ndarray) -> dict[str, Any] | None:
 
 def _numbers(name: str, cells: Cells) -> np.ndarray:
     if cells.dtype != object:
-        return cells
+        return np.where(np.isinf(cells), math.nan, cells)  # as of a training table
     for row, text in enumerate(cells):
-        if text is not None and as_number(text) is None:
+        if text is not None and number(text) is None:
             raise DataError(f"row {row} (counted from 0): column {name!r} is {text[:40]!r}, not a number")
-    return np.array([math.nan if text is None else float(text) for text in cells])
+    return np.array([math.nan if text is None else number(text) for text in cells], dtype=np.float64)
 
 
 def _days(name: str, cells: Cells) -> np.ndarray:
@@ -220,10 +229,18 @@ def _days(name: str, cells: Cells) -> np.ndarray:
 
 
 def _spelt(texts: list[str | None], values: Sequence[str]) -> list[str | None]:
-    """Truth values as those of the training rows, however a file or a program writes them."""
-    if not {"True", "False"}.issuperset(values):
-        return texts
-    return [_TRUTHS.get(text.lower(), text) if text is not None else None for text in texts]
+    """As the training rows spell it, however a file or a program does: truth values, and 1.0, which is 1."""
+    if {"True", "False"}.issuperset(values):
+        return [_TRUTHS.get(text.lower(), text) if text is not None else None for text in texts]
+    own = {spelt(value): value for value in reversed(values)}
+    own |= {value: value for value in values}
+    return [None if text is None else own.get(text, own.get(spelt(text), text)) for text in texts]
+
+
+def spelt(label: object) -> str:
+    """1.0, which is written of 1 where a column has empty cells, is that class, too."""
+    whole, point, rest = str(label).rpartition(".")
+    return whole if point and whole.lstrip("-").isdigit() and not rest.strip("0") else str(label)
 
 
 def _as_texts(cells: Cells) -> list[str | None]:

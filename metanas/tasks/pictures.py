@@ -93,8 +93,8 @@ def prepare_file(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    with strict_pillow():
-        pixels = decode(data, str(path), preprocessing["size"], preprocessing["channels"])
+    # not under strict_pillow: a program may be here in several threads, and has warnings of its own
+    pixels = decode(data, str(path), preprocessing["size"], preprocessing["channels"])
     return standardise(torch.from_numpy(pixels), preprocessing)
 
 

@@ -32,7 +32,9 @@ def init(norm: str, name: str, channels: int, fan_in: int, generator: torch.Gene
 
 def uniform(shape: tuple[int, ...], fan_in: int, generator: torch.Generator) -> Tensor:
     """U(-1/√fan_in, 1/√fan_in), as torch starts its own layers: gradient steps of 0.01 stay stable."""
-    return (2 * torch.rand(shape, generator=generator) - 1) / math.sqrt(fan_in)
+    drawn = torch.rand(shape, generator=generator)
+    # of shapes alone nothing is to be computed: torch would load its compiler for that
+    return drawn if drawn.is_meta else (2 * drawn - 1) / math.sqrt(fan_in)
 
 
 def statistics(norm: str, name: str, channels: int) -> dict[str, Tensor]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +56,24 @@ def test_named_numbers_are_found_by_name(regression: Learner, rng: np.random.Gen
         regression.adapt(frame, y).predict({"time": x[:, 0]})
     with pytest.raises(DataError, match=r"support: column 'dose': row 1 .*'much' is not a number"):
         regression.adapt({"time": [0.0, 1.0], "dose": [1.0, "much"]}, [1.0, 2.0])
+
+
+def test_a_data_frame_of_other_names_does_not_go_by_place(regression: Learner) -> None:
+    with pytest.raises(DataError, match=r"support lacks the column 'time' \(it has DOSE, TIME\)"):
+        regression.adapt(pd.DataFrame({"DOSE": [0.0, 1.0], "TIME": [1.0, 0.0]}), [1.0, 2.0])
+
+
+def test_loading_takes_no_compiler(regression: Learner, tmp_path: Path) -> None:
+    """A second of every program's start, and a variable of its environment."""
+    code = (
+        "import os, sys, metanas; metanas.load(sys.argv[1])\n"
+        "assert 'torch._dynamo' not in sys.modules and 'TORCHINDUCTOR_CACHE_DIR' not in os.environ\n"
+        "try: metanas.load('none')\n"
+        "except metanas.LearnerFileError as error: assert isinstance(error, metanas.MetanasError)"
+    )
+    (file,) = tmp_path.glob("*.metanas")
+    surroundings = {name: value for name, value in os.environ.items() if "INDUCTOR" not in name}
+    subprocess.run([sys.executable, "-c", code, str(file)], check=True, timeout=60, env=surroundings)
 
 
 def test_what_a_mask_hides_is_not_learned(regression: Learner) -> None:

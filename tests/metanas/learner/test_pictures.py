@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -76,11 +77,29 @@ def test_images_of_another_size_are_resized_as_files_are(pictures: Learner, rng:
         (["none.png", "none.png"], "none.png"),
         ([Image.new("F", (8, 8))] * 2, "image 0 of the support"),
     ],
-    ids=str,
 )
 def test_images_that_cannot_be_used(pictures: Learner, x: Any, words: str) -> None:
     with pytest.raises(DataError, match=words):
         pictures.adapt(x, [0, 1])
+
+
+def test_a_column_of_paths_is_a_list_of_them(pictures: Learner, tmp_path: Path) -> None:
+    for name, grey in (("a", 0), ("b", 200)):
+        Image.new("L", (8, 8), grey).save(tmp_path / f"{name}.png")
+    paths = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    model = pictures.adapt(paths, ["a", "b"])
+    for column in (pd.Series(paths), np.array(paths), np.array(paths, dtype=object)):
+        np.testing.assert_array_equal(model.predict_proba(column), model.predict_proba(paths))
+
+
+def test_reading_files_leaves_the_warnings_of_other_threads_alone(
+    pictures: Learner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the process's: two threads that change and restore them leave one's for good."""
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    model = pictures.adapt([str(tmp_path / "a.png")] * 2, ["a", "b"])
+    monkeypatch.setattr("warnings.catch_warnings", None)
+    model.predict([str(tmp_path / "a.png")])
 
 
 def test_many_images_are_read_in_chunks(pictures: Learner, rng: np.random.Generator) -> None:

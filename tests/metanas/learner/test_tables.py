@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +231,42 @@ def test_folders_that_cannot_be_used(pictures: Written, regression: Written, pho
     refused(learner, support, query, "broken.png")
     with pytest.raises(DataError, match="does not take tables"):
         adapt_csv(learner, support, query)
+
+
+def columns(folder: Path, load: str = "load", mode: str = "mode") -> Learner:
+    """A learner of a number and a category."""
+    made = written(folder, candidate("mlp", "ridge"), REGRESSION)
+    features = [
+        {"name": load, "kind": "number", "mean": 0.0, "std": 1.0, "missing": False},
+        {"name": mode, "kind": "category", "values": ["a"]},
+    ]
+    target = {"name": "wear", "mean": 0.0, "std": 1.0}
+    known = {"kind": "columns", "features": features, "target": target}
+    return Learner(replace(made.manifest, preprocessing=known), made.program, made.meta, made.buffers)
+
+
+def test_what_a_cell_should_be_is_said_with_its_line(tmp_path: Path) -> None:
+    learner = columns(tmp_path)
+    support = put(tmp_path / "s.csv", "load,mode,wear\n1,a,1\n2,b,2\n3,a,3\n")
+    query = put(tmp_path / "q.csv", "load,mode\n1,a\nmuch,a\n")
+    with pytest.raises(DataError, match=r"q.csv, line 3: column 'load' is 'much', not a number"):
+        adapt_csv(learner, support, query)
+    put(query, "load,mode\nInf,a\n#NA,b\n-nan,a\n")
+    assert len(adapt_csv(learner, support, query).rows) == 3
+
+
+def test_a_first_row_is_not_taken_for_names(tmp_path: Path) -> None:
+    learner = columns(tmp_path)
+    support = put(tmp_path / "s.csv", "load,mode,wear\n1,a,1\n2,b,2\n3,a,3\n")
+    with pytest.raises(DataError, match=r"q.csv has numbers in its first line"):
+        adapt_csv(learner, support, put(tmp_path / "q.csv", "1,a\n2,b\n"))
+
+
+def test_columns_may_be_called_by_numbers(tmp_path: Path) -> None:
+    """As of a spectrum: those that training had."""
+    learner = columns(tmp_path, load="400", mode="410")
+    support = put(tmp_path / "s.csv", "400,410,wear\n1,a,1\n2,b,2\n3,a,3\n")
+    assert len(adapt_csv(learner, support, put(tmp_path / "q.csv", "400,410\n1,a\n")).rows) == 1
 
 
 def run(*arguments: object) -> Result:

@@ -11,7 +11,7 @@ import torch
 from metanas.learner.inputs import inputs_of
 from metanas.learner.targets import Classes, encode
 from search_spaces import Signature
-from search_spaces.errors import LearnerFileError
+from search_spaces.errors import DataError, LearnerFileError
 
 SECONDS, DAY = 1.7e9, 86400.0  # a time as programs have it: single precision tells 128 s apart
 REGRESSION = Signature("regression", (2,), 1, 5)
@@ -28,11 +28,19 @@ def test_targets_far_from_zero_keep_their_digits(kind: Any) -> None:
     assert scaled.dtype == torch.float32
 
 
-def test_answers_far_from_zero_are_rounded_once() -> None:
-    """Rounded before that, the mean would be 60 less, and its sum with 10 too."""
-    targets, _ = encode(REGRESSION, [SECONDS + 60, SECONDS + 61], 2, SECONDS + 60, 1.0)
-    found = targets.answer(torch.tensor([[10.0]]), None)
-    assert found.tolist() == [SECONDS + 128]
+def test_answers_far_from_zero_keep_their_digits() -> None:
+    """Single precision has 128 seconds between two times of today."""
+    targets, _ = encode(REGRESSION, [SECONDS + 60, SECONDS + 61], 2, SECONDS + 60, 20.0)
+    found = targets.answer(torch.tensor([[0.1]]), None)
+    assert found.tolist() == pytest.approx([SECONDS + 62], abs=1e-5, rel=0)
+    assert [targets.digits, encode(REGRESSION, [0.0, 1.0], 2)[0].digits] == [15, 7]
+
+
+@pytest.mark.parametrize("y", [{0: "a", 1: "b"}, {"a", "b"}])
+def test_labels_without_an_order_are_refused(y: Any) -> None:
+    """A mapping's keys are its row numbers, as of pandas' to_dict()."""
+    with pytest.raises(DataError, match="should be a list of labels"):
+        encode(SITES, y, 2)
 
 
 @pytest.mark.parametrize("y", [[9, 10, 8], ["9", "10", "8"], [9.0, 10.0, 8.0], np.array([9, 10, 8])])
