@@ -21,8 +21,8 @@ ready:
 search: ready  ## two minutes of search on the sinusoid family
 	@$(RUN)/metanas search sinusoid --budget 2m $(ARGS)
 
-test: ready  ## the tests that run in seconds; ARGS="-m slow" for the others
-	@$(RUN)/python -m pytest $(ARGS)
+test: ready  ## the fast tests, under five minutes; ARGS="-m long" or "-m slow" for others, "-n 0" for one process
+	@$(RUN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile $(ARGS)
 
 lint: ready  ## style, types, import rules
 	$(RUN)/ruff check .

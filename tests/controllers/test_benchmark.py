@@ -99,6 +99,7 @@ def test_the_space_of_a_table_is_conditional_as_the_table_is(
     assert {read.row(read.space.sample(rng)) for _ in range(1000)} == {*range(31), None}
 
 
+@pytest.mark.long
 def test_rows_and_ratios(table: Path) -> None:
     words = ("--controllers", "learned,learned-cold,random,tpe-warm", "--seeds", 3, "--evaluations", 20)
     found = run("--table", table, "--task", "second", *words, "--warm-from", "all")
@@ -156,6 +157,7 @@ def test_a_folder_that_cannot_be_made_is_said_before_anything_is_replayed(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_what_knows_the_same_task_elsewhere_finds_its_best_at_once(table: Path, tmp_path: Path) -> None:
     arrays = dict(np.load(table))
     arrays |= {name: arrays[name][[0, 1, 1]] for name in ("valid", "test", "cost")}

@@ -74,12 +74,14 @@ NEW = ["evolution", "learned", DEAR, TOLD, "nni-evolution", "nni-tpe"]
 
 
 @pytest.mark.parametrize("name", NEW, indirect=True)
+@pytest.mark.long
 def test_nothing_is_proposed_twice(name: str) -> None:
     nothing_is_proposed_twice(CONTROLLERS[name])
 
 
 @pytest.mark.parametrize("rungs", [True, False])
 @pytest.mark.parametrize("name", LEARNING, indirect=True)
+@pytest.mark.long
 def test_what_learns_beats_random_sampling(name: str, rungs: bool) -> None:
     beats_random_sampling(CONTROLLERS[name], rungs=rungs)
 

@@ -173,6 +173,7 @@ def test_a_broken_file_of_a_model_is_said_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_it_ends_with_rows_and_a_verdict(tmp_path: Path) -> None:
     configs = np.array(list(product(range(2), range(3), range(6))), dtype=np.int16)
     dimensions = [

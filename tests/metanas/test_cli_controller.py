@@ -16,6 +16,8 @@ from metanas.testing import simulated
 from search_spaces import Candidate, Record, Signature, catalogue
 from storage import Store
 
+pytestmark = pytest.mark.long
+
 Run = Callable[..., Any]
 SPACE = catalogue.space("closed-form", Signature("regression", (1,), 1, 5))
 

@@ -189,6 +189,7 @@ def test_the_dashboard_has_a_note_of_where_each_trial_stands(both: tuple[Path, A
     assert all(png.startswith(b"\x89PNG") for png in drawn)
 
 
+@pytest.mark.long
 def test_a_file_that_cannot_be_written_leaves_the_others_and_all_verdicts(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,6 +210,7 @@ def test_a_file_that_cannot_be_written_leaves_the_others_and_all_verdicts(
     assert [family["family"] for family in result["families"]] == ["sinusoid", "harmonics"]
 
 
+@pytest.mark.long
 def test_it_repeats_bit_for_bit(both: tuple[Path, Any], run: Run, tmp_path: Path) -> None:
     folder, first = both
     second = run(tmp_path, *BOTH, "--seed", 3, "--json")

@@ -50,6 +50,7 @@ target = "state"
 """
 
 
+@pytest.mark.long
 def test_families_of_different_kinds_from_a_study_file(run: Run, tmp_path: Path) -> None:
     """Curves, a table of numbers and one of classes; the command line has the last word."""
     write(tmp_path / "wear.csv", rows(machines=60))
@@ -68,6 +69,7 @@ def test_families_of_different_kinds_from_a_study_file(run: Run, tmp_path: Path)
         assert store.settings("mine/curves")["shots"] == 5
 
 
+@pytest.mark.long
 def test_few_tasks_are_tested_once_each_in_searches_of_all_families(run: Run, tmp_path: Path) -> None:
     write(tmp_path / "few.csv", rows(machines=3, each=14))
     words = ("search", "table", "few.csv", "--task", "machine", "--target", "wear", "sinusoid")
@@ -81,6 +83,7 @@ def test_few_tasks_are_tested_once_each_in_searches_of_all_families(run: Run, tm
     assert {"table-sinusoid", "table-sinusoid fold 2/table", "table-sinusoid fold 3"} <= names
 
 
+@pytest.mark.long
 def test_one_learner_has_two_verdicts_where_those_of_another_fold_differ(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

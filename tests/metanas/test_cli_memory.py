@@ -75,6 +75,7 @@ def test_the_nearest_family_comes_first(searched: Path, metanas_in: Run) -> None
     assert "skill of" in told
 
 
+@pytest.mark.long
 def test_other_divisions_of_the_same_data_tell_nothing(tmp_path: Path, metanas_in: Run) -> None:
     """What a fold was scored on may be what this one is tested on."""
     path = tables.write(tmp_path / "wear.csv", tables.rows(machines=12))

@@ -185,6 +185,7 @@ def test_a_report_tells_a_composed_rule_at_its_settings() -> None:
     assert _rule(Candidate({"rule": "ridge"}))["formula"] == ridge.FORMULA
 
 
+@pytest.mark.long
 def test_a_trial_shows_its_formula_and_what_was_learned(metanas: Run, quick: tuple[object, ...]) -> None:
     words = ["symbolic" if word == "closed-form" else word for word in quick]
     assert metanas(*words, "--seed", 5).code == 0

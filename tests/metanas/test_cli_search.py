@@ -121,6 +121,7 @@ def test_optuna_has_the_same_trials(searched: Any, tmp_path: Path) -> None:
         assert trial.intermediate_values[line["rung"]] == line["valid"]["value"]
 
 
+@pytest.mark.long
 def test_a_person_is_told_the_same(metanas: Run, quick: tuple[object, ...], tmp_path: Path) -> None:
     ran = metanas(*quick, "--study", "first try", "--store", "runs.db")
     assert ran.code == 0
@@ -149,6 +150,7 @@ def test_a_person_is_told_the_same(metanas: Run, quick: tuple[object, ...], tmp_
         pytest.param("sequential", "random", "closed-form", 2, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_search_bit_for_bit(
     metanas: Run,
     quick: tuple[object, ...],
@@ -175,6 +177,7 @@ def test_the_same_seed_gives_the_same_search_bit_for_bit(
     assert weights(tmp_path / "one.metanas") == weights(tmp_path / "two.metanas")
 
 
+@pytest.mark.long
 def test_another_seed_gives_another_search(metanas: Run, quick: tuple[object, ...], tmp_path: Path) -> None:
     ran = [metanas(*quick, "--study", f"s{seed}", "--seed", seed, "--json") for seed in (1, 2)]
     first, second = ({json.dumps(line["candidate"]) for line in trials(one)} for one in ran)
@@ -189,6 +192,7 @@ def folder(tmp_path: Path, searched: Any) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_study_goes_on_where_it_stopped(
     metanas: Run, quick: tuple[object, ...], folder: Path, searched: Any
 ) -> None:
@@ -243,6 +247,7 @@ def test_settings_that_come_while_it_begins_are_said_as_shortly(
     refused(metanas(*quick, "--shots", 3, "--seed", 3, "--json"), "--shots 5, now 3", "sinusoid")
 
 
+@pytest.mark.long
 def test_a_study_that_was_deleted_in_optuna_is_not_begun_anew(
     metanas: Run, quick: tuple[object, ...], tmp_path: Path
 ) -> None:
@@ -262,6 +267,7 @@ def refused(ran: Any, said: str, study: str) -> None:
     )
 
 
+@pytest.mark.long
 def test_one_store_holds_many_studies(metanas: Run, quick: tuple[object, ...], folder: Path) -> None:
     ran = metanas(*quick, "--trials", 1, "--study", "other", "--json")
     assert (ran.code, ran.lines[-1]["looks"]) == (0, 1)
@@ -309,6 +315,7 @@ def test_pictures_are_searched_adapted_to_and_kept_apart(pictures: Any, metanas:
     refused(metanas(*same), "other data", "images")
 
 
+@pytest.mark.long
 def test_a_baseline_that_could_not_be_run_is_said(
     metanas: Run, quick: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def test_text_in_a_column_of_numbers(metanas_in: Run, folder: Path, result: Any)
     assert "column 'load' is 'much', not a number" in ran.err
 
 
+@pytest.mark.long
 def test_few_tasks_are_cross_validated(metanas_in: Run, tmp_path: Path) -> None:
     write(tmp_path / "few.csv", rows(machines=12))
     ran = metanas_in(tmp_path, "search", "table", "few.csv", *WEAR, *QUICK)
@@ -114,6 +115,7 @@ def test_few_tasks_are_cross_validated(metanas_in: Run, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_folds_that_are_opened_later_are_searched_as_the_first_one(
     metanas_in: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +135,7 @@ def test_folds_that_are_opened_later_are_searched_as_the_first_one(
     assert known == [(7, {"parameters": 20000})] * 5
 
 
+@pytest.mark.long
 def test_classes(metanas_in: Run, tmp_path: Path) -> None:
     labelled(tmp_path / "t.csv", machines=60)
     words = ("--task", "machine", "--target", "state", "--shots", 3)

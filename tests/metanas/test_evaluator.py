@@ -272,6 +272,7 @@ def test_what_takes_too_long_is_an_outcome_that_says_how_long(make: Callable[...
         assert outcome.score is None
 
 
+@pytest.mark.long
 def test_no_candidate_pays_for_what_torch_loads_once() -> None:
     """Two seconds of imports at the first gradient under a transform: as long as a short rung may take."""
     code = """

@@ -41,6 +41,7 @@ def kill() -> Iterator[ModuleType]:
         yield module
 
 
+@pytest.mark.long
 def test_a_search_killed_and_interrupted_goes_on_with_every_trial_once(
     kill: ModuleType, metanas: Run, quick: Sequence[object], tmp_path: Path
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_search_killed_and_interrupted_goes_on_with_every_trial_once(
     assert sum(reason != "interrupted" for reason in untold) <= 1, untold
 
 
+@pytest.mark.long
 def test_ctrl_c_where_it_ends_what_the_search_is_piped_to_as_well(kill: ModuleType, tmp_path: Path) -> None:
     """``metanas search … 2>&1 | tee log``: every running trial is kept, and the exit is that of Ctrl-C."""
     with subprocess.Popen(

@@ -247,6 +247,7 @@ def test_objectives_and_times_as_people_write_them() -> None:
 # the command line
 
 
+@pytest.mark.long
 def test_a_search_of_two_objectives_within_a_limit_from_end_to_end(
     metanas: Run, quick: tuple[object, ...], tmp_path: Path
 ) -> None:

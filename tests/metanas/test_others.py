@@ -193,6 +193,7 @@ def test_a_family_that_lacks_something_is_named(metanas: Run, installed: Install
     assert "family mine has no augmentations, no check, no facts" in ran.err
 
 
+@pytest.mark.long
 def test_a_study_goes_on_as_it_was_begun_when_a_plugin_is_installed(
     metanas: Run, quick: Any, installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +209,7 @@ def test_a_study_goes_on_as_it_was_begun_when_a_plugin_is_installed(
     assert catalogue.as_begun(space, begun) == begun
 
 
+@pytest.mark.long
 def test_so_does_a_search_over_several_families(metanas: Run, quick: Any, installed: Installed) -> None:
     both = (*quick[:2], "harmonics", *quick[2:])
     assert metanas(*both).code == 0

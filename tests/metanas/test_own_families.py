@@ -43,6 +43,7 @@ def family(**changes: Any) -> Own:
     return Own("here:Lines", type("Lines", (Lines,), changes)())
 
 
+@pytest.mark.long
 def test_the_example_is_as_short_as_it_says_and_runs(
     metanas: Run, quick: Sequence[object], tmp_path: Path
 ) -> None:
@@ -58,6 +59,7 @@ def test_the_example_is_as_short_as_it_says_and_runs(
     assert metanas("search", "own_family:Decays", *options, "--json").code == 0, "goes on"
 
 
+@pytest.mark.long
 def test_another_definition_is_another_study(metanas: Run, quick: Sequence[object], tmp_path: Path) -> None:
     """What was scored on other tasks is not compared."""
     text = EXAMPLE.read_text()
@@ -81,6 +83,7 @@ def test_what_stands_around_the_class_is_a_part_of_it(
     assert len(codes) == 2
 
 
+@pytest.mark.long
 def test_other_data_is_another_study(metanas: Run, quick: Sequence[object], tmp_path: Path) -> None:
     """Whatever the class makes of a file: scores on what it held before are not compared."""
     (tmp_path / "from_file.py").write_text(FROM_FILE)

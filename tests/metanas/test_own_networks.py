@@ -56,6 +56,7 @@ def own_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_the_example_is_searched_exported_and_adapted(
     metanas: Run, quick: Sequence[object], own_network: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ def test_the_example_is_searched_exported_and_adapted(
     assert (own_network / "other.metanas").read_bytes()[:2] == b"PK"
 
 
+@pytest.mark.long
 def test_a_learner_whose_module_is_not_here_says_so(
     metanas: Run,
     metanas_in: Run,
@@ -139,6 +141,7 @@ def test_a_foreign_file_imports_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert "evil_one" not in sys.modules
 
 
+@pytest.mark.long
 def test_several_families_share_a_network_of_ones_own(
     metanas: Run, quick: Sequence[object], own_network: Path
 ) -> None:
@@ -217,6 +220,7 @@ def test_what_stands_around_a_network_is_a_part_of_it(
     assert len(set(named.code(names).values())) == 2
 
 
+@pytest.mark.long
 def test_images_with_a_network_of_ones_own(metanas: Run, quick: Sequence[object], tmp_path: Path) -> None:
     draw_classes(tmp_path / "drawn", [f"c{i}" for i in range(12)])
     (tmp_path / "own_pictures.py").write_text(PICTURES)

@@ -101,6 +101,7 @@ def of_classes(many: int, differ: float, rng: np.random.Generator) -> tuple[np.n
 
 
 @pytest.mark.parametrize("many", [8, 20, 600])
+@pytest.mark.long
 def test_intervals_hold_for_other_classes(many: int, rng: np.random.Generator) -> None:
     """A thousand tasks of eight classes say little of others, however many they are."""
     drawn = [of_classes(many, 1.5, rng) for _ in range(300)]

@@ -60,6 +60,7 @@ def family(**changes: Any) -> Own:
     return Own("here:Stored", type("Stored", (Stored,), changes)())
 
 
+@pytest.mark.long
 def test_a_verdict_is_over_stored_tasks(metanas: Run, quick: Sequence[object], tmp_path: Path) -> None:
     (tmp_path / "pumps.py").write_text(STORED)
     ran = metanas("search", "pumps:Pumps", *quick[2:], "--json")

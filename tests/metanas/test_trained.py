@@ -178,6 +178,7 @@ class TestClassifier:
         assert min(centroid.test.mean(), logistic.test.mean()) > 0.6, "chance is 0.2"
 
 
+@pytest.mark.long
 def test_test_tasks_choose_nothing(curves: Evaluator, pictures: Evaluator) -> None:
     """Whatever they are: the same learner with the same settings, and its score on the validation tasks."""
     for evaluator in (curves, pictures):

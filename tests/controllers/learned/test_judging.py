@@ -49,6 +49,7 @@ def tables() -> list[replaying.Recorded]:
     return [table for table in found if table is not None]
 
 
+@pytest.mark.long
 def test_a_planted_bad_policy_is_left_out_and_a_good_one_kept(
     tables: list[replaying.Recorded], told: list[Told]
 ) -> None:

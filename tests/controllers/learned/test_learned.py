@@ -91,6 +91,7 @@ def test_what_an_earlier_study_knows_shortens_a_search() -> None:
     assert best(8, records=records()) < 0.3 * best(8)
 
 
+@pytest.mark.long
 def test_a_study_that_misleads_does_little_harm() -> None:
     assert best(40, records=records(shuffled=True)) < 2 * best(40) + 0.02
 
@@ -157,6 +158,7 @@ def test_what_costs_less_is_preferred_where_seconds_are_known() -> None:
     assert cheap(True) > 1.3 * cheap(False)
 
 
+@pytest.mark.long
 def test_a_search_goes_on_in_another_process_and_repeats_there(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/toy.db"
     for name in ("toy", "again"):

@@ -243,6 +243,7 @@ def test_it_is_kept_in_a_snapshot_and_proposes_the_same_in_another_process(snaps
         assert loaded == str(torch_too), "torch is for policies alone"
 
 
+@pytest.mark.long
 def test_a_search_goes_on_in_another_process_and_repeats_there(snapshot: Snapshot, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/toy.db"
     for name in ("toy", "again"):

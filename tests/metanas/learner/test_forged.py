@@ -131,6 +131,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
+@pytest.mark.long
 def test_a_manifest_of_wrong_types(good: Written, tmp_path: Path, data: st.DataObject) -> None:
     """It is refused, or what was changed did not matter to what the learner predicts."""
 

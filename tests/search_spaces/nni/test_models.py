@@ -151,6 +151,7 @@ def test_choices_change_the_model() -> None:
     assert len(recreated(2, "0.5").init(torch.Generator())) == 4
 
 
+@pytest.mark.long
 def test_on_four_threads_with_nothing_on_stdout() -> None:
     """NNI keeps global stacks: without a lock most of these fail; and its log goes to stdout."""
     code = """

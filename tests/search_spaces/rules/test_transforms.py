@@ -65,13 +65,14 @@ def test_transform(check: Check, name: str) -> None:
     check(TRANSFORMS[name]())
 
 
-# tracing takes seconds: the others are for `make test ARGS="-m slow"`
+# tracing takes seconds: `make test ARGS="-m long"`; the others are for `-m slow`
 TRACED = {"a chain of all", "symbolic, noise"}
 
 
 def case(check: RuleCheck, name: str) -> Any:
-    slow = check is ways_of_running_agree and name not in TRACED
-    return pytest.param(check, name, id=f"{check.__name__}-{name}", marks=[pytest.mark.slow] * slow)
+    mark = pytest.mark.long if name in TRACED else pytest.mark.slow
+    traced = check is ways_of_running_agree
+    return pytest.param(check, name, id=f"{check.__name__}-{name}", marks=[mark] * traced)
 
 
 @pytest.mark.parametrize(
