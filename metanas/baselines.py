@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 from metanas import foundation, per_task, pooled
 from metanas.engine.program import at, count
@@ -22,6 +21,7 @@ from metanas.units import Arrays, Units
 from metanas.verdict import Rival
 from search_spaces import Costs, Signature
 from search_spaces.task import Episodes
+from search_spaces.threads import one_thread
 
 TUNING_TASKS = 100  # validation tasks that settings are chosen on
 _PREPARED = 100  # tasks at a time: of all rows of a thousand, side by side, memory would not hold the columns
@@ -156,7 +156,7 @@ def _adapt_ms(method: Simple, setting: Any, episodes: Episodes) -> float | None:
     def answer() -> None:
         method.predict(setting, x, y, q[:1])
 
-    with threadpool_limits(1):
+    with one_thread("sklearn.ensemble"):
         answer()  # the first time pays what comes but once
         return median_ms(answer, torch.device("cpu"))
 
@@ -200,7 +200,7 @@ def timed(run: Callable[[], object]) -> float:
 def _prepared(method: Simple, episodes: Episodes) -> list[Arrays]:
     tasks = list(_tasks(episodes))
     parts = (tasks[start : start + _PREPARED] for start in range(0, len(tasks), _PREPARED))
-    with threadpool_limits(1):
+    with one_thread("sklearn.ensemble"):
         return [one for part in parts for one in method.prepare(part)]
 
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import joblib
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from search_spaces.threads import one_thread
 
 _WORTH = 5.0  # seconds of work, from which on workers pay: each takes seconds to start
 _PARTS = 4  # that each worker gets: tasks differ in size
@@ -57,7 +58,7 @@ def _on_worker(kind: Kind, predict: Predict, setting: Any, tasks: Sequence[Task]
 
 
 def _scores(kind: Kind, predict: Predict, setting: Any, tasks: Sequence[Task]) -> list[Any]:
-    with threadpool_limits(1):  # tasks are tiny: threads within one cost more than they give
+    with one_thread("sklearn.ensemble"):  # tasks are tiny: threads within one cost more than they give
         return [_score(kind, predict, setting, task) for task in tasks]
 
 

@@ -22,10 +22,10 @@ from controllers.learned.points import Points
 from controllers.learned.pool import Among, Pool
 from controllers.learned.scorer import Scorer
 from controllers.learned.snapshot import Snapshot
-from controllers.learned.threads import one_thread
 from controllers.start import TRIALS, around, begin
 from search_spaces import Candidate, Record, Space, catalogue
 from search_spaces.fingerprint import Fingerprint
+from search_spaces.threads import one_thread
 
 START = 8  # trials of a start without earlier studies
 # of a start where trials are few, with other settings than its best, and as many with other choices of its
@@ -67,7 +67,7 @@ def build(
         Feurer et al., *Practical transfer learning for Bayesian optimization*, 2018,
         https://arxiv.org/abs/1802.02219. Differs: earlier studies' predictions are terms of the kernel.
     """
-    with one_thread():
+    with one_thread("scipy.linalg", "blas"):
         return Learned(space, seed, records, distances or {}, snapshot, fingerprint, dear=dear, timed=timed)
 
 
@@ -121,7 +121,7 @@ class Learned(CandidateSampler):
         return "" if reason is None else json.dumps({"by": "learned", **self._snapshot, **reason})
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        with ONE_BY_ONE, one_thread():
+        with ONE_BY_ONE, one_thread("scipy.linalg", "blas"):
             super().before_trial(study, trial)
             self._reasons[trial.number] = self._reason
 

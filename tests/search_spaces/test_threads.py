@@ -9,8 +9,8 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from controllers import learned
-from controllers.learned.threads import one_thread
-from search_spaces import Signature, catalogue
+from search_spaces import Signature, catalogue, threads
+from search_spaces.threads import one_thread
 
 
 def many() -> set[int]:
@@ -34,6 +34,15 @@ def test_proposals_are_made_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_it_is_given_back_after_an_error() -> None:
     before = many()
-    with pytest.raises(ZeroDivisionError), one_thread():
+    with pytest.raises(ZeroDivisionError), one_thread("scipy.linalg", "blas"):
         raise ZeroDivisionError
     assert many() == before
+
+
+def test_libraries_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look takes milliseconds: cheap baselines seemed too dear to run, their pace being measured so."""
+    with one_thread("sklearn.ensemble"):
+        assert all(found["num_threads"] == 1 for found in threadpool_info())
+    monkeypatch.setattr(threads, "ThreadpoolController", None)
+    with one_thread("sklearn.ensemble"), one_thread("sklearn.ensemble"):
+        pass
