@@ -30,23 +30,28 @@ def parse(text: str) -> float:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend; it counts from the moment it is made.
+    """What a run may spend; it counts from the moment it is made, or from a while before.
 
     Attributes:
         seconds: In all, final scoring included; None: no limit.
         trials: New trials of this run; None: no limit.
         clock: Seconds on a monotonic clock.
+        before: Seconds that went by before it was made, and are a part of it: phases share the others. Of a
+            tiny budget half at most, so that something is done.
     """
 
     seconds: float | None = None
     trials: int | None = None
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    before: float = 0.0
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
             raise BudgetError(f"--trials should be at least 1, not {self.trials}")
-        object.__setattr__(self, "started", self.clock())
+        if self.seconds is not None:
+            object.__setattr__(self, "before", min(self.before, self.seconds / 2))
+        object.__setattr__(self, "started", self.clock() - self.before)
 
     def part(self, share: float) -> Budget:
         """A budget of its own, of that share of the time that is left; as many trials."""
@@ -70,4 +75,6 @@ class Budget:
 
     def left(self, until: float = 1.0) -> float:
         """Seconds to the time by which that part of the budget should be spent; never below 0."""
-        return math.inf if self.seconds is None else max(0.0, until * self.seconds - self.spent)
+        if self.seconds is None:
+            return math.inf
+        return max(0.0, self.before + until * (self.seconds - self.before) - self.spent)

@@ -162,7 +162,7 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     count, test = agreed.count, evaluator.tasks(agreed.count, "test", look=looks)
     left_out = [*missing, *agreed.left_out]
     rivals = _rivals(search, agreed, test, budget, left_out)
-    search.tell(f"scoring on {count:,} fresh test tasks")
+    search.tell(f"scoring on {_of_tasks(test)}")
     start = time.monotonic()
     ours = evaluator.task_scores(candidate, winner.checkpoint, test)
     taken = (time.monotonic() - start) / count
@@ -171,6 +171,12 @@ def compare(search: Search, winner: Winner, budget: Budget) -> Comparison:
     of = getattr(evaluator.family, "independent", "tasks")
     unit = float((evaluator.family.preprocessing.get("target") or {}).get("std", 1.0))
     return Comparison(ours, rivals, transductive, looks, test, tuple(left_out), of, unit)
+
+
+def _of_tasks(test: Episodes) -> str:
+    """How many there are, in words: of stored tasks each may be drawn many times."""
+    stored = f"draws of {len(test['cluster'].unique()):,}" if "cluster" in test else "fresh"
+    return f"{len(test['query_y']):,} {stored} test tasks"
 
 
 def beside(search: Search, winner: Winner, other: Comparison) -> Comparison:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 import traceback
 from contextlib import suppress
 
@@ -76,7 +77,7 @@ def main() -> None:
     # times slower as soon as anything else runs on the machine, and gain next to nothing when it is idle
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        code = metanas.main(prog_name="metanas", standalone_mode=False)
+        code = metanas.main(prog_name="metanas", standalone_mode=False, obj=time.monotonic())
         sys.stdout.flush()  # here, where it is seen if nobody reads any more
         sys.exit(code if isinstance(code, int) else 0)
     except (click.exceptions.Abort, KeyboardInterrupt):

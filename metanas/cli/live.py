@@ -42,13 +42,19 @@ def view_for(as_json: bool, budget: Budget) -> View:
 
 
 class JsonLines:
-    """One object a line on stdout, for every trial that ends."""
+    """One object a line on stdout, for every trial that ends and every new phase."""
+
+    def __init__(self) -> None:
+        self._phase = ""
 
     def moment(self, moment: Moment) -> None:
         if moment.ended is not None:
             print_json(
                 {"event": "trial", **_of_family(moment), **trial_json(moment.ended), **_places(moment)}
             )
+        elif _is_new(moment, self._phase):
+            self._phase = moment.doing
+            print_json({"event": "phase", "text": moment.doing})
 
     def progress(self, what: str, done: int, total: int) -> None: ...
 
@@ -72,7 +78,7 @@ class Lines:
         if moment.ended is not None:
             family = f"{moment.family}: " if moment.family else ""
             self._say(family + record_words(moment.ended, moment.standings.get(moment.ended.number)))
-        elif moment.doing != self._phase and not moment.doing.startswith("rung"):
+        elif _is_new(moment, self._phase):
             self._phase = moment.doing
             self._say(moment.doing)
 
@@ -92,6 +98,11 @@ class Lines:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None: ...
+
+
+def _is_new(moment: Moment, phase: str) -> bool:
+    """Whether it is a phase that is to be told: of rungs the first alone, trials tell of the others."""
+    return moment.doing != phase and (not phase or not moment.doing.startswith("rung"))
 
 
 class Panels:

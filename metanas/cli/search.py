@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -153,7 +154,10 @@ def command(
     given = options | {"budget_text": budget_text, "trials": trials, "mix": mix}
     file = len(families) == 1 and families[0].endswith(".toml")
     asked = _from_file(context, Path(families[0]), given) if file else []
-    budget = _budget(given["budget_text"], given["trials"])  # now: reading the data is part of it
+    # now: reading the data is part of it, and so is what was loaded since the command was typed
+    begun = context.find_root().obj
+    before = 0.0 if begun is None else time.monotonic() - begun
+    budget = _budget(given["budget_text"], given["trials"], before)
     asked = asked or parse(families, plugins.names(*FAMILIES))
     quiet_optuna()
     insist()
@@ -236,12 +240,12 @@ def _request(one: Asked, asked: list[Asked], study: str, given: dict[str, Any], 
     return Request(**searching | mine | {"family": one.family, "source": found, "study": study})
 
 
-def _budget(text: str | None, trials: int | None) -> Budget:
+def _budget(text: str | None, trials: int | None, before: float) -> Budget:
     if trials is not None and trials < 1:
         raise BudgetError(f"--trials should be at least 1, not {trials}")
     if text is None and trials is None:
         text = _DEFAULT_BUDGET
-    return Budget(None if text is None else parse_budget(text), trials)
+    return Budget(None if text is None else parse_budget(text), trials, before=before)
 
 
 def _run(search: Searching[Any], view: View, run: Callable[[], Callable[[], None]]) -> None:
@@ -307,12 +311,16 @@ def _several(
 
 @contextmanager
 def _told_anyway(verdicts: Sequence[str]) -> Iterator[None]:
-    """Tells verdicts where they cannot be written: they took the whole search, and the disk may be full."""
+    """Tells verdicts though the end is not reached: they took the whole search.
+
+    The disk may be full, or somebody has lost patience while learner and picture are written.
+    """
     try:
         yield
-    except StoreError:
+    except (StoreError, KeyboardInterrupt) as error:
+        kept = "is kept" if isinstance(error, KeyboardInterrupt) else "cannot be kept"
         for sentence in verdicts:
-            click.echo(f"a verdict that cannot be kept: {sentence}", err=True)
+            click.echo(f"a verdict that {kept}: {sentence}", err=True)
         raise
 
 
@@ -326,13 +334,13 @@ def _save(
     if several := search.aims.goals.several:
         saved["front"] = str(output_path(f"{search.name}-front", ".png"))
     result = result_json(search, winner, judgement, saved)
-    try:
-        save_learner(learner, search, winner, result)
-        save_picture(picture, search, winner, judgement)
-        if several:
-            save_front(Path(saved["front"]), search, winner, judgement)
-    finally:  # the verdict is known, whatever becomes of the files
-        result["seconds"] = budget.spent
-        with _told_anyway([judgement.verdict.sentence]):
+    with _told_anyway([judgement.verdict.sentence]):
+        try:
+            save_learner(learner, search, winner, result)
+            save_picture(picture, search, winner, judgement)
+            if several:
+                save_front(Path(saved["front"]), search, winner, judgement)
+        finally:  # the verdict is known, whatever becomes of the files
+            result["seconds"] = budget.spent
             store.save_result(search.name, result)
     return result

@@ -63,6 +63,16 @@ def test_what_is_left_counts_from_the_start_of_the_run() -> None:
     assert (budget.spent, budget.left()) == (120.0, 0.0)
 
 
+def test_what_went_by_before_is_a_part_of_it_and_phases_share_the_rest() -> None:
+    clock = Clock()
+    budget = Budget(60.0, clock=clock, before=4.0)
+    assert (budget.spent, budget.left(), budget.left(0.5)) == (4.0, 56.0, 28.0)
+    clock.now += 28
+    assert (budget.left(), budget.left(0.5)) == (28.0, 0.0)
+    assert Budget(5.0, clock=clock, before=4.0).left() == 2.5, "something is done in any case"
+    assert math.isinf(Budget(trials=3, clock=clock, before=4.0).left())
+
+
 def test_a_part_of_the_budget_is_over_before_the_whole() -> None:
     assert 0 < SEARCH < FINISH < BASELINES < 1
     clock = Clock()

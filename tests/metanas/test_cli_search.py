@@ -70,11 +70,14 @@ def weights(path: Path) -> bytes:
 def test_the_result_is_as_agreed(searched: Any) -> None:
     *events, result = searched.ran.lines
     assert searched.ran.err == ""
-    assert {line["event"] for line in events} == {"trial"}
+    phases = [line["text"] for line in events if line["event"] == "phase"]
+    assert {line["event"] for line in events} == {"trial", "phase"}
+    assert phases[0].startswith("rung 1 of 3"), "something is said before the first trial has ended"
+    assert phases[-2:] == ["scoring by shots", "writing the learner and the picture"]
     assert shape(result) == RESULT
     assert result["study"] == "sinusoid"
     assert result["trials"] == {"complete": 2, "pruned": 3, "failed": 0}
-    assert len(events) == sum(result["trials"].values())
+    assert len(events) - len(phases) == sum(result["trials"].values())
     assert result["best"]["trial"] == 4
     assert (result["test"]["tasks"], result["test"]["transductive"]) == (40, False)
     assert [score["metric"] for score in (result["best"]["valid"], result["test"])] == ["mse", "mse"]
@@ -125,7 +128,9 @@ def test_optuna_has_the_same_trials(searched: Any, tmp_path: Path) -> None:
 def test_a_person_is_told_the_same(metanas: Run, quick: tuple[object, ...], tmp_path: Path) -> None:
     ran = metanas(*quick, "--study", "first try", "--store", "runs.db")
     assert ran.code == 0
-    assert re.search(r"^ +\d+\.\d s  trial \d (complete|pruned) \(rung 1 of 3\): mean squared error", ran.err)
+    assert re.search(
+        r"^ +\d+\.\d s  trial \d (complete|pruned) \(rung 1 of 3\): mean squared error", ran.err, re.M
+    )
     assert re.search(r"going on with trial \d\n.*baseline 1 of 7: training mean\n", ran.err, re.DOTALL)
     for words in ("Leaderboard", "Winner: trial", "Test:   mean squared error", "MAML: mean squared error"):
         assert words in ran.out

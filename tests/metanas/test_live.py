@@ -93,6 +93,7 @@ def test_a_log_has_a_line_for_every_trial_and_phase(capsys: pytest.CaptureFixtur
     )
     assert out == ""
     assert err.splitlines() == [
+        "   0.0 s  rung 1 of 3, trial 3",
         f"   0.0 s  {words}",
         f"   0.0 s  {words}",
         "   7.2 s  baseline: MAML",
@@ -108,7 +109,8 @@ def test_a_machine_reads_objects(capsys: pytest.CaptureFixture[str]) -> None:
         view.progress("decoding images", 1, 1)
         view.note("a note")
     out, err = capsys.readouterr()
-    trial, note = map(json.loads, out.splitlines())
+    phase, trial, note = map(json.loads, out.splitlines())
+    assert phase == {"event": "phase", "text": moment().doing}
     assert (trial["event"], trial["trial"], trial["valid"]) == ("trial", 4, None)
     assert note == {"event": "note", "text": "a note"}
     assert err == ""
