@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 Array = npt.NDArray[Any]
 
@@ -72,7 +71,9 @@ def order(losses: npt.ArrayLike) -> list[int]:
         share no unit with milliseconds; ends are the best in a respect only, not the worst, too.
     """
     values = _worst(losses)
-    ranks = np.asarray(stats.rankdata(values, axis=0)) if len(values) else values
+    from scipy.stats import rankdata  # takes most of a second to load
+
+    ranks = np.asarray(rankdata(values, axis=0)) if len(values) else values
     found: list[int] = []
     for front in fronts(values):
         apart = _apart(ranks[front])
@@ -102,7 +103,9 @@ def _apart(ranks: Array) -> Array:
 
 
 def _best(values: Array, respect: int) -> int:
-    return int(np.lexsort((stats.rankdata(values, axis=0).sum(1), values[:, respect]))[0])
+    from scipy.stats import rankdata
+
+    return int(np.lexsort((rankdata(values, axis=0).sum(1), values[:, respect]))[0])
 
 
 def _worst(losses: npt.ArrayLike) -> Array:

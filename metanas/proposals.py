@@ -13,16 +13,13 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from metanas.aims import Aims
+from metanas.origins import ENQUEUED, FOLLOWS, NEIGHBOUR, RECIPE
 from metanas.seeds import derive
 from metanas.smallest import smallest
 from search_spaces import Candidate, Record, Space, mutate
 from search_spaces.errors import EvaluationError, IllegalCandidateError, SpaceError
 from search_spaces.record import INTERRUPTED, PARENT, REFUSED
 
-RECIPE = "recipe"  # of a trial's attributes: the name of the recipe that it is, where --start asked for it
-FOLLOWS = "follows"  # of a trial's attributes: the seed of the trial over several families that it is part of
-ENQUEUED = "enqueued"  # how a trial came about that a person or a program put into Optuna's queue
-NEIGHBOUR = "neighbour"  # of a trial's attributes: the number of the trial that it is one of, or -1
 _ILLEGAL = 1000  # illegal proposals in a row, after which the space has no room left
 _TAKEN = 20  # times that other processes take a trial that was asked for, after which they always will
 _PATIENCE = 10  # proposals over a limit in a row, after which one comes from within it

@@ -20,6 +20,7 @@ from metanas.equal_times import FirstRung, first_rung
 from metanas.evaluator import Evaluates, Evaluator, Job, Outcome
 from metanas.legs import Pace
 from metanas.memory import Memory
+from metanas.origins import PROPOSED
 from metanas.proposals import Proposals
 from metanas.seeds import derive
 from metanas.standings import Standing, best_of, supersedes
@@ -34,7 +35,6 @@ _BATCH = 6  # candidates asked for at once: those of one shape run together, the
 # the first of them are compared with each other alone: twice as many, or three where there is little time
 _FIRST_BATCH, _FEWEST, _SHORT = 12, 3, 15.0
 _HOPELESS = 60  # trials that all failed, after which the next will too
-PROPOSED = "proposed"  # in a study's log: why, in JSON, as the controller tells it
 SECONDS = "seconds"  # of a trial, for controllers: only where repeating exactly is not promised
 INTERVAL = "ci95"  # of a trial's score, for controllers
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}

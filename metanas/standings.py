@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from metanas.goals import loss
 from search_spaces import Record, Score
@@ -116,5 +115,7 @@ def _following(records: Sequence[Record]) -> dict[int, Record]:
 
 
 def _places(family: str, records: Sequence[Record]) -> list[Place]:
-    ranks = stats.rankdata([loss(record) for record in records])
+    from scipy.stats import rankdata  # takes most of a second to load
+
+    ranks = rankdata([loss(record) for record in records])
     return [Place(family, r, float(rank), len(records)) for r, rank in zip(records, ranks, strict=True)]

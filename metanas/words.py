@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from search_spaces import Candidate, Value
 from search_spaces.rules import canonical
@@ -63,3 +64,11 @@ def _value(value: Value) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def data_in_words(preprocessing: Mapping[str, Any]) -> str | None:
+    """What ``metanas adapt`` is given; None for arrays, which only a program has."""
+    kind = preprocessing.get("kind")
+    if kind == "image":
+        return "--support SUPPORT_FOLDER --query QUERY_FOLDER"
+    return None if kind == "array" else "--support support.csv --query query.csv"

@@ -53,7 +53,7 @@ def judged(
     make: Make = fit,
     teach: Teach = taught,
     together: Mapping[str, str] | None = None,
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Judged:
     """Replays each study in three ways, and makes the snapshot that is to be used.
 
@@ -68,7 +68,7 @@ def judged(
         make: Makes a snapshot of a space from what others tell.
         teach: Makes a policy of that.
         together: By study, the name of what it is a part of: all parts of it are left out with one.
-        tell: Told of replayed studies, and of all.
+        tell: Told what is done, of how many how many are.
 
     Raises:
         DataError: If there are fewer than 5 studies to replay, parts of one counted as one.
@@ -82,18 +82,18 @@ def judged(
     check_enough(len({whole[table.study] for table in tables}))
     numbers = {name: number % _FOLDS for number, name in enumerate(dict.fromkeys(whole.values()))}
     fold = {name: numbers[whole[name]] for name in names}
-    policies = {
-        number: teach(space, [one for one in told if fold[one.name] != number])
-        for number in sorted({fold[table.study] for table in tables})
-    }
+    folds, policies = sorted({fold[table.study] for table in tables}), {}
+    for done, number in enumerate(folds):
+        tell("policies taught", done, len(folds))
+        policies[number] = teach(space, [one for one in told if fold[one.name] != number])
     figures = []
     for done, table in enumerate(tables):
-        tell(done, len(tables))
+        tell("studies replayed", done, len(tables))
         others = [one for one in told if whole[one.name] != whole[table.study]]
         snapshot = make(space, others)
         both = replace(snapshot, policy=policies[fold[table.study]])
         figures.append([_figures(space, table, one) for one in (None, snapshot, both)])
-    tell(len(tables), len(tables))
+    tell("fitting to all studies", 0, 1)
     snapshot, policy = make(space, told), teach(space, told)
     of = [whole[table.study] for table in tables]
     # parts of one search are no searches of their own: an interval over them would be too narrow

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -23,6 +25,7 @@ from metanas.cli.summary import wide_console
 from storage import Kept, Store
 
 COMMANDS = {"controller": PARTS["controller"]}
+_SILENCE = 10.0  # seconds, after which a line is written where there is no terminal
 
 
 @COMMANDS["controller"].command("list", context_settings=HELP)
@@ -63,8 +66,10 @@ def train(store: str, as_json: bool) -> None:
     """
     quiet_optuna()
     with Store.open(store, create=False) as memory:
-        found = recordings(memory)
-        result = _judged(found, fitting.told(found.space, found.records, found.families))
+        with _progress() as tell:
+            found = recordings(memory)
+            told = fitting.told(found.space, found.records, found.families)
+            result = judging.judged(found.space, found.tables, told, together=found.units, tell=tell)
         kept = adopt(memory, result.snapshot, result.gain, result.policy)
     if as_json:
         print_json(_plain(kept))
@@ -148,15 +153,23 @@ def _interval(gain: Gain, found: Recordings) -> str:
     return f"{gain.mean:+.3f} (95 % interval over {found.unit}: {gain.low:+.3f} to {gain.high:+.3f})"
 
 
-def _judged(found: Recordings, told: Sequence[fitting.Told]) -> Judged:
-    console = Console(stderr=True, markup=False, emoji=False)
-    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("studies replayed", total=len(found.tables))
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Shows on stderr what is done: a bar, or a line now and then where that is no terminal."""
+    console, start = Console(stderr=True, markup=False, emoji=False), time.monotonic()
+    terminal, last = sys.stderr.isatty(), start
+    with Progress(console=console, transient=True, disable=not terminal) as progress:
+        task = progress.add_task("reading the store", total=None)
 
-        def tell(done: int, total: int) -> None:
-            progress.update(task, completed=done)
+        def tell(what: str, done: int, total: int) -> None:
+            nonlocal last
+            progress.update(task, description=what, completed=done, total=total)
+            now = time.monotonic()
+            if not terminal and now - last > _SILENCE:
+                print(f"{now - start:6.1f} s  {what}: {done} of {total}", file=sys.stderr, flush=True)
+                last = now
 
-        return judging.judged(found.space, found.tables, told, together=found.units, tell=tell)
+        yield tell
 
 
 def _plain(kept: Kept) -> dict[str, Any]:

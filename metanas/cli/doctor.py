@@ -131,9 +131,11 @@ def _device() -> Finding:
 
 def _store(url: str) -> Finding:
     try:
-        from storage import Store
+        from storage import Store, database
 
         with Store.open(url, create=False) as store:
+            if database.has_studies(database.parse(url)):
+                _ = store.optuna  # whose version a search would refuse
             return Finding("store", f"{store.shown}, {len(store.studies())} studies")
     except NoStoreError as error:
         return Finding("store", str(error), None)

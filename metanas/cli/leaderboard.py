@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from metanas.cli.joint import joint_leaderboard, stored_standings
+from metanas.cli.joint_tables import joint_leaderboard, stored_standings
 from metanas.cli.live import places_json, trial_json
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.settings import families_of

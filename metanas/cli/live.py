@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,10 +14,12 @@ from rich.text import Text
 
 from metanas.budget import Budget
 from metanas.cli.options import print_json
-from metanas.search import Moment
-from metanas.standings import Standing
 from metanas.words import in_words
 from search_spaces import Record, Score
+
+if TYPE_CHECKING:
+    from metanas.search import Moment
+    from metanas.standings import Standing
 
 _MOMENT = 1.0  # seconds, below which a log need not say what was waited for
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from uuid import NAMESPACE_URL, uuid5
 
 from metanas.cli.files import output_path
-from metanas.cli.joint import stored_standings
+from metanas.cli.joint_tables import stored_standings
 from metanas.cli.live import score_words, standing_words
 from metanas.cli.options import STORE, store_words
 from metanas.cli.settings import families_of

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metanas.cli.live import score_json
-from metanas.finish import Winner
-from metanas.judging import Judgement
-from metanas.report.facts import counts, front_rows
-from metanas.search import Search
+from metanas.tally import counts, front_rows
 from metanas.words import in_words
 from search_spaces import Score
+
+if TYPE_CHECKING:
+    from metanas.finish import Winner
+    from metanas.judging import Judgement
+    from metanas.search import Search
 
 
 def result_json(

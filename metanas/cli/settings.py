@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from metanas.evaluator import Setting
 from metanas.goals import Goals
-from metanas.tasks.family import Family
-from search_spaces import Record, Signature, Space
+from search_spaces import Record, Signature, Space, catalogue, plugins
 from search_spaces.errors import StoreError
+from search_spaces.named import is_own
+
+if TYPE_CHECKING:
+    from metanas.evaluator import Setting
+    from metanas.tasks.family import Family
 
 _GOALS = ("objectives", "limits")  # that a study of the usual ones does not have
 _SHOWN = 5  # of many features
@@ -142,8 +145,10 @@ def _option(key: str, old: Any, new: Any) -> str:
             return f"--space {before.get('name')}, now {now['name']}"
         for root, word in (("architecture", "--architecture"), ("rule", "rules")):
             old_parts, parts = _parts(before, root), _parts(now, root)
+            if gone := [name for name in old_parts if not _is_here(name, root)]:
+                return f"{root} {gone[0]}, of a package that is not installed now"
             if old_parts != parts:
-                return f"{word} {old_parts}, now {parts}"
+                return f"{word} {', '.join(old_parts)}, now {', '.join(parts)}"
         return ""
     return ""
 
@@ -173,7 +178,13 @@ def _listed(facts: Mapping[str, Any]) -> str:
     return ",".join(names[:_SHOWN]) + (",…" if len(names) > _SHOWN else "")
 
 
-def _parts(space: Mapping[str, Any], root: str) -> str:
+def _is_here(name: str, root: str) -> bool:
+    """Whether an architecture or a rule can be had; one's own networks, which are given by name, can."""
+    groups = {"architecture": catalogue.ARCHITECTURES, "rule": catalogue.RULES}
+    return is_own(name) or name in plugins.names(*groups[root])
+
+
+def _parts(space: Mapping[str, Any], root: str) -> list[str]:
     """The architectures, or the rules, of a space that was written down."""
     roots = (choice for choice in space.get("choices", ()) if choice["name"] == root)
-    return ", ".join(name for root in roots for name in root["values"])
+    return [name for root in roots for name in root["values"]]

@@ -6,20 +6,18 @@ from typing import Any
 
 import click
 
-from metanas.cli.joint import print_families, stored_standings
+from metanas.cli.joint_tables import print_families, stored_standings
 from metanas.cli.live import places_json, record_words, score_words, trial_json
 from metanas.cli.options import HELP, going_on, json_option, print_json, store_option
 from metanas.cli.result import baseline_name
 from metanas.cli.settings import families_of
 from metanas.cli.summary import print_front, wide_console
 from metanas.goals import Goals
-from metanas.learner.weights import tensors
-from metanas.report.facts import added, front_rows
 from metanas.standings import Standing
+from metanas.tally import added, front_rows
 from metanas.words import FRESH
 from search_spaces import Record, catalogue
 from search_spaces.errors import MetanasError
-from search_spaces.rules.interface import sub
 from storage import Store
 
 _COSTS = {
@@ -79,6 +77,9 @@ def _rule(memory: Store, record: Record) -> dict[str, Any]:
     try:
         learned = {}
         if record.weights:
+            from metanas.learner.weights import tensors  # load torch
+            from search_spaces.rules.interface import sub
+
             learned = catalogue.learned(record.candidate, sub(tensors(memory.get(record.weights)), "meta"))
         return {"formula": list(catalogue.formula(record.candidate)), "learned": learned}
     except (KeyError, MetanasError):

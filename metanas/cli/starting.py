@@ -6,7 +6,8 @@ import numpy as np
 import optuna
 
 from metanas.aims import Aims
-from metanas.proposals import RECIPE, counts
+from metanas.origins import RECIPE
+from metanas.proposals import counts
 from metanas.seeds import derive
 from search_spaces import Candidate, Signature, Space
 from search_spaces.errors import IllegalCandidateError, UnknownNameError

@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 from rich.table import Table
 
-from metanas.cli.importing import import_trials
 from metanas.cli.options import HELP, json_option, print_json, store_option
 from metanas.cli.quiet import quiet_optuna
 from metanas.cli.summary import wide_console
@@ -56,6 +55,8 @@ def import_command(study: str, source: str, name: str | None, store: str) -> Non
     Taken are its complete trials that are points of STUDY's space, under the same names of parameters:
     controllers propose from them too. They have no weights of ours, so none of them can win.
     """
+    from metanas.cli.importing import import_trials  # loads torch and more, for this alone
+
     quiet_optuna()
     with Store.open(store, create=False) as memory:
         taken, left = import_trials(memory, study, source, name)

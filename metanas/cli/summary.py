@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,15 +12,16 @@ from rich.table import Table
 from metanas.cli.live import score_words
 from metanas.cli.options import store_words
 from metanas.cli.result import baseline_name
-from metanas.finish import Winner
 from metanas.goals import in_words as objectives_in_words
 from metanas.goals import ranked
-from metanas.judging import Judgement
-from metanas.learner.card import data_in_words
-from metanas.search import Search
-from metanas.words import in_words
+from metanas.words import data_in_words, in_words
 from search_spaces import Candidate, Record
 from search_spaces.named import consent
+
+if TYPE_CHECKING:
+    from metanas.finish import Winner
+    from metanas.judging import Judgement
+    from metanas.search import Search
 
 _ROWS = 8
 _LOG_WIDTH = 160

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.table import Table
 
-from metanas.cli.joint import print_families
+from metanas.cli.joint_tables import print_families
 from metanas.cli.options import HELP, going_on, json_option, print_json, store_option
 from metanas.cli.result import baseline_name
 from metanas.cli.settings import families_of

@@ -11,8 +11,7 @@ import optuna
 
 from metanas.cli.options import HELP, json_option, print_json, store_option, store_words
 from metanas.cli.settings import families_of, study_name
-from metanas.proposals import ENQUEUED, FOLLOWS, NEIGHBOUR, RECIPE
-from metanas.search import PROPOSED
+from metanas.origins import ENQUEUED, FOLLOWS, NEIGHBOUR, PROPOSED, RECIPE
 from metanas.words import in_words
 from search_spaces import Record
 from storage import Store

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from metanas.learner.manifest import Manifest
-from metanas.words import in_words
+from metanas.words import data_in_words, in_words
 from search_spaces.named import consent
 
 _COSTS = {
@@ -97,14 +97,6 @@ def _use(values: Mapping[str, Any]) -> Iterator[str]:
         module, _, space = str(values["candidate"]["architecture"]).removeprefix("nni:").partition(":")
         yield f"Its network is `{space}` of the module `{module}`, an NNI model space. This file does not"
         yield "hold that module: it has to be importable, and is imported only because you name it."
-
-
-def data_in_words(preprocessing: Mapping[str, Any]) -> str | None:
-    """What ``metanas adapt`` is given; None for arrays, which only a program has."""
-    kind = preprocessing.get("kind")
-    if kind == "image":
-        return "--support SUPPORT_FOLDER --query QUERY_FOLDER"
-    return None if kind == "array" else "--support support.csv --query query.csv"
 
 
 def inputs_in_words(preprocessing: Mapping[str, Any], input_shape: Sequence[int]) -> Iterator[str]:

@@ -8,10 +8,10 @@ from typing import Any
 
 from metanas.goals import Goals, ranked
 from metanas.report.matters import importance
+from metanas.tally import added, counts, front_rows
 from metanas.words import in_words
 from search_spaces import Candidate, Record, Signature, Space
 
-STATES = ("complete", "pruned", "failed")
 _ROWS = 20  # of the leaderboard
 _CHOICES, _LEAST = 12, 0.001  # of those that mattered, and how much
 
@@ -85,17 +85,6 @@ def _runs(study: Study) -> dict[str, Any]:
     }
 
 
-def added(records: Sequence[Record], result: Mapping[str, Any]) -> int:
-    """How many trials have ended since that result was written."""
-    before: int = sum(result["trials"].values())
-    return max(0, sum(counts(records).values()) - before)
-
-
-def counts(records: Sequence[Record]) -> dict[str, int]:
-    """How many trials ended how."""
-    return {state: sum(record.state == state for record in records) for state in STATES}
-
-
 def learning_curve(study: Study) -> list[tuple[int, float]]:
     """Meta-steps and validation scores of the last winner, those of the trials that it went on from first.
 
@@ -118,22 +107,6 @@ def learning_curve(study: Study) -> list[tuple[int, float]]:
 def leaderboard(records: Sequence[Record]) -> list[dict[str, Any]]:
     """The best trials by their validation scores."""
     return [_leader(record) for record in ranked(records)[:_ROWS]]
-
-
-def front_rows(records: Sequence[Record], goals: Goals) -> list[dict[str, Any]]:
-    """The trials that no other beats in every objective, the best score first; none of one objective."""
-    return [_on_front(record) for record in goals.front(records)] if goals.several else []
-
-
-def _on_front(record: Record) -> dict[str, Any]:
-    return {
-        "trial": record.number,
-        "score": record.score.value if record.score else None,
-        "ci95": record.score.ci95 if record.score else None,
-        "latency": record.costs.adapt_ms,
-        "parameters": record.costs.parameters,
-        **in_words(record.candidate),
-    }
 
 
 def _leader(record: Record) -> dict[str, Any]:

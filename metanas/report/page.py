@@ -12,13 +12,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from metanas.goals import in_words as objectives
-from metanas.learner.card import data_in_words, inputs_in_words
+from metanas.learner.card import inputs_in_words
 from metanas.report.charts import line_chart, off_scale, search_charts
 from metanas.report.facts import Study, candidate_of, facts
 from metanas.report.inputs import Summary
 from metanas.report.layers import boxes
 from metanas.report.lines import Line
-from metanas.words import in_words
+from metanas.words import data_in_words, in_words
 from search_spaces import Candidate, Record, Score, catalogue, plugins
 from search_spaces.named import consent
 

@@ -6,14 +6,18 @@ import csv
 import io
 import re
 import shutil
+import sqlite3
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 import metanas as package
@@ -93,6 +97,16 @@ def test_lists_say_what_there_is(metanas: Run, kind: str) -> None:
     assert all(part["name"] in shown and part["summary"] in shown for part in ran.json)
 
 
+def test_commands_that_read_load_neither_torch_nor_what_draws() -> None:
+    """They would take seconds to answer."""
+    code = "import sys, importlib\n" + "\n".join(
+        f"importlib.import_module('metanas.cli.{name}')"
+        for name in ("study", "leaderboard", "show", "why", "verdict")
+    )
+    code += "\nassert not {'torch', 'sklearn', 'matplotlib', 'scipy.stats'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_doctor_finds_this_installation_sound(metanas: Run) -> None:
     ran = metanas("doctor", "--json")
     assert (ran.code, ran.err) == (0, "")
@@ -146,6 +160,19 @@ def test_doctor_reports_a_store_that_is_none_and_plugins_that_are_gone(
     assert wrong.keys() == {"store", "plug-in mine"}
     assert "not an SQLite database" in wrong["store"]
     assert "gone_module" in wrong["plug-in mine"]
+
+
+def test_doctor_reports_a_store_that_a_search_would_refuse(metanas: Run, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/other.db"
+    optuna.create_study(storage=url)
+    with Store.open(url):
+        pass
+    with closing(sqlite3.connect(tmp_path / "other.db")) as database, database:
+        database.execute("update alembic_version set version_num = 'v99.0.0'")
+    ran = metanas("doctor", "--store", url, "--json")
+    (store,) = (finding for finding in ran.json if finding["what"] == "store")
+    assert (ran.code, store["fine"]) == (1, False)
+    assert "Optuna" in store["found"]
 
 
 def test_doctor_knows_all_that_the_package_needs() -> None:

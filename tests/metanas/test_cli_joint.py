@@ -90,7 +90,7 @@ def test_the_result_is_as_agreed(both: tuple[Path, Any]) -> None:
     assert {place["of"] for place in best["families"]} == {3}
     own = [line for line in events if line.get("family")]
     assert {line["parent"] is None for line in own} == {False}  # what went on, on one family alone
-    joint = [line for line in events if not line.get("family")]
+    joint = [line for line in events if line["event"] == "trial" and not line.get("family")]
     assert [line["trial"] for line in sorted(joint, key=lambda line: line["trial"])] == [0, 1, 2]
     assert all(line["valid"]["metric"] == "rank" and len(line["families"]) == 2 for line in joint)
 

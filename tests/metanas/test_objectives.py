@@ -21,8 +21,8 @@ from metanas.cli.why import _lines
 from metanas.finish import finish
 from metanas.goals import Goals, parse_latency, parse_objectives
 from metanas.joint import Joint, JointSearch
-from metanas.proposals import NEIGHBOUR
-from metanas.search import PROPOSED, Search
+from metanas.origins import NEIGHBOUR, PROPOSED
+from metanas.search import Search
 from metanas.sizing import Measure, Sizes
 from metanas.smallest import smallest
 from search_spaces import Candidate, Categorical, Costs, Record, catalogue

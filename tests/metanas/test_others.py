@@ -210,6 +210,18 @@ def test_a_study_goes_on_as_it_was_begun_when_a_plugin_is_installed(
 
 
 @pytest.mark.long
+def test_a_study_with_a_plugin_that_is_gone_says_so(
+    metanas: Run, quick: Any, installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed("rules", rule())
+    assert metanas(*quick).code == 0
+    monkeypatch.setattr(plugins, "entry_points", lambda **wanted: EntryPoints(()))
+    ran = metanas(*quick)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "rule mine, of a package that is not installed now" in ran.err
+
+
+@pytest.mark.long
 def test_so_does_a_search_over_several_families(metanas: Run, quick: Any, installed: Installed) -> None:
     both = (*quick[:2], "harmonics", *quick[2:])
     assert metanas(*both).code == 0

@@ -17,8 +17,9 @@ from controllers.pruning import successive_halving
 from metanas.budget import Budget
 from metanas.evaluator import Ended
 from metanas.finish import winner_of
-from metanas.proposals import RECIPE, Proposals, counts
-from metanas.search import PROPOSED, Moment
+from metanas.origins import PROPOSED, RECIPE
+from metanas.proposals import Proposals, counts
+from metanas.search import Moment
 from search_spaces import Candidate, Categorical, Costs, Record, Score, Space
 from search_spaces.errors import EvaluationError, StoreError
 from search_spaces.space import Forbidden
