@@ -20,7 +20,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import optuna
@@ -122,7 +122,7 @@ def strike(study: Study, number: signal.Signals, chance: random.Random) -> dict[
     trials, delay = chance.randint(1, MOST_TRIALS), chance.uniform(0, MOST_SECONDS)
     process = study.start(trials=200)
     assert process.stdout is not None
-    read = "".join(process.stdout.readline() for _ in range(trials))
+    read = _until(process.stdout, trials)
     time.sleep(delay)
     struck = time.monotonic()
     process.send_signal(number)
@@ -134,6 +134,17 @@ def strike(study: Study, number: signal.Signals, chance: random.Random) -> dict[
     if number is not signal.SIGKILL:
         study.problems += _badly_ended(process.returncode, said, seconds)
     return row
+
+
+def _until(out: IO[str], trials: int) -> str:
+    """What is told until so many trials have ended, or nothing more is."""
+    read = []
+    for line in iter(out.readline, ""):
+        read.append(line)
+        trials -= line.startswith('{"event": "trial"')
+        if trials <= 0:
+            break
+    return "".join(read)
 
 
 def _badly_ended(code: int, said: str, seconds: float) -> list[str]:

@@ -177,17 +177,20 @@ def dominated(trials: Sequence[Graded], space: Space) -> list[Dominated]:
     of all choices, of a range by those of its quarters. Of what has an order, only the ends are looked at:
     the lowest and the highest quarter of a range.
     """
-    levels = {name: _levels(choice, trials) for name, choice in space.flat.items()}
-    tested = [pair for choice in space.flat.values() for pair in _tested(choice, trials, levels)]
+    tested = _all_tested(trials, space)
     # all that are looked at count: which of them is none of the best is seen of the results
     found = [one._replace(p=min(1.0, one.p * len(tested))) for one, is_best in tested if not is_best]
     return [one for one in found if one.p < _LEVEL]
 
 
-def needed(trials: Sequence[Graded], space: Space) -> int:
-    """Trials that it takes to tell one value's effect from those of the other choices that vary."""
-    levels = [_switches(_levels(choice, trials)) for choice in space.flat.values()]
-    return int(np.linalg.matrix_rank(np.concatenate(levels, 1))) + _FREE
+def tested(trials: Sequence[Graded], space: Space) -> int:
+    """Of how many values there are trials enough to say whether they are dominated."""
+    return len(_all_tested(trials, space))
+
+
+def needed(space: Space) -> int:
+    """Trials, about, that it takes to tell each value's effect from those of all other choices."""
+    return 1 + sum(_count(choice) - 1 for choice in space.flat.values()) + _FREE
 
 
 def edges(trials: Sequence[Graded], space: Space) -> list[Edge]:
@@ -217,6 +220,13 @@ def _levels(choice: Choice, trials: Sequence[Graded]) -> np.ndarray:
     """``(N,)``: the number of the value, or of the quarter of the range; -1 where it is inactive."""
     name = choice.name
     return np.array([_level(choice, t.candidate[name]) if name in t.candidate else -1 for t in trials])
+
+
+def _count(choice: Choice) -> int:
+    """How many levels there are."""
+    if isinstance(choice, Categorical):
+        return len(choice.values)
+    return 1 if choice.high == choice.low else _BINS
 
 
 def _level(choice: Choice, value: Value) -> int:
@@ -250,6 +260,11 @@ def _unexplained(x: np.ndarray, y: np.ndarray) -> tuple[float, int]:
         return 0.0, 0
     fit, _, rank, _ = np.linalg.lstsq(x, y, rcond=None)
     return float(((y - x @ fit) ** 2).sum()), int(rank)
+
+
+def _all_tested(trials: Sequence[Graded], space: Space) -> list[tuple[Dominated, bool]]:
+    levels = {name: _levels(choice, trials) for name, choice in space.flat.items()}
+    return [pair for choice in space.flat.values() for pair in _tested(choice, trials, levels)]
 
 
 def _tested(

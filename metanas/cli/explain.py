@@ -31,14 +31,14 @@ class Lessons:
         space: Of the first of them; of the others counts what it has, too.
         signature: Of its tasks.
         trials: That tell something.
-        needed: Trials without which no value can be called dominated.
+        tested: Values of which they tell whether these are dominated.
     """
 
     studies: tuple[str, ...]
     space: Space
     signature: Signature
     trials: Sequence[Graded]
-    needed: int
+    tested: int
     importance: dict[str, float]
     interactions: Sequence[Interaction]
     dominated: Sequence[Dominated]
@@ -120,7 +120,7 @@ def _learn(studies: tuple[str, ...], store: str) -> Lessons:
         space,
         Signature.from_dict(first["signature"]),
         trials,
-        lessons.needed(trials, space),
+        lessons.tested(trials, space),
         lessons.importance(trials, space),
         lessons.interactions(trials, space),
         lessons.dominated(trials, space),
@@ -148,7 +148,8 @@ def _plain(told: Lessons) -> dict[str, Any]:
         "studies": list(told.studies),
         "space": told.space.name,
         "trials": len(told.trials),
-        "trials_needed": told.needed,
+        "trials_needed": lessons.needed(told.space),
+        "values_tested": told.tested,
         "importance": told.importance,
         "interactions": [one._asdict() for one in told.interactions],
         "dominated": [one._asdict() for one in told.dominated],
@@ -169,10 +170,10 @@ def _lines(told: Lessons) -> list[str]:
 
 
 def _dominated(told: Lessons) -> list[str]:
-    if not told.dominated and len(told.trials) < told.needed:
+    if not told.tested:
         return [
-            "Too few trials to call a value dominated: its effect has to be told from those of the other "
-            f"choices, which takes {told.needed} or more"
+            "Too few trials to call any value dominated: its effect has to be told from those of all other "
+            f"choices, which takes up to {lessons.needed(told.space)}"
         ]
     if not told.dominated:
         return ["No value is dominated, as far as these trials tell."]

@@ -17,6 +17,7 @@ from metanas.cli.settings import families_of, study_name
 from search_spaces import Record, Space
 from search_spaces.fingerprint import Fingerprint
 from storage import Store
+from storage.studies import divisions
 
 _FOLD = re.compile(r" fold \d+$")
 
@@ -64,7 +65,8 @@ def recordings(store: Store) -> Recordings:
     replaying.check_enough(max(counts.values(), default=0))
     most = max(counts, key=lambda text: (counts[text], len(by_space[text])))
     kinds = {name: json.dumps(known.get("family"), sort_keys=True) for name, known in single.items()}
-    unit, units = _units(whole, kinds, [table.study for table in by_space[most]])
+    marks = {name: _marks(settings[name].get("family") or {}, kind) for name, kind in kinds.items()}
+    unit, units = _units(whole, marks, [table.study for table in by_space[most]])
     return Recordings(Space.from_json(most), records, by_space[most], families, kinds, units, unit)
 
 
@@ -86,7 +88,7 @@ def part_of(studies: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _units(
-    wholes: Mapping[str, str], kinds: Mapping[str, str], replayed: Sequence[str]
+    wholes: Mapping[str, str], marks: Mapping[str, Sequence[str]], replayed: Sequence[str]
 ) -> tuple[str, Mapping[str, str]]:
     """What replayed studies are judged by, and of which each is a part.
 
@@ -94,10 +96,17 @@ def _units(
     judge, since it is for a new family that a snapshot has to be good.
     """
     first: dict[int, str] = {}
-    parts = _joined([(wholes[name], kind) for name, kind in kinds.items()])
-    families = {name: first.setdefault(part, name) for name, part in zip(kinds, parts, strict=True)}
+    parts = _joined([(wholes[name], mark) for name, of in marks.items() for mark in of])
+    each = [name for name, of in marks.items() for _ in of]
+    families = {name: first.setdefault(part, name) for name, part in zip(each, parts, strict=True)}
     enough = len({families[name] for name in replayed}) >= replaying.FEWEST_STUDIES
     return ("families", families) if enough else ("studies", wholes)
+
+
+def _marks(family: Mapping[str, Any], kind: str) -> list[str]:
+    """What it has in common with whatever is of the same tasks: other features of a table are no news."""
+    own = [str(family["own"])] if "own" in family else []
+    return [kind, *own, *(content for content, _ in divisions(family))]
 
 
 def _joined(edges: Sequence[tuple[str, str]]) -> list[int]:

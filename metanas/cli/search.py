@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -311,17 +311,18 @@ def _several(
 
 @contextmanager
 def _told_anyway(verdicts: Sequence[str]) -> Iterator[None]:
-    """Tells verdicts though the end is not reached: they took the whole search.
-
-    The disk may be full, or somebody has lost patience while learner and picture are written.
-    """
+    """Tells verdicts where they cannot be written: they took the whole search, and the disk may be full."""
     try:
         yield
-    except (StoreError, KeyboardInterrupt) as error:
-        kept = "is kept" if isinstance(error, KeyboardInterrupt) else "cannot be kept"
+    except StoreError:
         for sentence in verdicts:
-            click.echo(f"a verdict that {kept}: {sentence}", err=True)
+            _tell(f"a verdict that cannot be kept: {sentence}")
         raise
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError):  # Ctrl-C ends what this is piped to, too
+        click.echo(text, err=True)
 
 
 def _save(
@@ -334,7 +335,8 @@ def _save(
     if several := search.aims.goals.several:
         saved["front"] = str(output_path(f"{search.name}-front", ".png"))
     result = result_json(search, winner, judgement, saved)
-    with _told_anyway([judgement.verdict.sentence]):
+    kept = False
+    try:
         try:
             save_learner(learner, search, winner, result)
             save_picture(picture, search, winner, judgement)
@@ -342,5 +344,11 @@ def _save(
                 save_front(Path(saved["front"]), search, winner, judgement)
         finally:  # the verdict is known, whatever becomes of the files
             result["seconds"] = budget.spent
-            store.save_result(search.name, result)
+            with _told_anyway([judgement.verdict.sentence]):
+                store.save_result(search.name, result)
+            kept = True
+    except KeyboardInterrupt:
+        if kept:
+            _tell(f"a verdict that is kept: {judgement.verdict.sentence}")
+        raise
     return result

@@ -77,7 +77,7 @@ def _rule(memory: Store, record: Record) -> dict[str, Any]:
     try:
         learned = {}
         if record.weights:
-            from metanas.learner.weights import tensors  # load torch
+            from metanas.learner.weights import tensors  # torch is loaded here
             from search_spaces.rules.interface import sub
 
             learned = catalogue.learned(record.candidate, sub(tensors(memory.get(record.weights)), "meta"))

@@ -64,7 +64,7 @@ def is_none(value: Any) -> bool:
         return True
     try:
         return bool(value != value)  # NaN and pandas' NaT differ from themselves
-    except TypeError:  # pandas' NA does not say
+    except (TypeError, ArithmeticError):  # pandas' NA does not say, nor does a signalling NaN
         return True
     except ValueError:  # an array, which is no value
         return False

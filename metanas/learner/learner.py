@@ -196,8 +196,8 @@ class Model:
             x: ``(Q, *x)``, in any of the forms that :meth:`Learner.adapt` takes.
 
         Returns:
-            Regression: ``(Q,)`` or ``(Q, outputs)`` as the support's ``y`` was; float32, of a table
-            float64, whose targets may be far from 0.
+            Regression: ``(Q,)`` or ``(Q, outputs)`` as the support's ``y`` was; float32, or
+            float64 where training standardised its targets, as a table's, which may be far from 0.
             Classification: labels ``(Q,)``. A tensor on the query's device if ``x`` is one (and the
             labels are numbers), else an array.
 

@@ -114,21 +114,27 @@ def by_column(x: Any, names: Sequence[str], what: str) -> Any:
         DataError: If some rows lack a name that others have.
     """
     x = list(x) if isinstance(x, (tuple, Iterator)) else x
+    if isinstance(x, list):  # named tuples, as of a data frame's itertuples()
+        x = [row._asdict() if hasattr(row, "_asdict") else row for row in x]
     if not isinstance(x, list) or not x or not all(hasattr(row, "keys") for row in x):
         return x
+    first = list(x[0].keys())
+    if not any(isinstance(name, str) for name in first):  # Series that are numbered, not named
+        return [list(row) for row in x]
     known = [set(row.keys()) for row in x]
     for name in names:
         lacking = [row for row, keys in enumerate(known) if name not in keys]
         if 0 < len(lacking) < len(x):
             raise DataError(f"{what}: row {lacking[0]} (counted from 0) lacks {name!r}: None is for missing")
-    shared = [name for name in list(x[0].keys()) if all(name in keys for keys in known)]
+    shared = [name for name in first if all(name in keys for keys in known)]
     return {name: [row[name] for row in x] for name in shared}
 
 
 def check_named(x: Any, names: Sequence[str], what: str) -> None:
     """Refuses columns of which one is not there."""
     if missing := [name for name in names if name not in x]:
-        raise DataError(f"{what} lacks the column {missing[0]!r} (it has {', '.join(map(str, x.keys()))})")
+        has = ", ".join(map(str, x.keys() if hasattr(x, "keys") else x.columns))
+        raise DataError(f"{what} lacks the column {missing[0]!r} (it has {has})")
 
 
 def listed(column: Any, name: str, what: str) -> list[Any]:
@@ -152,13 +158,17 @@ def _column(values: Any, name: str, what: str) -> Cells:
 def cells(values: list[Any]) -> Cells:
     """A column as training rows are: numbers as float64 where all are, else text."""
     plainly = [None if _is_missing(value) else value for value in values]
-    if all(value is None or _is_real(value) for value in plainly):
-        try:
-            return np.array([np.nan if value is None else float(value) for value in plainly])
-        except OverflowError:
-            raise DataError("holds a whole number that is too large: empty it") from None
+    try:
+        return _cells(plainly)
+    except OverflowError:
+        raise DataError("holds a whole number that is too large: empty it") from None
+
+
+def _cells(values: list[Any]) -> Cells:
+    if all(value is None or _is_real(value) for value in values):
+        return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
     found = np.full(len(values), None, dtype=object)
-    for row, value in enumerate(plainly):
+    for row, value in enumerate(values):
         if value is not None:
             found[row] = _text(value)
     return found

@@ -17,6 +17,7 @@ from search_spaces import Signature
 from search_spaces.errors import DataError
 
 SINGLE = 7  # digits of single precision
+_FAR = 1e10  # standard deviations off, beyond which double precision has no more digits either
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Reals:
     @property
     def digits(self) -> int:
         """Significant ones of an answer: those of single precision are of what it is off the mean."""
-        off = math.log10(max(1.0, abs(self.mean) / self.std))
-        return min(SINGLE + math.ceil(off), 17)
+        off = min(abs(self.mean) / self.std, _FAR)
+        return SINGLE + math.ceil(math.log10(max(1.0, off)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,9 @@ def encode(
 
 def same_kind(x: Tensor, like: Any) -> np.ndarray | Tensor:
     """A CPU tensor as it is on the device of ``like``, or as an array if ``like`` is no tensor."""
-    return x.to(like.device) if isinstance(like, Tensor) else x.numpy()
+    if not isinstance(like, Tensor):
+        return x.numpy()
+    return (x.float() if like.device.type == "mps" else x).to(like.device)  # which has no double precision
 
 
 def _reals(y: Any, outputs: int, mean: float, std: float) -> tuple[Reals, Tensor]:

@@ -51,6 +51,7 @@ _FAULTS = (
     MemoryError,
     NotImplementedError,
     RuntimeError,
+    Warning,  # of odd metadata, in a program that makes errors of them
     struct.error,
     zlib.error,
 )
@@ -93,7 +94,8 @@ def prepare_file(path: Path, preprocessing: Mapping[str, Any]) -> Tensor:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
-    # not under strict_pillow: a program may be here in several threads, and has warnings of its own
+    # not under strict_pillow: a program may be here in several threads, and has warnings of its own, which
+    # Pillow's are then among
     pixels = decode(data, str(path), preprocessing["size"], preprocessing["channels"])
     return standardise(torch.from_numpy(pixels), preprocessing)
 

@@ -16,8 +16,6 @@ from metanas.testing import simulated
 from search_spaces import Candidate, Record, Signature, catalogue
 from storage import Store
 
-pytestmark = pytest.mark.long
-
 Run = Callable[..., Any]
 SPACE = catalogue.space("closed-form", Signature("regression", (1,), 1, 5))
 
@@ -60,6 +58,7 @@ def trained(folder: Path, metanas_in: Run) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_a_snapshot_that_helps_is_adopted_and_used(
     folder: Path, trained: dict[str, Any], metanas_in: Run
 ) -> None:
@@ -78,6 +77,7 @@ def test_a_snapshot_that_helps_is_adopted_and_used(
     assert "in use" in shown
 
 
+@pytest.mark.long
 def test_a_search_records_which_snapshot_proposed_its_trials(
     folder: Path, trained: dict[str, Any], metanas_in: Run
 ) -> None:
@@ -96,6 +96,7 @@ def test_a_search_records_which_snapshot_proposed_its_trials(
     assert f"with snapshot {trained['snapshot'][:12]}" in metanas_in(folder, "why", "sinusoid", 0).out
 
 
+@pytest.mark.long
 def test_one_that_does_not_help_is_refused_and_cannot_be_used(
     tmp_path: Path, metanas_in: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,11 +167,22 @@ def test_a_family_of_a_search_of_several_is_one_with_its_own_searches_and_with_t
 
     names = ["both/x", "both/y", "x", "z", "w", "v", "u"]
     wholes = {name: name.split("/")[0] for name in names}
-    kinds = {name: name[-1] for name in names}
-    unit, units = _units(wholes, kinds, names)
+    marks = {name: [name[-1]] for name in names}
+    unit, units = _units(wholes, marks, names)
     assert unit == "families"
     assert units["both/x"] == units["both/y"] == units["x"]
     assert len(set(units.values())) == 5
+
+
+def test_searches_of_the_same_data_are_of_one_family() -> None:
+    """Of other features, another target or another size: what one tells is no news to the others."""
+    from metanas.cli.recordings import _marks, _units
+
+    facts = [{"name": "table", "content": "ab", "features": [str(n)], "division": str(n)} for n in range(4)]
+    marks = {str(n): _marks(one, str(one)) for n, one in enumerate(facts)}
+    others = {name: _marks({"name": name}, name) for name in "vwxyz"}
+    unit, units = _units({name: name for name in [*marks, *others]}, {**marks, **others}, list(others))
+    assert (unit, len({units[name] for name in marks}), len(set(units.values()))) == ("families", 1, 6)
 
 
 def test_parts_of_a_search_are_one() -> None:

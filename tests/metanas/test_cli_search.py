@@ -150,12 +150,11 @@ def test_a_person_is_told_the_same(metanas: Run, quick: tuple[object, ...], tmp_
 @pytest.mark.parametrize(
     ("execution", "controller", "space", "number"),
     [
-        ("vmap", "evolution", "default", 7),
-        ("replay", "tpe", "closed-form", 2),
+        pytest.param("vmap", "evolution", "default", 7, marks=pytest.mark.long),
+        pytest.param("replay", "tpe", "closed-form", 2, marks=pytest.mark.long),
         pytest.param("sequential", "random", "closed-form", 2, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.long
 def test_the_same_seed_gives_the_same_search_bit_for_bit(
     metanas: Run,
     quick: tuple[object, ...],

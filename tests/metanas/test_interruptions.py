@@ -126,6 +126,23 @@ def test_a_verdict_that_cannot_be_kept_is_told(
     assert "the disk is full" in last
 
 
+def test_ctrl_c_while_the_learner_is_written_ends_a_reader_that_has_gone(
+    metanas: Run, quick: Sequence[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``metanas search … 2>&1 | tee log``: the verdict cannot be told, and the exit is that of Ctrl-C."""
+
+    def press(*_: object) -> None:
+        def gone(*_: object, **__: object) -> None:
+            raise BrokenPipeError
+
+        monkeypatch.setattr("metanas.cli.search.click.echo", gone)
+        monkeypatch.setattr("metanas.cli.search._silence", lambda: None)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("metanas.cli.search.save_picture", press)
+    assert metanas(*quick, "--json").code == 130
+
+
 class TestAtAGivenMoment:
     """In this process: the signal comes when the third trial is trained, or wherever a test says."""
 

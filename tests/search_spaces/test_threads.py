@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import optuna
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from controllers import learned
 from search_spaces import Signature, catalogue, threads
@@ -18,8 +19,16 @@ def many() -> set[int]:
     return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
 
 
+@pytest.fixture(autouse=True)
+def _two_threads() -> Iterator[None]:
+    """Whatever the tests run with."""
+    with one_thread("sklearn.ensemble"), ThreadpoolController().limit(limits=2):
+        assert many() == {2}
+        yield
+
+
 def test_proposals_are_made_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, seen = many(), list[set[int]]()
+    seen = list[set[int]]()
     space = catalogue.space("closed-form", Signature("regression", (1,), 1, 5))
     sampler: Any = learned.build(space, seed=0)
     propose = type(sampler).propose
@@ -29,14 +38,13 @@ def test_proposals_are_made_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> No
     study = optuna.create_study(sampler=sampler)
     space.suggest(study.ask())
     assert seen == [{1}]
-    assert many() == before, "what else runs has its threads back"
+    assert many() == {2}, "what else runs has its threads back"
 
 
 def test_it_is_given_back_after_an_error() -> None:
-    before = many()
     with pytest.raises(ZeroDivisionError), one_thread("scipy.linalg", "blas"):
         raise ZeroDivisionError
-    assert many() == before
+    assert many() == {2}
 
 
 def test_libraries_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

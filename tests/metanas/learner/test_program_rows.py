@@ -31,6 +31,8 @@ MODE = {"name": "mode", "kind": "category", "values": ["idle", "cut"]}
         ({"load": 1.0}, {"load": 2.0}),
         [row for _, row in pd.DataFrame({"wear": [3.0, 4.0], "load": [1.0, 2.0]}).iterrows()],
         [Decimal(1), Decimal(2)],
+        [pd.Series([1.0]), pd.Series([2.0])],
+        list(pd.DataFrame({"wear": [3.0, 4.0], "load": [1.0, 2.0]}).itertuples(index=False)),
     ],
 )
 def test_one_column_is_had_from_whatever_holds_it(x: Any) -> None:
@@ -71,6 +73,7 @@ def test_numbers_are_no_dates(days: list[float]) -> None:
         (pd.DataFrame({"load": [1.0, 2.0]}).to_dict(), "should be a list of values"),  # row by number
         ({"load": {1.0, 2.0}}, "should be a list of values"),
         (pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=["load", "load"]), "the column 'load' twice"),
+        ({"load": ["much", 10**400]}, "column 'load' holds a whole number that is too large"),
         ({"load": [10**400, 1]}, "column 'load' holds a whole number that is too large"),
         ([[10**400], [1]], "holds a whole number that is too large"),
         ({"load": np.array([1, 2], dtype="m8[s]")}, "'load' is .* not a number"),
@@ -85,7 +88,7 @@ def test_what_has_another_meaning_is_refused(x: Any, says: str) -> None:
 
 def test_what_training_took_for_missing_is_missing_in_programs_too() -> None:
     load = LOAD | {"missing": True}
-    gone = [np.inf, -np.inf, None, "#NA", "-nan", "Inf", "1.#IND"]
+    gone = [np.inf, -np.inf, Decimal("sNaN"), "#NA", "-nan", "Inf", "1.#IND"]
     for x in (gone, gone[:3]):
         assert Records([load]).rows({"load": x}, "query").tolist() == [[0.0, 1.0]] * len(x)
 

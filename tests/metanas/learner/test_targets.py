@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from metanas.learner.inputs import inputs_of
-from metanas.learner.targets import Classes, encode
+from metanas.learner.targets import Classes, Reals, encode
 from search_spaces import Signature
 from search_spaces.errors import DataError, LearnerFileError
 
@@ -34,6 +34,7 @@ def test_answers_far_from_zero_keep_their_digits() -> None:
     found = targets.answer(torch.tensor([[0.1]]), None)
     assert found.tolist() == pytest.approx([SECONDS + 62], abs=1e-5, rel=0)
     assert [targets.digits, encode(REGRESSION, [0.0, 1.0], 2)[0].digits] == [15, 7]
+    assert Reals(True, 1.0, 5e-324).digits == 17
 
 
 @pytest.mark.parametrize("y", [{0: "a", 1: "b"}, {"a", "b"}])
