@@ -177,13 +177,13 @@ def dominated(trials: Sequence[Graded], space: Space) -> list[Dominated]:
     of all choices, of a range by those of its quarters. Of what has an order, only the ends are looked at:
     the lowest and the highest quarter of a range.
     """
-    tested = _all_tested(trials, space)
+    held = _all_tested(trials, space)
     # all that are looked at count: which of them is none of the best is seen of the results
-    found = [one._replace(p=min(1.0, one.p * len(tested))) for one, is_best in tested if not is_best]
+    found = [one._replace(p=min(1.0, one.p * len(held))) for one, is_best in held if not is_best]
     return [one for one in found if one.p < _LEVEL]
 
 
-def tested(trials: Sequence[Graded], space: Space) -> int:
+def tested_values(trials: Sequence[Graded], space: Space) -> int:
     """Of how many values there are trials enough to say whether they are dominated."""
     return len(_all_tested(trials, space))
 

@@ -120,7 +120,7 @@ def _learn(studies: tuple[str, ...], store: str) -> Lessons:
         space,
         Signature.from_dict(first["signature"]),
         trials,
-        lessons.tested(trials, space),
+        lessons.tested_values(trials, space),
         lessons.importance(trials, space),
         lessons.interactions(trials, space),
         lessons.dominated(trials, space),

@@ -148,27 +148,21 @@ def listed(column: Any, name: str, what: str) -> list[Any]:
 
 
 def _column(values: Any, name: str, what: str) -> Cells:
+    found = listed(values, name, what)
     try:
-        return cells(listed(values, name, what))
-    except DataError as error:
-        said = str(error)
-        raise DataError(said if said.startswith(what) else f"{what}: column {name!r} {said}") from None
+        return cells(found)
+    except OverflowError:
+        said = f"column {name!r} holds a whole number that is too large: empty it"
+        raise DataError(f"{what}: {said}") from None
 
 
 def cells(values: list[Any]) -> Cells:
     """A column as training rows are: numbers as float64 where all are, else text."""
     plainly = [None if _is_missing(value) else value for value in values]
-    try:
-        return _cells(plainly)
-    except OverflowError:
-        raise DataError("holds a whole number that is too large: empty it") from None
-
-
-def _cells(values: list[Any]) -> Cells:
-    if all(value is None or _is_real(value) for value in values):
-        return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
+    if all(value is None or _is_real(value) for value in plainly):
+        return np.array([np.nan if value is None else float(value) for value in plainly], dtype=np.float64)
     found = np.full(len(values), None, dtype=object)
-    for row, value in enumerate(values):
+    for row, value in enumerate(plainly):
         if value is not None:
             found[row] = _text(value)
     return found

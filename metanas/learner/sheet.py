@@ -119,6 +119,8 @@ def read_sheet(path: Path) -> Sheet:
 def _check(sheet: Sheet) -> None:
     names = sheet.columns
     twice = [name for name in names if names.count(name) > 1]
+    if twice and all(as_number(name) is not None for name in names):
+        raise DataError(f"{sheet.path} has numbers in its first line: name the columns there")
     if twice:
         raise DataError(f"{sheet.path} has the column name {twice[0]!r} twice: give each column its own")
     if not sheet.rows:

@@ -260,6 +260,8 @@ def test_a_first_row_is_not_taken_for_names(tmp_path: Path) -> None:
     support = put(tmp_path / "s.csv", "load,mode,wear\n1,a,1\n2,b,2\n3,a,3\n")
     with pytest.raises(DataError, match=r"q.csv has numbers in its first line"):
         adapt_csv(learner, support, put(tmp_path / "q.csv", "1,a\n2,b\n"))
+    with pytest.raises(DataError, match=r"q.csv has numbers in its first line"):
+        adapt_csv(learner, support, put(tmp_path / "q.csv", "1,1\n2,3\n"))
 
 
 def test_columns_may_be_called_by_numbers(tmp_path: Path) -> None:
